@@ -1,0 +1,161 @@
+"""The command line. Heavy libraries are imported by the commands that need them, so that help answers at once."""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tasks.shared.errors import StillhouseError
+
+MISTAKE = 2
+FAULT = 1
+INTERRUPTED = 130
+
+
+def _one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
+    @wraps(command)
+    def guarded(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except StillhouseError as error:
+            click.echo(f"stillhouse: {error}", err=True)
+            sys.exit(MISTAKE)
+        except KeyboardInterrupt:
+            click.echo("stillhouse: interrupted; the same command goes on from here", err=True)
+            sys.exit(INTERRUPTED)
+
+    return guarded
+
+
+_RECIPE = click.argument("recipe")
+_SET = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Override a value of the recipe, e.g. student.hidden_size=128 or teachers.0.epochs=1; repeatable.",
+)
+_FORCE = click.option(
+    "--force", multiple=True, metavar="STEP", help="Make this step's outputs anew, e.g. train_student; repeatable."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="stillhouse", message="%(prog)s %(version)s")
+def main() -> None:
+    """Distil a language model into one small enough to ship, and say honestly whether that was worth it.
+
+    \b
+    Start here:
+      stillhouse run quickstart          a BERT into an LSTM on real news, in minutes, on a CPU
+      stillhouse show                    the result again
+      stillhouse recipes csv             a commented recipe for your own data
+
+    Everything goes into ./workspace; STILLHOUSE_HOME names another folder. What is there already is reused.
+    """
+
+
+@main.command()
+@_RECIPE
+@_SET
+@_FORCE
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where models run.")
+@_one_clear_line
+def run(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device: str | None) -> None:
+    """Run RECIPE, a shipped recipe's name or a YAML file, and print the result.
+
+    Steps whose inputs have not changed are reused. A run that was stopped goes on with the same command.
+
+    \b
+    Examples:
+      stillhouse run quickstart
+      stillhouse run quickstart --set training.epochs=10 --set "seeds=[0, 1, 2]"
+      stillhouse run my-recipe.yaml --force train_student
+    """
+    from flows.commands import run_recipe
+
+    run_recipe(recipe, [*overrides, *([f"device={device}"] if device else [])], force)
+
+
+@main.command()
+@_RECIPE
+@_SET
+@_FORCE
+@_one_clear_line
+def plan(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...]) -> None:
+    """Say what `run` would do and what it would reuse, without doing it."""
+    from flows.commands import plan_recipe
+
+    plan_recipe(recipe, overrides, force)
+
+
+@main.command()
+@click.argument("student")
+@click.argument("texts", nargs=-1)
+@click.option("--input", "source", type=click.Path(path_type=Path), help="File of texts: .txt, .csv, .tsv, .jsonl, ...")
+@click.option("--output", type=click.Path(path_type=Path), help="Where to write JSON lines; standard output without it.")
+@click.option("--column", default="text", show_default=True, help="Column of the texts in --input.")
+@_one_clear_line
+def predict(student: str, texts: tuple[str, ...], source: Path | None, output: Path | None, column: str) -> None:
+    """Classify TEXTS with STUDENT: a student's folder, a run, or `latest`.
+
+    Without texts and --input, standard input is read, a text a line. Files and standard input give JSON lines.
+
+    \b
+    Examples:
+      stillhouse predict latest "oil prices rose as the cartel cut its output"
+      cat texts.txt | stillhouse predict latest > labels.jsonl
+      stillhouse predict latest --input texts.csv --output labels.jsonl
+    """
+    from flows.predict import predict_texts
+
+    predict_texts(student, texts, source, output, column)
+
+
+@main.command()
+@click.argument("run_id", metavar="[RUN]", required=False)
+@click.option("--json", "as_json", is_flag=True, help="The whole record, for programs.")
+@_one_clear_line
+def show(run_id: str | None, as_json: bool) -> None:
+    """Show the result of RUN, the latest by default."""
+    from flows.commands import show_run
+
+    show_run(run_id, as_json)
+
+
+@main.command()
+@click.argument("name", required=False)
+@_one_clear_line
+def recipes(name: str | None) -> None:
+    """List the shipped recipes; with NAME, print one, to start your own from.
+
+    \b
+    Example:
+      stillhouse recipes csv > my-recipe.yaml
+    """
+    from flows.commands import list_recipes
+
+    list_recipes(name)
+
+
+@main.command()
+@_one_clear_line
+def du() -> None:
+    """Say what takes the space in the workspace."""
+    from flows.housekeeping import disk_usage
+
+    disk_usage()
+
+
+@main.command()
+@click.option("--keep", default=10, show_default=True, type=click.IntRange(1), help="How many of the latest runs to keep.")
+@click.option("--delete", is_flag=True, help="Delete; without it, only say what would go.")
+@_one_clear_line
+def gc(keep: int, delete: bool) -> None:
+    """Remove what no kept run needs; only says what would go unless --delete is given."""
+    from flows.housekeeping import collect_garbage
+
+    collect_garbage(keep, delete)

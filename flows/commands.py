@@ -1,0 +1,134 @@
+"""What the commands do: run and plan recipes, show runs, list recipes."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from flows.records import find_run, latest_run
+from tasks.shared.errors import StillhouseError
+from tasks.shared.prefect_server import prefect_server, prepare_environment, wait_for_server
+from tasks.shared.recipe import Recipe
+from tasks.shared.recipe_file import closest, load_recipe
+from tasks.shared.resources import STEPS
+from tasks.shared.workspace import find_workspace, open_workspace
+
+
+def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> None:
+    """Runs a recipe and prints its result."""
+    recipe = load_recipe(_recipe_file(name), overrides)
+    forced = _checked_steps(force)
+    workspace = open_workspace()
+    prepare_environment(workspace)
+    with prefect_server(workspace):
+        from flows.console import View, quiet_libraries
+        from flows.distill import Session, distill, session
+
+        quiet_libraries()
+        wait_for_server(workspace.prefect / "server.log")
+        session.set(Session(View(), forced))
+        folder = distill(recipe)
+    _print_result(json.loads((folder / "run.json").read_text(encoding="utf-8")), name)
+
+
+def plan_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> None:
+    """Prints each step with what a run would do."""
+    from flows.pipeline import distil
+    from flows.plan import Planner
+
+    recipe = load_recipe(_recipe_file(name), overrides)
+    planner = Planner(find_workspace(), _checked_steps(force))
+    distil(recipe, planner)
+    planner.print(Console(highlight=False))
+
+
+def show_run(run: str | None, as_json: bool) -> None:
+    """Prints a run's record, or its result."""
+    workspace = find_workspace()
+    record = find_run(workspace, run) if run else latest_run(workspace)
+    if as_json:
+        click.echo(json.dumps(record, indent=2, ensure_ascii=False))
+    else:
+        _print_result(record, record["recipe"]["name"])
+
+
+def list_recipes(name: str | None) -> None:
+    """Prints the shipped recipes' names and first lines, or one of them whole."""
+    if name is not None:
+        click.echo(_recipe_file(name).read_text(encoding="utf-8"), nl=False)
+        return
+    for file in _shipped():
+        summary = file.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+        click.echo(f"{file.stem:<12}{summary}")
+
+
+def _shipped() -> list[Path]:
+    folder = Path(str(resources.files("flows") / "recipes"))
+    return sorted(folder.glob("*.yaml"))
+
+
+def _recipe_file(name: str) -> Path:
+    shipped = {file.stem: file for file in _shipped()}
+    if name in shipped:
+        return shipped[name]
+    path = Path(name)
+    if path.is_file():
+        return path
+    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+        raise StillhouseError(f"no recipe file {ascii(str(path.absolute()))[1:-1]}")
+    raise StillhouseError(f"no recipe {ascii(name)[:80]}{closest(name, list(shipped))}; a path ends in .yaml")
+
+
+def _checked_steps(names: Sequence[str]) -> frozenset[str]:
+    for name in names:
+        if name not in STEPS:
+            raise StillhouseError(f"--force {ascii(name)[:80]}: no such step{closest(name, list(STEPS))}")
+    return frozenset(names)
+
+
+def _print_result(record: dict[str, Any], recipe: str) -> None:
+    from flows.table import rich_table
+
+    console = Console(highlight=False)
+    if record["verdict"] is None:
+        console.print(Text(f"run {record['run']} {record['state']}: {record['error'] or 'no result'}"), soft_wrap=True)
+        return
+    console.print()
+    console.print(rich_table(record["teachers"], record["students"], record["twins"]))
+    machine = record["machine"]
+    note = f"mean ± standard deviation over seeds, on test; times on {machine['processor']}, {machine['cores']} cores"
+    console.print(Text(note, style="dim"), soft_wrap=True)
+    console.print()
+    console.print(Text(record["verdict"]["sentence"], style="bold"), soft_wrap=True)
+    console.print(Text(record["verdict"]["scope"], style="dim"), soft_wrap=True)
+    console.print()
+    for name, value in _places(record):
+        console.print(Text.assemble((f"{name:<13}", "dim"), value), soft_wrap=True)
+    console.print()
+    console.print("Next:")
+    for command, purpose in _next_commands(record, recipe):
+        console.print(Text.assemble("  ", command, (f"   # {purpose}", "dim")), soft_wrap=True)
+
+
+def _places(record: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("student", record["best"]["path"]),
+        ("soft labels", ", ".join(record["labels"])),
+        ("tracked run", f"{record['mlflow']['run']} in {record['mlflow']['uri']}"),
+        ("log", str(Path(record["path"]) / "log.txt")),
+    ]
+
+
+def _next_commands(record: dict[str, Any], recipe: str) -> list[tuple[str, str]]:
+    uri = shlex.quote(record["mlflow"]["uri"])
+    return [
+        ('stillhouse predict latest "oil prices rose again"', "use the student"),
+        (f"mlflow ui --backend-store-uri {uri}", "open the tracked runs"),
+        (f"stillhouse run {recipe} --set student.hidden_size=128", "change the recipe"),
+    ]

@@ -1,0 +1,121 @@
+"""What a person sees of a run: a line a step, a progress bar for what takes long, warnings they can act on."""
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+log = logging.getLogger("stillhouse")
+
+_STYLES = {"running": "cyan", "done": "green", "reused": "blue", "failed": "red", "waiting": "yellow"}
+_PATIENCE_SECONDS = 2.0
+
+
+class View:
+    """Writes to the terminal, and the same to the log."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        """Without a console: standard output."""
+        self.console = console or Console(highlight=False)
+        self._reused: tuple[str, int] | None = None
+
+    def starting(self, title: str) -> None:
+        """A step begins."""
+        log.info("running %s", title)
+        if not self.console.is_terminal:
+            self.console.print(f"running {title}")
+        else:
+            self.console.print(Text.assemble(("running ", "cyan"), title), end="\r")
+
+    def line(self, state: str, title: str, note: str = "", seconds: float | None = None) -> None:
+        """A step and its state."""
+        log.info("%s %s %s", state, title, note)
+        took = "" if seconds is None else f"{seconds:6.1f} s"
+        text = Text.assemble((f"{state:<8}", _STYLES[state]), f"{title:<26}", f"{took:>9}  ", (note, "dim"))
+        self.console.print(text, soft_wrap=True)
+
+    def warn(self, message: str) -> None:
+        """Something the person can act on."""
+        log.warning("%s", message)
+        self.console.print(Text.assemble(("warning ", "yellow"), message), soft_wrap=True)
+
+    def say(self, message: str = "") -> None:
+        """Plain text."""
+        log.info("%s", message)
+        self.console.print(Text(message), soft_wrap=True)
+
+    @contextmanager
+    def progress(self, title: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """A bar that appears after two seconds, shows rate and time left, and goes when the work is done."""
+        bar = Progress(
+            TextColumn("[cyan]running[/]"),
+            TextColumn(f"{title:<26}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            _Rate(unit),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left"),
+            console=self.console,
+            transient=True,
+            refresh_per_second=4,
+        )
+        task = bar.add_task(title, total=total)
+        began = time.monotonic()
+
+        def advance(count: int) -> None:
+            bar.advance(task, count)
+            if not bar.live.is_started and time.monotonic() - began > _PATIENCE_SECONDS:
+                bar.start()
+
+        try:
+            yield advance
+        finally:
+            bar.stop()
+
+
+class _Rate(ProgressColumn):
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed or 0.0
+        return Text(f"{speed:,.0f} {self._unit}/s")
+
+
+@contextmanager
+def logging_to(file: Path) -> Iterator[None]:
+    """Sends all that libraries log or warn about to a file, and nothing of it to the terminal."""
+    handler = logging.FileHandler(file, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        try:
+            yield
+        finally:
+            root.removeHandler(handler)
+            handler.close()
+
+
+def quiet_libraries() -> None:
+    """Takes the console handlers from libraries that bring their own; call it when they have been imported."""
+    from prefect.logging.configuration import setup_logging
+
+    setup_logging()
+    for name in ["", *logging.Logger.manager.loggerDict]:
+        logger = logging.getLogger(name)
+        for handler in list(logger.handlers):
+            if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+                logger.removeHandler(handler)
+        if name.split(".")[0] in ("prefect", "mlflow", "transformers"):
+            logger.propagate = True

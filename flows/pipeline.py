@@ -1,0 +1,30 @@
+"""The order of the steps. The same lines run a recipe and plan it; what carries a step out is handed in."""
+
+from tasks.evaluate import Evaluate, Model
+from tasks.label import Label
+from tasks.load_data import LoadData
+from tasks.prepare_student import PrepareStudent
+from tasks.report import Report, ResultRecord
+from tasks.shared.recipe import Recipe
+from tasks.shared.steps import Do
+from tasks.train_student import TrainStudent
+from tasks.train_teacher import TrainTeacher
+from tasks.train_twin import TrainTwin
+
+
+def distil(recipe: Recipe, do: Do) -> ResultRecord:
+    """Carries out a recipe.
+
+        load_data -> train_teacher -> label -+-> train_student x seeds -+-> evaluate -> report
+                                  -> prepare_student                    |
+                                             +-> train_twin x seeds ----+
+    """
+    data = do(LoadData(recipe.data))
+    teachers = [do(TrainTeacher(data, teacher, number)) for number, teacher in enumerate(recipe.teachers)]
+    labels = [do(Label(data, teacher, recipe.labelling, number)) for number, teacher in enumerate(teachers)]
+    prepared = do(PrepareStudent(data, teachers[recipe.student.tokenizer], recipe.student))
+    shared = (data, prepared, recipe.student, recipe.training)
+    students = [do(TrainStudent(*shared, seed, labels[0], tuple(recipe.objective))) for seed in recipe.seeds]
+    twins = [do(TrainTwin(*shared, seed)) for seed in recipe.seeds]
+    scores = [do(Evaluate(data, model)) for model in (*teachers, *students, *twins)]
+    return do(Report(tuple(scores), recipe.worthwhile))

@@ -1,0 +1,46 @@
+"""What a run would do: walks the pipeline and looks, without making anything."""
+
+from collections import Counter
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from tasks.shared.outputs import find_output
+from tasks.shared.steps import Step, Unknown
+from tasks.shared.workspace import Workspace
+
+_STYLES = {"reuse": "blue", "run": "cyan", "depends": "yellow"}
+
+
+class Planner:
+    """Stands in for the runner: a step is reused, runs, or depends on what an earlier one will give."""
+
+    def __init__(self, workspace: Workspace, force: frozenset[str]) -> None:
+        """Looks in a workspace, which need not exist; steps named in `force` run in any case."""
+        self._workspace = workspace
+        self._force = force
+        self._found: list[tuple[str, str]] = []
+
+    def __call__(self, step: Step[Any]) -> Any:
+        """The record of a step that is done, else something unknown."""
+        if not step.ready:
+            self._found.append(("depends", step.title))
+            return Unknown(step.makes)
+        output = None if step.name in self._force else find_output(step.folder(self._workspace))
+        self._found.append(("reuse" if output else "run", step.title))
+        if output is None:
+            return Unknown(step.makes)
+        record = step.read(output)
+        step.check(record)
+        return record
+
+    def print(self, console: Console) -> None:
+        """A line a step, and the sum."""
+        for state, title in self._found:
+            console.print(Text.assemble((f"{state:<8}", _STYLES[state]), title))
+        count = Counter(state for state, _ in self._found)
+        after = f", {count['depends']} that depend on them" if count["depends"] else ""
+        console.print(f"{count['reuse']} steps to reuse, {count['run']} to run{after}")
+        if count["depends"]:
+            console.print(Text("A step that depends is still reused where its inputs come out as they were.", "dim"))

@@ -1,0 +1,168 @@
+"""Carrying steps out: reuse what is there, else run it as a Prefect task that MLflow tracks."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from prefect import Task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.runtime import task_run
+from prefect.states import Completed
+
+from flows.console import View
+from tasks.shared.devices import pick_device
+from tasks.shared.errors import StillhouseError
+from tasks.shared.outputs import Output, find_output, locked, make_output
+from tasks.shared.resources import STEPS
+from tasks.shared.steps import Context, Step
+from tasks.shared.tracking import Tracker
+from tasks.shared.workspace import Workspace
+
+
+def prefect_task(step: Step[Any], work: Any = None) -> Task[[], Output]:
+    """The Prefect task of a step: its name and its tags from the resource table; no retries of what would fail again."""
+    return Task(
+        fn=work or step.make,
+        name=step.name,
+        task_run_name=step.title,
+        tags=[STEPS[step.name].tag],
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+
+
+@dataclass
+class Runner:
+    """Carries out the steps of one run, one after the other, in this process.
+
+    Attributes:
+        workspace: where outputs are.
+        view: where a person watches.
+        tracker: where runs are tracked.
+        parent: the tracked run of the flow.
+        flow_run: id of the Prefect flow run.
+        device: as the recipe says it.
+        force: names of steps that are made anew.
+        done: what has happened so far, for the run's record.
+        records: what the steps gave, in the same order.
+    """
+
+    workspace: Workspace
+    view: View
+    tracker: Tracker
+    parent: str
+    flow_run: str
+    device: str
+    force: frozenset[str] = frozenset()
+    done: list[Mapping[str, Any]] = field(default_factory=list)
+    records: list[Any] = field(default_factory=list)
+
+    def __call__(self, step: Step[Any]) -> Any:
+        """Reuses or runs a step and gives its record."""
+        folder = step.folder(self.workspace)
+        began = time.monotonic()
+        output = None if step.name in self.force else find_output(folder)
+        state = "reused"
+        if output is None:
+            with locked(self.workspace.locks / f"{step.name}-{folder.name}.lock", partial(self._waiting, step)):
+                # Another run may have made it while this one waited.
+                output = None if step.name in self.force else find_output(folder)
+                if output is None:
+                    state, output = "done", self._make(step)
+        record = step.read(output)
+        if state == "reused":
+            self._note_reused(step, output)
+        seconds = time.monotonic() - began
+        self.records.append(record)
+        self.done.append(_entry(step, output, state, seconds))
+        self.view.line(state, step.title, step.summary(record), None if state == "reused" else seconds)
+        try:
+            step.check(record)
+        except StillhouseError:
+            self.view.line("failed", step.title)
+            raise
+        return record
+
+    def _waiting(self, step: Step[Any], owner: str) -> None:
+        self.view.line("waiting", step.title, f"{owner} is making it")
+
+    def _make(self, step: Step[Any]) -> Output:
+        self.view.starting(step.title)
+        try:
+            return prefect_task(step, partial(self._work, step))()
+        except BaseException:
+            self.view.line("failed", step.title)
+            raise
+
+    def _work(self, step: Step[Any]) -> Output:
+        run = self.tracker.start(step.title, self._tags(step, "done"), self.parent)
+        status = "FAILED"
+        try:
+            context = Context(
+                workspace=self.workspace,
+                device=pick_device(self.device),
+                progress=partial(self.view.progress, step.title),
+                metrics=partial(self.tracker.metrics, run),
+                warn=self.view.warn,
+            )
+            folder = step.folder(self.workspace)
+            fill = partial(step.make, context=context)
+            output = make_output(folder, step.key, step.decided_by, fill, made_by=run, measured=step.measured)
+            self._track(run, step, output)
+            status = "FINISHED"
+            return output
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        finally:
+            self.tracker.finish(run, status)
+
+    def _track(self, run: str, step: Step[Any], output: Output) -> None:
+        self.tracker.tag(run, {"stillhouse.digest": output.digest, "stillhouse.path": str(output.path)})
+        self.tracker.params(run, {name: value for name, value in step.decided_by.items() if value})
+        for name, value in output.facts.items():
+            if isinstance(value, (int, float)):
+                self.tracker.metrics(run, name, [(0, float(value))])
+        consumed = step.consumed()
+        if consumed:
+            self.tracker.inputs(run, consumed, step.name)
+        for path in step.artifacts(output):
+            self.tracker.artifact(run, path)
+
+    def _tags(self, step: Step[Any], state: str) -> dict[str, str]:
+        tags = {"stillhouse.step": step.name, "stillhouse.state": state, "stillhouse.key": step.key}
+        tags["prefect.flow_run_id"] = self.flow_run
+        if task_run.id:
+            tags["prefect.task_run_id"] = str(task_run.id)
+        return tags
+
+    def _note_reused(self, step: Step[Any], output: Output) -> None:
+        """A child that points to the run that made the output, and a task run in state Reused."""
+        tags = self._tags(step, "reused") | {"stillhouse.digest": output.digest}
+        if output.made_by:
+            tags["stillhouse.made_by"] = output.made_by
+        self.tracker.finish(self.tracker.start(step.title, tags, self.parent), "FINISHED")
+        with get_client(sync_client=True) as client:
+            client.create_task_run(
+                task=prefect_task(step),
+                flow_run_id=self.flow_run,  # type: ignore[arg-type]
+                dynamic_key=step.key,
+                name=step.title,
+                extra_tags=["reused"],
+                state=Completed(name="Reused", message=f"found {output.path}"),
+            )
+
+
+def _entry(step: Step[Any], output: Output, state: str, seconds: float) -> Mapping[str, Any]:
+    return {
+        "step": step.name,
+        "title": step.title,
+        "state": state,
+        "seconds": round(seconds, 1),
+        "key": output.key,
+        "digest": output.digest,
+        "path": str(output.path),
+    }

@@ -1,0 +1,226 @@
+"""Training with transformers' Trainer over flat token arrays: teachers, students and twins alike."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
+
+from models.encoding import Batch, Encoded, ShuffledBatches
+from models.inference import predict_logits
+from models.objectives import Objective
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a model is trained on, row by row.
+
+    Attributes:
+        encoded: the texts.
+        labels: gold class of each row, `NO_LABEL` where there is none, [rows].
+        teacher_logits: what the teacher said of each row, [rows, classes], or None.
+    """
+
+    encoded: Encoded
+    labels: NDArray[np.integer]
+    teacher_logits: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        rows = len(self.encoded)
+        if len(self.labels) != rows or (self.teacher_logits is not None and len(self.teacher_logits) != rows):
+            raise ValueError(f"{rows} texts, {len(self.labels)} labels, and teacher logits that do not match")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train.
+
+    Attributes:
+        steps: optimiser steps.
+        batch_size: rows in a batch.
+        learning_rate: peak of a cycle that warms up over a tenth of the steps and falls to zero as a cosine.
+        weight_decay: of AdamW.
+        evaluations: looks at dev, evenly spread, the last after the last step; 0 keeps the final weights.
+        accumulate: batches whose gradients are added up before an optimiser step.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float = 0.01
+    evaluations: int = 0
+    accumulate: int = 1
+
+
+@dataclass
+class History:
+    """What happened, by optimiser step: (step, mean loss since the last entry) and (step, accuracy on dev)."""
+
+    loss: list[tuple[int, float]] = field(default_factory=list)
+    dev_accuracy: list[tuple[int, float]] = field(default_factory=list)
+    best_step: int = 0
+
+
+def steps_for(rows: int, batch_size: int, epochs: int) -> int:
+    """Optimiser steps of `epochs` passes over `rows` rows."""
+    return epochs * -(-rows // batch_size)
+
+
+def train(
+    model: PreTrainedModel,
+    examples: Examples,
+    dev: Examples,
+    objective: Objective,
+    schedule: Schedule,
+    seed: int,
+    advance: Advance = lambda steps: None,
+) -> History:
+    """Trains the model in place and leaves it with the best weights seen on dev.
+
+    On CPU the result is equal to the last bit for the same inputs, seed and number of threads.
+
+    Args:
+        model: on the device to train on.
+        examples: the rows to learn from.
+        dev: rows with gold labels for choosing the weights; a tie goes to the later ones.
+        objective: what to minimise.
+        schedule: how long and how fast.
+        seed: of dropout and of the order of the batches.
+        advance: called with 1 after each optimiser step.
+    """
+    set_seed(seed)
+    watch = _Watch(model, dev, schedule, advance)
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = _BatchTrainer(model, _arguments(scratch, model.device, schedule, seed), examples, objective, watch)
+        trainer.train()
+    return watch.finish(trainer.state)
+
+
+def accuracy_on(
+    model: PreTrainedModel, examples: Examples, columns: Sequence[int] | None = None, batch_size: int = 128
+) -> float:
+    """Share of rows whose largest logit is that of the gold class; `columns` as `class_columns` gives them."""
+    logits = predict_logits(model, examples.encoded, batch_size)
+    predicted = (logits if columns is None else logits[:, columns]).argmax(-1)
+    return float((predicted == examples.labels).mean())
+
+
+def _arguments(scratch: str, device: torch.device, schedule: Schedule, seed: int) -> TrainingArguments:
+    arguments = TrainingArguments(
+        output_dir=scratch,
+        max_steps=schedule.steps,
+        per_device_train_batch_size=schedule.batch_size,
+        gradient_accumulation_steps=schedule.accumulate,
+        learning_rate=schedule.learning_rate,
+        weight_decay=schedule.weight_decay,
+        lr_scheduler_type="cosine",
+        warmup_steps=max(1, schedule.steps // 10),
+        optim="adamw_torch_fused",
+        seed=seed,
+        logging_steps=max(1, schedule.steps // 50),
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        use_cpu=device.type == "cpu",
+    )
+    # One process trains on one device: nn.DataParallel would copy the model silently, and breaks RNNs.
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1
+    return arguments
+
+
+class _BatchDataset(Dataset[Batch]):
+    """Whole batches by their rows: collating is one vectorised look-up."""
+
+    def __init__(self, examples: Examples) -> None:
+        self._examples = examples
+
+    def __getitem__(self, rows: NDArray[np.integer]) -> Batch:
+        batch = self._examples.encoded.batch(rows)
+        batch["labels"] = torch.from_numpy(self._examples.labels[rows].astype(np.int64))
+        if self._examples.teacher_logits is not None:
+            batch["teacher_logits"] = torch.from_numpy(self._examples.teacher_logits[rows])
+        return batch
+
+
+class _BatchTrainer(Trainer):
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        arguments: TrainingArguments,
+        examples: Examples,
+        objective: Objective,
+        watch: "_Watch",
+    ) -> None:
+        dataset = _BatchDataset(examples)
+        super().__init__(model=model, args=arguments, train_dataset=dataset, callbacks=[watch])
+        self.remove_callback(PrinterCallback)
+        self._examples = examples
+        self._objective = objective
+        self.model_accepts_loss_kwargs = False
+
+    def get_train_dataloader(self) -> DataLoader[Batch]:
+        batches = ShuffledBatches(
+            self._examples.encoded.lengths, self.args.per_device_train_batch_size, seed=self.args.seed
+        )
+        return DataLoader(self.train_dataset, sampler=batches, batch_size=None)
+
+    def compute_loss(self, model: Any, inputs: Batch, *_: Any, **__: Any) -> Tensor:
+        labels = inputs.pop("labels")
+        teacher_logits = inputs.pop("teacher_logits", None)
+        loss: Tensor = self._objective(model(**inputs).logits, labels, teacher_logits)
+        return loss
+
+
+class _Watch(TrainerCallback):
+    """Looks at dev now and then and remembers the best weights."""
+
+    def __init__(self, model: PreTrainedModel, dev: Examples, schedule: Schedule, advance: Advance) -> None:
+        self._model = model
+        self._dev = dev
+        self._advance = advance
+        looks = range(1, schedule.evaluations + 1)
+        self._marks = {round(look * schedule.steps / schedule.evaluations) for look in looks}
+        self._best: tuple[float, dict[str, Tensor]] | None = None
+        self._history = History(best_step=schedule.steps)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._advance(1)
+        if state.global_step not in self._marks:
+            return
+        accuracy = accuracy_on(self._model, self._dev)
+        self._model.train()
+        self._history.dev_accuracy.append((state.global_step, accuracy))
+        if self._best is None or accuracy >= self._best[0]:
+            weights = {name: tensor.detach().clone() for name, tensor in self._model.state_dict().items()}
+            self._best = accuracy, weights
+            self._history.best_step = state.global_step
+
+    def finish(self, state: TrainerState) -> History:
+        if self._best is not None:
+            self._model.load_state_dict(self._best[1])
+        self._model.eval()
+        self._history.loss = [(entry["step"], entry["loss"]) for entry in state.log_history if "loss" in entry]
+        if not all(np.isfinite(loss) for _, loss in self._history.loss):
+            raise FloatingPointError(f"the training loss is not finite: {self._history.loss[-1]}; lower learning_rate")
+        return self._history
+

@@ -1,0 +1,75 @@
+"""Rows out of Arrow data: Parquet files, and what a hub data set hands out."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count, repeat
+from typing import TYPE_CHECKING
+
+from tasks.shared.errors import StillhouseError
+from tasks.shared.rows import Columns, Row, Table, brief, check_columns, label_text, reason
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BATCH_ROWS = 1024
+
+
+def read_parquet(table: Table) -> Iterator[Row]:
+    """Parquet, a batch of rows at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = table.columns
+    try:
+        # Column chunks are read piece by piece: by default the whole file would be fetched into memory.
+        with pq.ParquetFile(table.path, buffer_size=1 << 20, pre_buffer=False) as file:
+            check_columns(file.schema_arrow.names, columns, table.at)
+            yield from arrow_rows(file.iter_batches(_BATCH_ROWS, columns=columns.names), columns, table.at)
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # from the system, not from the format
+            raise StillhouseError(f"{table.at}: cannot be read: {os.strerror(error.errno)}") from None
+        raise StillhouseError(
+            f"{table.at}: broken or cut off, or not Parquet ({reason(error)}); write or download it again"
+        ) from None
+    except UnicodeError:
+        raise StillhouseError(f"{table.at}: holds text that is not UTF-8; write the file again") from None
+
+
+def arrow_rows(
+    batches: "Iterable[pa.RecordBatch | pa.Table]", columns: Columns, at: str, class_names: Sequence[str] = ()
+) -> Iterator[Row]:
+    """Rows of Arrow data; with `class_names`, labels are positions in that list, and -1 stands for no label."""
+    before = 0
+    for batch in batches:
+        texts = _arrow_texts(batch, columns.text, at)
+        pairs = repeat(None) if columns.text_pair is None else _arrow_texts(batch, columns.text_pair, at)
+        labels: Iterable[str | None] = repeat(None)
+        if columns.label is not None:
+            values = batch.column(columns.label).to_pylist()
+            if class_names:
+                labels = [_class_name(value, class_names, at, row) for row, value in enumerate(values, before + 1)]
+            else:
+                labels = [label_text(value, at, "row", row) for row, value in enumerate(values, before + 1)]
+        yield from map(Row, texts, pairs, labels, count(before + 1))
+        before += batch.num_rows
+
+
+def _arrow_texts(batch: "pa.RecordBatch | pa.Table", name: str, at: str) -> list[str]:
+    import pyarrow as pa
+
+    column = batch.column(name)
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    string_kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+    if not any(is_kind(kind) for is_kind in string_kinds):
+        raise StillhouseError(f"{at}: column {brief(name)} holds {brief(str(kind))}, not text; write it as strings")
+    return [text or "" for text in column.to_pylist()]
+
+
+def _class_name(position: int | None, names: Sequence[str], at: str, row: int) -> str | None:
+    if position is None or position == -1:  # data sets publish -1 for a label that is kept secret
+        return None
+    if not 0 <= position < len(names):
+        raise StillhouseError(
+            f"{at} row {row}: label {position} is none of its {len(names)} classes; mend the data set"
+        )
+    return names[position]

@@ -1,0 +1,130 @@
+"""The four parts of the data on disk, and reading them without holding them."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+PARTS = ("gold", "dev", "test", "transfer")
+NO_LABEL = -100
+KEY = np.dtype("S32")
+ROWS_AT_ONCE = 8192
+
+SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.binary(32), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("text_pair", pa.string()),
+        pa.field("label", pa.int32()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """The data of a run.
+
+    Attributes:
+        path: folder with a Parquet file a part.
+        digest: of the folder.
+        digests: of each part's rows, by the part's name.
+        rows: of each part.
+        classes: names, in the order of the class numbers.
+        warnings: what a person may want to mend.
+    """
+
+    path: Path
+    digest: str
+    digests: Mapping[str, str]
+    rows: Mapping[str, int]
+    classes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def file(self, part: str) -> Path:
+        """Parquet file of a part."""
+        return part_file(self.path, part)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some consecutive rows of a part: keys [rows], texts, pairs (None without), labels [rows]."""
+
+    keys: NDArray[np.bytes_]
+    texts: list[str]
+    pairs: list[str] | None
+    labels: NDArray[np.int32]
+
+
+def part_file(folder: Path, part: str) -> Path:
+    """Parquet file of a part in a data folder."""
+    return folder / f"{part}.parquet"
+
+
+def read_chunks(file: Path) -> Iterator[Chunk]:
+    """The rows of a part in order, some thousands at a time."""
+    with pq.ParquetFile(file) as parquet:
+        for batch in parquet.iter_batches(ROWS_AT_ONCE):
+            pairs = batch.column("text_pair")
+            yield Chunk(
+                keys=keys_of(batch.column("key")),
+                texts=batch.column("text").to_pylist(),
+                pairs=None if pairs.null_count == len(pairs) else pairs.to_pylist(),
+                labels=batch.column("label").fill_null(NO_LABEL).to_numpy(zero_copy_only=False),
+            )
+
+
+def read_keys(file: Path) -> NDArray[np.bytes_]:
+    """All keys of a part, [rows]."""
+    with pq.ParquetFile(file) as parquet:
+        columns = [keys_of(batch.column("key")) for batch in parquet.iter_batches(ROWS_AT_ONCE * 8, columns=["key"])]
+    return np.concatenate(columns) if columns else np.empty(0, KEY)
+
+
+def read_labels(file: Path) -> NDArray[np.int32]:
+    """All gold classes of a part, `NO_LABEL` where there is none, [rows]."""
+    labels = pq.read_table(file, columns=["label"]).column("label")
+    return labels.fill_null(NO_LABEL).to_numpy()
+
+
+def keys_of(column: pa.Array) -> NDArray[np.bytes_]:
+    """A column of 32-byte keys as an array, [rows]."""
+    if not len(column):
+        return np.empty(0, KEY)
+    data = column.buffers()[1]
+    start = column.offset * KEY.itemsize
+    return np.frombuffer(data, dtype=np.uint8)[start : start + len(column) * KEY.itemsize].view(KEY)
+
+
+class PartWriter:
+    """Writes one part row by row, and hashes its rows on the way."""
+
+    def __init__(self, file: Path) -> None:
+        self._writer = pq.ParquetWriter(file, SCHEMA, compression="zstd")
+        self._rows: list[tuple[bytes, str, str | None, int | None]] = []
+        self._hash = hashlib.sha256()
+        self.count = 0
+
+    def add(self, key: bytes, text: str, pair: str | None, label: int) -> None:
+        """Appends a row; `label` may be `NO_LABEL`."""
+        self._rows.append((key, text, pair, None if label == NO_LABEL else label))
+        self._hash.update(key + label.to_bytes(4, "big", signed=True))
+        self.count += 1
+        if len(self._rows) == ROWS_AT_ONCE:
+            self._flush()
+
+    def close(self) -> str:
+        """Completes the file; gives the digest of its rows."""
+        self._flush()
+        self._writer.close()
+        return self._hash.hexdigest()
+
+    def _flush(self) -> None:
+        columns: Sequence[Sequence[object]] = list(zip(*self._rows, strict=True)) or [(), (), (), ()]
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=SCHEMA))
+        self._rows.clear()

@@ -1,0 +1,166 @@
+"""The draw: which row goes to which part. Decided by texts, labels and a seed, never by row numbers."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.shared.dataset import KEY, NO_LABEL
+from tasks.shared.errors import StillhouseError
+from tasks.shared.recipe import Data
+from tasks.shared.sources import Source
+from tasks.shared.texts import draw_order, normalise, text_key
+
+DROPPED, GOLD, DEV, TRANSFER = range(4)
+DEV_SHARE = 0.2
+
+
+class Classes:
+    """The classes of the data and their numbers."""
+
+    def __init__(self, names: Sequence[str], numbered: bool) -> None:
+        """`numbered`: a label that is a number n means the class at position n."""
+        self.names = list(names)
+        self._numbers = {str(number): number for number in range(len(names))} if numbered else {}
+        self._numbers |= {name: number for number, name in enumerate(names)}
+
+    def __contains__(self, label: str) -> bool:
+        return label in self._numbers
+
+    def number(self, label: str | None) -> int:
+        """Number of a label as it was read, `NO_LABEL` for none."""
+        return NO_LABEL if label is None else self._numbers[label]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What the draw knows of the rows of some sources: 36 bytes a row.
+
+    Attributes:
+        keys: of the texts, [rows].
+        labels: position in `names`, `NO_LABEL` without a label, [rows].
+        names: the labels as they were read.
+        empty: rows that were left out because they have no text.
+    """
+
+    keys: NDArray[np.bytes_]
+    labels: NDArray[np.int32]
+    names: list[str]
+    empty: int
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Where each row of train and then of the unlabelled sources goes (`GOLD` ...), [rows], and what to warn of."""
+
+    places: NDArray[np.uint8]
+    warnings: list[str] = field(default_factory=list)
+
+
+def read_texts(sources: Sequence[Source]) -> Iterator[tuple[bytes, str, str | None, str | None]]:
+    """Key, normalised text, normalised pair and label of each row that has a text."""
+    for source in sources:
+        for row in source.rows():
+            text = normalise(row.text)
+            if text:
+                pair = None if row.text_pair is None else normalise(row.text_pair)
+                yield text_key(text, pair), text, pair, row.label
+
+
+def scan(sources: Sequence[Source], held_to: Classes | None = None) -> Scan:
+    """Reads sources once.
+
+    Args:
+        sources: what to read.
+        held_to: for dev and test: refuse a row without a label or with one that is not among these.
+    """
+    keys, labels, names, empty = bytearray(), bytearray(), dict[str, int](), 0
+    for source in sources:
+        for row in source.rows():
+            text = normalise(row.text)
+            if not text:
+                empty += 1
+                continue
+            if held_to is not None and (row.label is None or row.label not in held_to):
+                what = "has no label" if row.label is None else f"has label {ascii(row.label)[:80]}, not in train"
+                raise StillhouseError(f"{source.place(row.line)} {what}; give it one of the classes or leave it out")
+            keys += text_key(text, None if row.text_pair is None else normalise(row.text_pair))
+            code = NO_LABEL if row.label is None else names.setdefault(row.label, len(names))
+            labels += code.to_bytes(4, "little", signed=True)
+    return Scan(np.frombuffer(bytes(keys), KEY), np.frombuffer(bytes(labels), np.int32), list(names), empty)
+
+
+def find_classes(names: Sequence[str] | None, train: Scan, where: str) -> Classes:
+    """The recipe's classes, else the labels of train in order: by number where all are numbers, else by name.
+
+    Raises:
+        StillhouseError: fewer than two classes, or a label that is not one of the recipe's.
+    """
+    if names is not None:
+        classes = Classes(names, numbered=True)
+        strange = [label for label in train.names if label not in classes]
+        if strange:
+            raise StillhouseError(f"data.train: {where} has label {ascii(strange[0])[:80]}, not in data.classes")
+        return classes
+    if len(train.names) < 2:
+        found = f"one class only, {ascii(train.names[0])[:80]}" if train.names else "no labels"
+        raise StillhouseError(f"data.train: {where} has {found}; a classifier needs two classes or more (data.label)")
+    numeric = all(name.removeprefix("-").isdecimal() for name in train.names)
+    return Classes(sorted(train.names, key=int) if numeric else sorted(train.names), numbered=False)
+
+
+def draw_parts(data: Data, classes: Classes, train: Scan, unlabelled: Scan, dev: Scan, test: Scan) -> Draw:
+    """Chooses by a hash of (seed, text), so that new rows hardly move the choice.
+
+    Each text counts once, with the first label it has; texts of dev or test are left out of everything else.
+    In each class the rows that come first in the hash's order are dev, the next ones gold, the rest transfer.
+    """
+    keys = np.concatenate([train.keys, unlabelled.keys])
+    labels = np.full(len(keys), NO_LABEL, np.int32)
+    to_number = np.array([classes.number(name) for name in train.names] + [NO_LABEL], np.int32)
+    labels[: len(train.labels)] = to_number[np.where(train.labels == NO_LABEL, -1, train.labels)]
+    usable, warnings = _usable(keys, labels, dev, test)
+    empty = train.empty + unlabelled.empty + dev.empty + test.empty
+    if empty:
+        warnings.append(f"{empty:,} rows without a text were left out")
+    places = np.where(usable, TRANSFER, DROPPED).astype(np.uint8)
+    for number, name in enumerate(classes.names):
+        rows = np.flatnonzero(usable & (labels == number))
+        order = np.array([draw_order(data.seed, key.ljust(32, b"\0")) for key in keys[rows].tolist()], np.int64)
+        chosen = rows[np.argsort(order, kind="stable")][: data.labels_per_class]
+        for_dev = 0 if data.dev else round(len(chosen) * DEV_SHARE)
+        places[chosen[:for_dev]] = DEV
+        places[chosen[for_dev:]] = GOLD
+        if not len(chosen):
+            raise StillhouseError(f"data.train: class {ascii(name)[:80]} has no usable row left to learn from")
+        if data.labels_per_class and len(chosen) < data.labels_per_class:
+            warnings.append(f"class {ascii(name)[:80]} has {len(chosen)} gold labels, fewer than {data.labels_per_class}")
+    if not data.dev and not (places == DEV).any():
+        raise StillhouseError("data.train: too few gold labels to spare a fifth for dev; name a file in data.dev")
+    return Draw(places, warnings)
+
+
+def _usable(
+    keys: NDArray[np.bytes_], labels: NDArray[np.int32], dev: Scan, test: Scan
+) -> tuple[NDArray[np.bool_], list[str]]:
+    """The rows to use: one a text (a labelled one if there is one), none that is in dev or test."""
+    warnings = []
+    # A stable sort with labelled rows first: of equal texts the first labelled row comes first.
+    labelled_first = np.argsort(labels == NO_LABEL, kind="stable")
+    _, first, inverse = np.unique(keys[labelled_first], return_index=True, return_inverse=True)
+    usable = np.zeros(len(keys), np.bool_)
+    usable[labelled_first[first]] = True
+    kept_label = labels[labelled_first[first]][inverse]
+    own_label = labels[labelled_first]
+    several = len(np.unique(inverse[(own_label != NO_LABEL) & (own_label != kept_label)]))
+    if several:
+        warnings.append(f"{several:,} texts have several gold labels; the first one counts")
+    if len(keys) > len(first):
+        warnings.append(f"{len(keys) - len(first):,} repeated texts count once")
+    for part, held_out in (("dev", dev), ("test", test)):
+        shared = usable & np.isin(keys, held_out.keys)
+        if shared.any():
+            warnings.append(f"{int(shared.sum()):,} texts of train or unlabelled are in {part} too; learning leaves them out")
+            usable &= ~shared
+    return usable, warnings

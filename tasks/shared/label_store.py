@@ -1,0 +1,260 @@
+"""The label store: what a teacher believes about texts, in append-only Parquet parts, a folder a teacher.
+
+A row belongs to a text by its key, never to a row number. A part is immutable; its sidecar is written last and
+means it is complete. Where two parts hold the same text, the one whose name sorts first wins, for every reader.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from tasks.shared.dataset import KEY, keys_of
+from tasks.shared.errors import StillhouseError
+from tasks.shared.outputs import hash_file, hash_of, write_json
+
+FORMAT = 1
+ROWS_IN_PART = 1024
+_PART_NAME = re.compile(r"[0-9a-f]{16}-[0-9]{6}")
+
+Keys = NDArray[np.bytes_]
+
+
+@dataclass(frozen=True)
+class Labeller:
+    """Everything about a teacher that its logits depend on; two that differ in anything never share labels.
+
+    Attributes:
+        teacher: digest of weights, configuration and tokenizer.
+        classes: names, in the order of the logits.
+        max_length: tokens read of a text.
+        precision: of the forward pass.
+        engine: what ran it.
+        normalisation: version of the texts' normal form.
+        problem_type: kind of task.
+    """
+
+    teacher: str
+    classes: tuple[str, ...]
+    max_length: int
+    precision: str
+    engine: str
+    normalisation: int
+    problem_type: str
+
+    @property
+    def id(self) -> str:
+        """Name of its folder in the store."""
+        return hash_of(asdict(self))[:32]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A complete part: its name, number of rows, and SHA-256 of its file."""
+
+    name: str
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be labelled, fixed before the first forward pass: keys [rows], a part every ROWS_IN_PART of them."""
+
+    keys: Keys
+
+    @property
+    def id(self) -> str:
+        """Hash of the keys in order; begins the names of the parts."""
+        return hashlib.sha256(self.keys.tobytes()).hexdigest()[:16]
+
+    def parts(self) -> Iterator[tuple[str, Keys]]:
+        """Name and keys of each part."""
+        for number, start in enumerate(range(0, len(self.keys), ROWS_IN_PART)):
+            yield f"{self.id}-{number:06d}", self.keys[start : start + ROWS_IN_PART]
+
+
+class LabelStore:
+    """The labels of one labeller."""
+
+    def __init__(self, root: Path, labeller: Labeller) -> None:
+        """Opens the labeller's folder below `root`; makes it if need be."""
+        self.labeller = labeller
+        self.folder = root / labeller.id
+        for name in ("parts", "plans"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        identity = self.folder / "labeller.json"
+        if not identity.exists():
+            write_json(identity, {"format": FORMAT, **asdict(labeller)})
+
+    def parts(self) -> list[Part]:
+        """The complete parts, in the order of their names."""
+        names = sorted(path.stem for path in (self.folder / "parts").glob("*.json"))
+        return [self._sidecar(name) for name in names if _PART_NAME.fullmatch(name)]
+
+    def plan(self, name: str, wanted: Iterator[Keys]) -> Plan:
+        """The unfinished plan of this name, else a new one for those wanted keys that no part holds.
+
+        Going on with the old plan is what makes a killed and resumed labelling equal to an undisturbed one.
+        """
+        file = self.folder / "plans" / f"{name}.npy"
+        if file.exists():
+            return Plan(np.load(file, allow_pickle=False))
+        held = np.unique(np.concatenate([np.empty(0, KEY), *(self._keys(part) for part in self.parts())]))
+        missing = [keys[~np.isin(keys, held)] for keys in wanted]
+        plan = Plan(np.concatenate([np.empty(0, KEY), *missing]))
+        if len(plan.keys):
+            temporary = file.with_suffix(".partial")
+            with temporary.open("wb") as writing:
+                np.save(writing, plan.keys)
+            temporary.replace(file)
+        return plan
+
+    def finish(self, name: str) -> None:
+        """Forgets a plan whose parts are all there."""
+        (self.folder / "plans" / f"{name}.npy").unlink(missing_ok=True)
+
+    def holds(self, part: str) -> bool:
+        """Whether a part is complete."""
+        return self._sidecar_file(part).exists()
+
+    def write(self, part: str, keys: Keys, logits: NDArray[np.float32]) -> None:
+        """Commits a part: logits [rows, classes] of keys [rows].
+
+        Raises:
+            StillhouseError: a logit is not finite.
+        """
+        broken = ~np.isfinite(logits).all(axis=1)
+        if broken.any():
+            raise StillhouseError(
+                f"the teacher gives {int(broken.sum())} of {len(keys)} texts logits that are not finite; train it anew"
+            )
+        file = self._part_file(part)
+        temporary = file.with_suffix(".partial")
+        pq.write_table(self._table(keys, logits), temporary, compression="zstd")
+        sidecar = {"rows": len(keys), "sha256": hash_file(temporary)}
+        temporary.replace(file)
+        write_json(self._sidecar_file(part), sidecar)
+
+    def read(self, part: Part) -> tuple[Keys, NDArray[np.float32]]:
+        """Keys and logits of a part, checked against its sidecar and this labeller.
+
+        Raises:
+            StillhouseError: the file is missing, damaged, or somebody else's.
+        """
+        file = self._part_file(part.name)
+        if not file.exists() or hash_file(file) != part.sha256:
+            state = "damaged" if file.exists() else "missing"
+            sidecar = self._sidecar_file(part.name).name
+            raise StillhouseError(f"soft labels {file} are {state}; delete them with {sidecar}, and run again")
+        table = pq.read_table(file)
+        if table.schema.metadata.get(b"stillhouse.labeller") != self.labeller.id.encode() or len(table) != part.rows:
+            raise StillhouseError(f"soft labels {file} are of another teacher, class order or format")
+        logits = table.column("logits").combine_chunks().flatten().to_numpy()
+        return keys_of(table.column("key").combine_chunks()), logits.reshape(part.rows, -1)
+
+    def _table(self, keys: Keys, logits: NDArray[np.float32]) -> pa.Table:
+        classes = len(self.labeller.classes)
+        schema = pa.schema(
+            [
+                pa.field("key", pa.binary(KEY.itemsize), nullable=False),
+                pa.field("logits", pa.list_(pa.float32(), classes), nullable=False),
+            ],
+            metadata={
+                "stillhouse.format": str(FORMAT),
+                "stillhouse.labeller": self.labeller.id,
+                "stillhouse.teacher": self.labeller.teacher,
+                "stillhouse.classes": json.dumps(self.labeller.classes),
+                "stillhouse.problem_type": self.labeller.problem_type,
+            },
+        )
+        column = pa.FixedSizeListArray.from_arrays(pa.array(logits.reshape(-1), pa.float32()), classes)
+        raw = pa.py_buffer(np.ascontiguousarray(keys).tobytes())
+        return pa.table([pa.Array.from_buffers(pa.binary(32), len(keys), [None, raw]), column], schema=schema)
+
+    def _keys(self, part: Part) -> Keys:
+        return keys_of(pq.read_table(self._part_file(part.name), columns=["key"]).column("key").combine_chunks())
+
+    def _part_file(self, part: str) -> Path:
+        return self.folder / "parts" / f"{part}.parquet"
+
+    def _sidecar_file(self, part: str) -> Path:
+        return self.folder / "parts" / f"{part}.json"
+
+    def _sidecar(self, part: str) -> Part:
+        file = self._sidecar_file(part)
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            return Part(part, int(found["rows"]), str(found["sha256"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            raise StillhouseError(f"{file} is damaged; delete it with its .parquet file, and run again") from None
+
+
+def view_of(store: LabelStore, wanted: Keys) -> dict[str, Any]:
+    """The label view: which parts answer for the wanted keys, and the digest of the joined rows.
+
+    Raises:
+        StillhouseError: a wanted text has no label.
+    """
+    parts = store.parts()
+    logits = join(store, parts, wanted)
+    return {"parts": [asdict(part) for part in parts], "rows": len(wanted), "digest": digest_of(wanted, logits)}
+
+
+def join(store: LabelStore, parts: Sequence[Part], wanted: Keys) -> NDArray[np.float32]:
+    """Logits [rows, classes] of distinct keys [rows], joined by key.
+
+    Raises:
+        StillhouseError: a wanted text has no label, or a part is not what it was.
+    """
+    order = np.argsort(wanted)
+    ordered = wanted[order]
+    logits = np.empty((len(wanted), len(store.labeller.classes)), np.float32)
+    found = np.zeros(len(wanted), np.bool_)
+    for part in parts:
+        keys, rows = store.read(part)
+        places = np.searchsorted(ordered, keys)
+        places[places == len(ordered)] = 0
+        hits = np.flatnonzero(ordered[places] == keys) if len(ordered) else np.empty(0, np.int64)
+        targets, first = np.unique(order[places[hits]], return_index=True)
+        fresh = ~found[targets]
+        logits[targets[fresh]] = rows[hits[first[fresh]]]
+        found[targets] = True
+    if not found.all():
+        example = wanted[~found][0].ljust(32, b"\0").hex()
+        raise StillhouseError(
+            f"{int((~found).sum()):,} of {len(wanted):,} texts have no soft label in {store.folder} "
+            f"(one has key {example[:16]}...); run again with --force label"
+        )
+    return logits
+
+
+def digest_of(keys: Keys, logits: NDArray[np.float32]) -> str:
+    """SHA-256 over the rows in the order of their keys: the same whatever parts they lie in."""
+    digest = hashlib.sha256()
+    order = np.argsort(keys)
+    for start in range(0, len(order), 65536):
+        rows = order[start : start + 65536]
+        packed = np.concatenate([keys[rows].view(np.uint8).reshape(-1, 32), logits[rows].view(np.uint8)], axis=1)
+        digest.update(packed.tobytes())
+    return digest.hexdigest()
+
+
+def read_view(store: LabelStore, view: Mapping[str, Any], wanted: Keys) -> NDArray[np.float32]:
+    """What a view says of the wanted keys, [rows, classes]; refused unless it is to the bit what the view was made of.
+
+    Raises:
+        StillhouseError: labels are missing, damaged or changed.
+    """
+    logits = join(store, [Part(**part) for part in view["parts"]], wanted)
+    if digest_of(wanted, logits) != view["digest"]:
+        raise StillhouseError(f"soft labels in {store.folder} changed since they were made; run with --force label")
+    return logits

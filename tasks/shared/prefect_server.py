@@ -1,0 +1,130 @@
+"""A temporary Prefect server with its home in the workspace, for runs without PREFECT_API_URL.
+
+Prefect can start one by itself, but that one outlives a killed run. This one ends with its parent, because the pipe
+between them closes, and it starts while the parent still imports its libraries.
+`python -m tasks.shared.prefect_server SOCKET` is the server's own process.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tasks.shared.errors import StillhouseError
+from tasks.shared.workspace import Workspace
+
+_PATIENCE_SECONDS = 120
+
+_QUIET = {
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLI_PROMPT": "false",
+    "TOKENIZERS_PARALLELISM": "true",
+}
+
+
+def prepare_environment(workspace: Workspace) -> None:
+    """Settings that Prefect and MLflow read when they are imported; call it before.
+
+    Without PREFECT_API_URL Prefect's home moves to the workspace, so that nobody's profile or cloud is used.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    if not os.environ.get("PREFECT_API_URL"):
+        os.environ["PREFECT_HOME"] = str(workspace.prefect)
+        os.environ["PREFECT_API_KEY"] = ""
+
+
+@contextmanager
+def prefect_server(workspace: Workspace) -> Iterator[None]:
+    """Starts the temporary server unless PREFECT_API_URL names one; ends it afterwards.
+
+    Enter it early: it returns at once, and `wait_for_server` waits until the server answers.
+    """
+    if os.environ.get("PREFECT_API_URL"):
+        yield
+        return
+    workspace.prefect.mkdir(parents=True, exist_ok=True)
+    with socket.socket() as listening, (workspace.prefect / "server.log").open("ab") as log:
+        listening.bind(("127.0.0.1", 0))
+        os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
+        server = subprocess.Popen(
+            [sys.executable, "-m", "tasks.shared.prefect_server", str(listening.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            pass_fds=[listening.fileno()],
+            env=_server_environment(workspace),
+            start_new_session=True,  # Ctrl-C ends the run, which still has to tell the server
+        )
+    try:
+        yield
+    finally:
+        del os.environ["PREFECT_API_URL"]
+        _stop(server)
+
+
+def wait_for_server(log: Path) -> None:
+    """Waits until the server of PREFECT_API_URL answers.
+
+    Raises:
+        StillhouseError: it does not.
+    """
+    url = os.environ["PREFECT_API_URL"]
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(f"{url}/health", timeout=_PATIENCE_SECONDS):  # noqa: S310 - PREFECT_API_URL
+                return
+        except (urllib.error.URLError, OSError, ValueError) as error:
+            local = url.startswith("http://127.0.0.1")
+            if not local or time.monotonic() > deadline:
+                hint = f"; its log is {log}" if local else ""
+                raise StillhouseError(f"no Prefect server answers at PREFECT_API_URL {url} ({error}){hint}") from None
+            time.sleep(0.1)
+
+
+def _server_environment(workspace: Workspace) -> dict[str, str]:
+    database = workspace.prefect / "prefect.db"
+    return {
+        **os.environ,
+        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}",
+        "PREFECT_UI_ENABLED": "0",
+        "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+    }
+
+
+def _stop(server: "subprocess.Popen[bytes]") -> None:
+    server.terminate()
+    try:
+        server.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(5)
+    os._exit(1)
+
+
+def _serve(descriptor: int) -> None:
+    import uvicorn
+
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    uvicorn.run("prefect.server.api.server:create_app", factory=True, fd=descriptor, log_level="error", lifespan="on")
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]))

@@ -1,0 +1,197 @@
+"""Reading rows from files: a streaming reader for each format, and errors that name file and line."""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+
+from tasks.shared.arrow import read_parquet
+from tasks.shared.errors import StillhouseError
+from tasks.shared.rows import Row, Table, brief, check_columns, described, label_text, missing_column
+
+# A field beyond this is taken for a quote that was left open, before it swallows a large file into memory.
+_LONGEST_FIELD = 20_000_000
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def read_csv(table: Table) -> Iterator[Row]:
+    """Comma-separated values with standard quoting."""
+    return _separated(table, table.separator or ",", quoted=True)
+
+
+def read_tsv(table: Table) -> Iterator[Row]:
+    """Tab-separated values; a quotation mark is a character like any other."""
+    return _separated(table, table.separator or "\t", quoted=False)
+
+
+def read_txt(table: Table) -> Iterator[Row]:
+    """One text a line, blank lines included; there are no columns, so neither pairs nor labels."""
+    for number, line in enumerate(_lines(table, newline=None), 1):
+        yield Row(line.removesuffix("\n"), None, None, number)
+
+
+def read_jsonl(table: Table) -> Iterator[Row]:
+    """One JSON object a line; a key for the label may be absent on some lines, not on all."""
+    text_key, pair_key, label_key = table.columns.text, table.columns.text_pair, table.columns.label
+    label_seen, keys = label_key is None, None
+    for number, line in enumerate(_lines(table, newline="\n"), 1):
+        line = line.rstrip()
+        if not line:
+            continue
+        record = _json_object(line, table.at, number)
+        keys = keys or list(record)
+        text = _json_text(record, text_key, "data.text", table.at, number)
+        pair = None if pair_key is None else _json_text(record, pair_key, "data.text_pair", table.at, number)
+        label = None
+        if label_key is not None and label_key in record:
+            label_seen = True
+            label = label_text(record[label_key], table.at, "line", number)
+        if "\\u" in line and _SURROGATE.search(f"{text}{pair}{label}"):
+            raise StillhouseError(
+                f"{table.at} line {number}: a \\u escape is half of a surrogate pair, which is not a character; "
+                "write both halves or remove it"
+            )
+        yield Row(text, pair, label, number)
+    if not label_seen and label_key is not None and keys is not None:
+        raise missing_column(label_key, "data.label", keys, table.at)
+
+
+READERS: dict[str, Callable[[Table], Iterator[Row]]] = {
+    ".csv": read_csv,
+    ".tsv": read_tsv,
+    ".tab": read_tsv,
+    ".jsonl": read_jsonl,
+    ".ndjson": read_jsonl,
+    ".parquet": read_parquet,
+    ".txt": read_txt,
+}
+"""The reader of each file name extension, in lower case."""
+
+
+def _separated(table: Table, separator: str, *, quoted: bool) -> Iterator[Row]:
+    csv.field_size_limit(_LONGEST_FIELD)
+    # strict: a stray or open quotation mark is an error, where it would quietly join texts.
+    reader = csv.reader(
+        _lines(table, newline=""),
+        delimiter=separator,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+        strict=True,
+    )
+    line = 0
+    try:
+        first = next(filter(None, reader), None)
+        if first is None:
+            return
+        names = first if table.header else [str(position) for position in range(len(first))]
+        text_at, pair_at, label_at = _positions(names, table)
+        for _ in range(table.skip):
+            next(reader, None)
+        records: Iterable[list[str]] = reader if table.header else chain([first], reader)
+        line = reader.line_num if table.header else 0
+        for cells in records:
+            start, line = line + 1, reader.line_num
+            if len(cells) != len(names):
+                if not cells:
+                    continue  # a blank line
+                raise _ragged(table, start, len(cells), len(names))
+            label = None if label_at is None else cells[label_at]
+            if label is not None and (not label or label.isspace()):
+                label = None
+            yield Row(cells[text_at], None if pair_at is None else cells[pair_at], label, start)
+    except csv.Error as error:
+        raise StillhouseError(
+            f"{table.at} line {line + 1}: broken quoting ({error}); close the quotation mark and "
+            "double the ones inside a text, or save the file as .tsv, which has no quoting"
+        ) from None
+
+
+def _positions(names: list[str], table: Table) -> tuple[int, int | None, int | None]:
+    columns = table.columns
+    try:
+        check_columns(names, columns, table.at)
+    except StillhouseError as error:
+        if table.header:
+            raise
+        raise StillhouseError(f"{error}; data.header is false, so columns are numbers from 0") from None
+    return (
+        names.index(columns.text),
+        None if columns.text_pair is None else names.index(columns.text_pair),
+        None if columns.label is None else names.index(columns.label),
+    )
+
+
+def _ragged(table: Table, line: int, found: int, expected: int) -> StillhouseError:
+    return StillhouseError(
+        f"{table.at} line {line}: {found} column{'s' * (found != 1)} where the first line has {expected}; "
+        "put a text that holds the separator in quotation marks (.csv only), or set data.separator"
+    )
+
+
+def _lines(table: Table, newline: str | None) -> Iterator[str]:
+    """The decoded lines, ends included; a byte order mark is dropped."""
+    number = 0
+    try:
+        with table.path.open(encoding=table.encoding, newline=newline) as stream:
+            for number, line in enumerate(stream, 1):
+                if "\0" in line:
+                    raise StillhouseError(
+                        f"{table.at} line {number}: holds a NUL byte, so it is not text, "
+                        "or is in another encoding; set data.encoding, for example utf-16"
+                    )
+                yield line.removeprefix("\ufeff") if number == 1 else line
+    except UnicodeError as error:
+        line_number = _undecodable_line(table) or number + 1
+        reason = f"byte 0x{error.object[error.start]:02x}" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise StillhouseError(
+            f"{table.at} line {line_number}: not {table.encoding} text ({reason}); "
+            "set data.encoding to the file's own, for example gbk, cp1252 or utf-16"
+        ) from None
+    except OSError as error:
+        raise StillhouseError(f"{table.at}: cannot be read: {error.strerror}") from None
+
+
+def _undecodable_line(table: Table) -> int | None:
+    """The first line that does not decode; the failing stream itself has read ahead and cannot tell."""
+    import codecs
+
+    decoder = codecs.getincrementaldecoder(table.encoding)()
+    done = 0
+    with table.path.open("rb") as stream:
+        try:
+            for raw in stream:
+                done += decoder.decode(raw).count("\n")
+            decoder.decode(b"", final=True)
+        except UnicodeError:
+            return done + 1
+    return None
+
+
+def _json_object(line: str, at: str, number: int) -> dict[str, object]:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise StillhouseError(
+            f"{at} line {number}: not valid JSON ({error.msg.removesuffix(' at')} at column {error.colno}); "
+            "each line must hold one whole JSON object"
+        ) from None
+    except (ValueError, RecursionError):
+        raise StillhouseError(f"{at} line {number}: a number too long or brackets too deep to read") from None
+    if not isinstance(record, dict):
+        raise StillhouseError(
+            f"{at} line {number}: {described(record)}, not an object; each line must hold one whole JSON object"
+        )
+    return record
+
+
+def _json_text(record: dict[str, object], key: str, field: str, at: str, number: int) -> str:
+    if key not in record:
+        raise missing_column(key, field, list(record), f"{at} line {number}")
+    value = record[key]
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    raise StillhouseError(
+        f"{at} line {number}: {brief(key)} is {described(value)}, not text; put it in quotation marks"
+    )

@@ -1,0 +1,166 @@
+"""The recipe: one validated document that is the whole experiment, and the single parameter of the flow.
+
+Each field's description is what the docs' option table and the orchestrator's form show.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Section(BaseModel):
+    """A part of the recipe: immutable, and unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(Section):
+    """Where the examples are and how many of their gold labels may be used."""
+
+    train: str = Field(
+        min_length=1,
+        description="Training rows: a file or glob (.csv, .tsv, .jsonl, .parquet), "
+        "hub:NAMESPACE/NAME:CONFIG@REVISION#SPLIT (all but the name optional), or sample:NAME. "
+        "Rows without a label become unlabelled transfer text.",
+    )
+    test: str = Field(min_length=1, description="Test rows, only reported on; same kinds of source as train.")
+    dev: str | None = Field(None, description="Rows for every choice; without it, a fifth of the gold rows by class.")
+    unlabelled: list[str] = Field(
+        default_factory=list, description="More transfer texts; also .txt files with one text a line."
+    )
+    text: str = Field("text", min_length=1, description="Column of the text.")
+    text_pair: str | None = Field(None, description="Column of the second text, for pairs.")
+    label: str = Field("label", min_length=1, description="Column of the gold label, a name or a number.")
+    classes: list[str] | None = Field(
+        None,
+        min_length=2,
+        description="Names of the classes. Where the labels are numbers, the name at position n stands for number n. "
+        "Without it, the classes are the labels found in train, sorted.",
+    )
+    labels_per_class: int | None = Field(
+        None,
+        ge=2,
+        description="Keep this many gold labels a class, dev included; the other rows become unlabelled transfer text. "
+        "Without it all are kept.",
+    )
+    encoding: str = Field("utf-8", description="Character encoding of text files.")
+    separator: str | None = Field(
+        None, min_length=1, max_length=1, description="Column separator of .csv and .tsv; without it, comma and tab."
+    )
+    header: bool = Field(
+        True, description="Whether .csv and .tsv start with a line of column names; if not, columns are 0, 1, 2 ..."
+    )
+    seed: int = Field(0, ge=0, description="Seed of the draw of labels and of dev; not the students' seeds.")
+
+
+class Teacher(Section):
+    """A Hugging Face sequence classifier, fine-tuned here or taken as it is."""
+
+    model: str = Field(
+        "google-bert/bert-base-uncased", min_length=1, description="A folder, a hub id, or sample:NAME."
+    )
+    epochs: int = Field(3, ge=0, le=1000, description="Passes over the gold rows; 0 takes the classifier as it is.")
+    batch_size: int = Field(16, ge=1, le=4096, description="Texts in a training batch.")
+    learning_rate: float = Field(5e-5, gt=0, le=1, description="Peak learning rate of AdamW.")
+    max_length: int = Field(128, ge=4, le=8192, description="Tokens read of a text; the rest is cut off and counted.")
+    floor: float = Field(0.0, ge=0, le=1, description="Accuracy on dev below which the run stops.")
+    seed: int = Field(0, ge=0, description="Seed of the new head, of dropout and of the order of the rows.")
+
+
+class Labelling(Section):
+    """How soft labels are computed."""
+
+    precision: Literal["fp32"] = Field("fp32", description="Precision of the teacher's forward pass.")
+    batch_size: int = Field(32, ge=1, le=4096, description="Texts in a forward pass.")
+
+
+class Student(Section):
+    """The small model; its maximum length is its teacher's."""
+
+    family: Literal["rnn", "lstm", "gru"] = Field("lstm", description="Kind of recurrent cell.")
+    embedding_size: int = Field(64, ge=1, le=4096, description="Width of the token vectors.")
+    hidden_size: int = Field(64, ge=1, le=4096, description="Width of the hidden state, in each direction.")
+    layers: int = Field(1, ge=1, le=16, description="Recurrent layers.")
+    bidirectional: bool = Field(True, description="Read the text in both directions.")
+    pooling: Literal["last", "mean", "max", "attention"] = Field(
+        "max", description="How the hidden states of a text's tokens become one vector; padding never counts."
+    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout on embeddings, between layers and before the head.")
+    embeddings: Literal["teacher", "random"] = Field(
+        "teacher", description="Start of the token vectors: a low-rank projection of the teacher's, or random."
+    )
+    tokenizer: int = Field(0, ge=0, description="The teacher, by position, whose tokenizer is cut down and used.")
+
+
+class Term(Section):
+    """One term of the training objective."""
+
+    term: Literal["soft", "hard", "logits"] = Field(
+        description="soft: softened cross-entropy with the teacher, times T squared; "
+        "hard: cross-entropy with the gold label; logits: mean squared error to the teacher's logits."
+    )
+    weight: float = Field(1.0, gt=0, le=1e6, description="Factor of this term in the sum.")
+    temperature: float = Field(1.0, gt=0, le=100, description="T of the soft term.")
+
+    @model_validator(mode="after")
+    def _temperature_is_for_soft(self) -> "Term":
+        if self.term != "soft" and "temperature" in self.model_fields_set and self.temperature != 1.0:
+            raise ValueError(f"temperature belongs to the soft term, not to {self.term}")
+        return self
+
+
+class Training(Section):
+    """How students and twins are trained."""
+
+    epochs: int = Field(6, ge=1, le=10000, description="Passes of the student over the transfer set.")
+    batch_size: int = Field(32, ge=1, le=65536, description="Texts in a training batch.")
+    learning_rate: float = Field(3e-3, gt=0, le=1, description="Peak learning rate; one cycle up and down.")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="Weight decay of AdamW.")
+    evaluations: int = Field(6, ge=1, le=1000, description="Looks at dev; the best weights seen are kept.")
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Recipe(Section):
+    """The whole experiment."""
+
+    name: str = Field(
+        "distill",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="Name of the experiment: letters, digits, '.', '_' and '-'.",
+    )
+    task: Literal["single-label"] = Field("single-label", description="Kind of task: one class a text.")
+    data: Data
+    teachers: list[Teacher] = Field(
+        default_factory=lambda: [Teacher()], min_length=1, max_length=1, description="The teacher; one for now."
+    )
+    labelling: Labelling = Labelling()
+    student: Student = Student()
+    objective: list[Term] = Field(
+        default_factory=lambda: [Term(term="soft", temperature=2.0)],
+        min_length=1,
+        description="Terms of the student's objective, summed. The twin's is always the hard term alone.",
+    )
+    training: Training = Training()
+    seeds: list[Seed] = Field(
+        default_factory=lambda: [0, 1, 2, 3, 4],
+        min_length=1,
+        max_length=100,
+        description="One student and one twin for each; the verdict needs at least two.",
+    )
+    worthwhile: float = Field(
+        0.005, ge=0, le=1, description="Gain in accuracy worth having; below it the verdict can be NO BETTER."
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="Where models run; auto takes a GPU if there is one."
+    )
+    runner: Literal["local"] = Field("local", description="Where steps run.")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Recipe":
+        if self.student.tokenizer >= len(self.teachers):
+            raise ValueError(f"student.tokenizer is {self.student.tokenizer}, but teachers are numbered from 0")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds holds a number twice")
+        return self

@@ -1,0 +1,36 @@
+"""What each step needs: the one table that tags, tag limits and a cluster's options are derived from."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind of place to run on.
+
+    Attributes:
+        tag: what tasks and the orchestrator's limits call it.
+        limit: how many tasks of a server may hold it at once; None for no limit.
+        gpus: accelerators of one task.
+        cpus: processor cores of one task.
+    """
+
+    tag: str
+    limit: int | None
+    gpus: int
+    cpus: int
+
+
+GPU = Resource(tag="gpu", limit=1, gpus=1, cpus=1)
+CPU = Resource(tag="cpu", limit=None, gpus=0, cpus=1)
+
+STEPS: dict[str, Resource] = {
+    "load_data": CPU,
+    "train_teacher": GPU,
+    "label": GPU,
+    "prepare_student": CPU,
+    "train_student": GPU,
+    "train_twin": GPU,
+    "evaluate": CPU,
+    "report": CPU,
+}
+"""The steps, in their order, and where each runs. `gpu` is taken on a machine without one too: one training at a time."""

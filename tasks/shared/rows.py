@@ -1,0 +1,116 @@
+"""What a row is, whatever file or data set it came from: its columns, its label as text, and errors about them."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from tasks.shared.errors import StillhouseError
+
+_SHOWN_COLUMNS = 20
+
+
+class Row(NamedTuple):
+    """One row of a source, as it was read: nothing is normalised, an empty text stays."""
+
+    text: str
+    text_pair: str | None
+    """None unless the recipe names a column for it."""
+    label: str | None
+    """The label as text: a name as it is, a whole number as its digits, a Boolean as `true` or `false`.
+    None where it is missing or blank, or where labels are not read."""
+    line: int
+    """Number of the row's first line, or of the row in formats without lines; counted from 1."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns to read; `label` is None where labels are not read."""
+
+    text: str
+    text_pair: str | None
+    label: str | None
+
+    @property
+    def names(self) -> list[str]:
+        """The columns to read, each once."""
+        wanted = (self.text, self.text_pair, self.label)
+        return list(dict.fromkeys(name for name in wanted if name is not None))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file and how to read it."""
+
+    path: Path
+    at: str
+    """Where errors are, such as `data.train: reviews.csv`."""
+    columns: Columns
+    encoding: str = "utf-8"
+    separator: str | None = None
+    """Of .csv and .tsv; None for comma and tab."""
+    header: bool = True
+    """Whether .csv and .tsv start with column names."""
+    skip: int = 0
+    """Lines of .csv and .tsv to skip after the column names."""
+
+
+def check_columns(names: Sequence[str], columns: Columns, at: str) -> None:
+    """Refuses a table in which one of the columns to read is missing, or is there twice."""
+    for field in ("text", "text_pair", "label"):
+        wanted = getattr(columns, field)
+        if wanted is not None and wanted not in names:
+            raise missing_column(wanted, f"data.{field}", names, at)
+        if wanted is not None and list(names).count(wanted) > 1:
+            raise StillhouseError(f"{at}: has more than one column {brief(wanted)}; rename one of them")
+
+
+def label_text(value: object, at: str, unit: str, number: int) -> str | None:
+    """A label as text, or None if it is missing or blank; `at`, `unit` and `number` say where it stands."""
+    if isinstance(value, str):
+        return value if value and not value.isspace() else None
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        if value != value:  # NaN is how pandas writes a missing number
+            return None
+        if value.is_integer():
+            return str(int(value))
+    raise StillhouseError(
+        f"{at} {unit} {number}: the label is {described(value)}; a label is a name or a whole number (data.label)"
+    )
+
+
+def missing_column(wanted: str, field: str, names: Sequence[str], at: str) -> StillhouseError:
+    """The error for a table without a column that the recipe's `field` asks for."""
+    near = difflib.get_close_matches(wanted, names, n=1)
+    advice = f"did you mean {brief(near[0])}?" if near else f"set {field} to one of them"
+    shown = ", ".join(brief(name) for name in names[:_SHOWN_COLUMNS])
+    more = f" and {len(names) - _SHOWN_COLUMNS} more" if len(names) > _SHOWN_COLUMNS else ""
+    return StillhouseError(f"{at}: no column {brief(wanted)} ({field}); there is {shown}{more}; {advice}")
+
+
+def brief(value: object) -> str:
+    """A value from outside as it may stand in a one-line message: escaped and cut to 80 characters."""
+    text = repr(value[:80] if isinstance(value, str) else value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def reason(error: Exception) -> str:
+    """What a library said, as it may stand in a one-line message: its first line, cut to 150 characters."""
+    text = str(error).partition("\n")[0][:150]
+    return text if text.isprintable() else ascii(text)
+
+
+def described(value: object) -> str:
+    """A value for a message; the inside of lists and objects is not shown, for it can be deep."""
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, dict):
+        return "an object"
+    return brief(value)

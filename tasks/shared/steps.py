@@ -1,0 +1,122 @@
+"""What a step is: inputs that decide a key, a function that fills a folder, a small record of what is there."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from tasks.shared.outputs import Json, Output, hash_of
+from tasks.shared.workspace import Workspace
+
+Record = TypeVar("Record")
+Advance = Callable[[int], None]
+Points = Sequence[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a step may use while it works.
+
+    Attributes:
+        workspace: where the label store is.
+        device: `cpu`, `cuda` or `mps`.
+        progress: opens a progress bar of so many units (`progress(5000, "texts")`) and gives what advances it.
+        metrics: tracks a series of (optimiser step, value) under a name.
+        warn: tells the person something they can do something about.
+    """
+
+    workspace: Workspace
+    device: str
+    progress: Callable[[int, str], AbstractContextManager[Advance]]
+    metrics: Callable[[str, Points], None]
+    warn: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Stands, in a plan, for the record of a step that has not run.
+
+    Attributes:
+        title: of what the step will make.
+    """
+
+    title: str
+
+
+@dataclass(frozen=True)
+class Step(ABC, Generic[Record]):
+    """One step of a run; its fields are records of earlier steps and parts of the recipe."""
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    """To be raised when the same inputs would give another output."""
+    measured: ClassVar[frozenset[str]] = frozenset()
+    """Files that only measure this machine, left out of the digest."""
+
+    @property
+    def title(self) -> str:
+        """The name, and which one it is if there are several."""
+        return self.name
+
+    @property
+    def ready(self) -> bool:
+        """Whether all inputs are known; not so in a plan behind a step that has yet to run."""
+        values = [getattr(self, field.name) for field in fields(self)]
+        return not any(isinstance(value, Unknown) or (isinstance(value, tuple) and _unknown(value)) for value in values)
+
+    @property
+    def makes(self) -> str:
+        """What it makes, in the words of the records."""
+        return self.title
+
+    @abstractmethod
+    def inputs(self) -> Mapping[str, Json]:
+        """Everything that decides the output: options and the digests of inputs."""
+
+    @abstractmethod
+    def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
+        """Fills the folder and returns the facts for the manifest."""
+
+    @abstractmethod
+    def read(self, output: Output) -> Record:
+        """The record of a complete output."""
+
+    def check(self, record: Record) -> None:
+        """Raises StillhouseError where the record must not be built upon."""
+
+    def summary(self, record: Record) -> str:
+        """A few words about the result, for the person."""
+        return ""
+
+    def consumed(self) -> Mapping[str, tuple[str, Path]]:
+        """Digest and place of the data that the step reads, by name, for the tracker."""
+        return {}
+
+    def artifacts(self, output: Output) -> Sequence[Path]:
+        """What the tracker keeps a copy of."""
+        return ()
+
+    @cached_property
+    def decided_by(self) -> dict[str, Json]:
+        """What the key is the hash of."""
+        return {"step": self.name, "version": self.version, **self.inputs()}
+
+    @property
+    def key(self) -> str:
+        """The name of the output."""
+        return hash_of(self.decided_by)
+
+    def folder(self, workspace: Workspace) -> Path:
+        """Where the output is or will be."""
+        return workspace.outputs / self.name / self.key[:32]
+
+
+def _unknown(values: tuple[Any, ...]) -> bool:
+    return any(isinstance(value, Unknown) for value in values)
+
+
+Do = Callable[[Step[Any]], Any]
+"""What carries a step out: runs it or finds it done, and gives its record."""

@@ -1,0 +1,28 @@
+"""What a text is: its one normalised form, and the key that soft labels hang on."""
+
+import hashlib
+import unicodedata
+
+NORMALISATION = 1
+"""Version of `normalise`; part of every label store's identity."""
+
+
+def normalise(text: str) -> str:
+    """The form every model reads: Unicode NFC, each run of white space one space, none at the ends."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def text_key(text: str, pair: str | None = None) -> bytes:
+    """SHA-256 of the length-prefixed normalised text, and of the pair if there is one; 32 bytes."""
+    digest = hashlib.sha256()
+    for part in (text,) if pair is None else (text, pair):
+        data = part.encode("utf-8")
+        digest.update(len(data).to_bytes(8, "big"))
+        digest.update(data)
+    return digest.digest()
+
+
+def draw_order(seed: int, key: bytes) -> int:
+    """A 63-bit number that orders texts in the draw of labels: the same text gets the same number in any data set."""
+    drawn = hashlib.sha256(seed.to_bytes(8, "big") + key).digest()
+    return int.from_bytes(drawn[:8], "big") >> 1

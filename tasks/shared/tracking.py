@@ -1,0 +1,93 @@
+"""MLflow: a parent run for each flow run, a child for each step. A view of the files, never the truth."""
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.tracking import MlflowClient
+
+from tasks.shared.workspace import Workspace
+
+_PARAMS_AT_ONCE = 100
+_METRICS_AT_ONCE = 1000
+
+
+def tracking_uri(workspace: Workspace) -> str:
+    """MLFLOW_TRACKING_URI where it is set, else a database in the workspace."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.mlflow / 'mlflow.db'}"
+
+
+class Tracker:
+    """The runs of one flow run; run ids are passed around, as MLflow's active run belongs to a thread."""
+
+    def __init__(self, workspace: Workspace, experiment: str) -> None:
+        """Opens the experiment; makes it if need be."""
+        workspace.mlflow.mkdir(parents=True, exist_ok=True)
+        self.uri = tracking_uri(workspace)
+        self._client = MlflowClient(self.uri)
+        found = self._client.get_experiment_by_name(experiment)
+        # Only our own database is told where artifacts go; a server knows that itself.
+        place = None if "MLFLOW_TRACKING_URI" in os.environ else (workspace.mlflow / "artifacts").as_uri()
+        self.experiment = found.experiment_id if found else self._client.create_experiment(experiment, place)
+
+    def start(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
+        """Begins a run and gives its id."""
+        nested = {"mlflow.parentRunId": parent} if parent else {}
+        run = self._client.create_run(self.experiment, run_name=name, tags={**tags, **nested})
+        return str(run.info.run_id)
+
+    def tag(self, run: str, tags: Mapping[str, str]) -> None:
+        """Adds tags."""
+        self._client.log_batch(run, tags=[RunTag(key, value) for key, value in tags.items()])
+
+    def params(self, run: str, values: Mapping[str, Any]) -> None:
+        """Records parameters; nested mappings and lists become dotted names."""
+        flat = [Param(name, str(value)) for name, value in _flatten(values)]
+        for start in range(0, len(flat), _PARAMS_AT_ONCE):
+            self._client.log_batch(run, params=flat[start : start + _PARAMS_AT_ONCE])
+
+    def metrics(self, run: str, name: str, points: Sequence[tuple[int, float]]) -> None:
+        """Records a series of (step, value)."""
+        now = int(time.time() * 1000)
+        values = [Metric(name, value, now, step) for step, value in points]
+        for start in range(0, len(values), _METRICS_AT_ONCE):
+            self._client.log_batch(run, metrics=values[start : start + _METRICS_AT_ONCE])
+
+    def inputs(self, run: str, digests: Mapping[str, tuple[str, Path]], context: str) -> None:
+        """Records which version of what was consumed: digest and place by name."""
+        self._client.log_inputs(
+            run,
+            datasets=[
+                DatasetInput(
+                    Dataset(name, digest[:32], "local", json.dumps({"uri": place.as_uri()})),
+                    [InputTag("mlflow.data.context", context)],
+                )
+                for name, (digest, place) in digests.items()
+            ],
+        )
+
+    def artifact(self, run: str, path: Path, folder: str | None = None) -> None:
+        """Copies a file or a folder to the run's artifacts."""
+        if path.is_dir():
+            self._client.log_artifacts(run, str(path), folder)
+        else:
+            self._client.log_artifact(run, str(path), folder)
+
+    def finish(self, run: str, status: str) -> None:
+        """Ends a run: FINISHED, FAILED or KILLED."""
+        self._client.set_terminated(run, status)
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, value in values.items():
+        inner = dict(enumerate(value)) if isinstance(value, list) and any(isinstance(v, dict) for v in value) else value
+        if isinstance(inner, Mapping):
+            found.extend(_flatten({str(key): item for key, item in inner.items()}, f"{prefix}{name}."))
+        else:
+            found.append((f"{prefix}{name}", inner))
+    return found

@@ -1,0 +1,95 @@
+"""The workspace: the one folder that holds every output, and what its parts are called."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.shared.errors import StillhouseError
+
+FORMAT = 1
+"""Version of the workspace's layout; a newer one is refused."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Places inside the workspace; nothing is made by asking for one.
+
+    Attributes:
+        root: the absolute folder.
+    """
+
+    root: Path
+
+    @property
+    def outputs(self) -> Path:
+        """Steps' outputs: a folder a step, in it a folder a key."""
+        return self.root / "outputs"
+
+    @property
+    def labels(self) -> Path:
+        """The label store: a folder a teacher."""
+        return self.root / "labels"
+
+    @property
+    def runs(self) -> Path:
+        """A folder a run: recipe, log and result."""
+        return self.root / "runs"
+
+    @property
+    def locks(self) -> Path:
+        """Lock files; an unlocked one means nothing."""
+        return self.root / "locks"
+
+    @property
+    def prefect(self) -> Path:
+        """Home of the temporary Prefect server."""
+        return self.root / "prefect"
+
+    @property
+    def mlflow(self) -> Path:
+        """MLflow's database and artifacts."""
+        return self.root / "mlflow"
+
+
+def find_workspace() -> Workspace:
+    """The workspace that STILLHOUSE_HOME names, else ./workspace; it need not exist."""
+    return Workspace(Path(os.environ.get("STILLHOUSE_HOME") or "workspace").expanduser().absolute())
+
+
+def open_workspace() -> Workspace:
+    """Makes the workspace if need be.
+
+    Raises:
+        StillhouseError: it cannot be written, or a newer Stillhouse made it.
+    """
+    workspace = find_workspace()
+    marker = workspace.root / "stillhouse.json"
+    try:
+        if marker.exists():
+            _check(marker)
+        else:
+            _make(workspace.root, marker)
+    except OSError as error:
+        raise StillhouseError(
+            f"cannot write the workspace {workspace.root}: {error.strerror}; set STILLHOUSE_HOME to another folder"
+        ) from None
+    return workspace
+
+
+def _check(marker: Path) -> None:
+    try:
+        found = json.loads(marker.read_text(encoding="utf-8"))["format"]
+    except (ValueError, KeyError, TypeError):
+        raise StillhouseError(f"{marker} is damaged; restore it or set STILLHOUSE_HOME to another folder") from None
+    if not isinstance(found, int) or found > FORMAT:
+        raise StillhouseError(f"workspace {marker.parent} has format {found}, this Stillhouse knows {FORMAT}: update it")
+
+
+def _make(root: Path, marker: Path) -> None:
+    if root.is_dir() and any(root.iterdir()):
+        raise StillhouseError(f"{root} holds other files; set STILLHOUSE_HOME to a new or empty folder")
+    root.mkdir(parents=True, exist_ok=True)
+    temporary = marker.with_name(f".{marker.name}.{os.getpid()}")
+    temporary.write_text(json.dumps({"format": FORMAT}) + "\n", encoding="utf-8")
+    temporary.replace(marker)

@@ -1,0 +1,160 @@
+"""Step train_teacher: a fine-tuned classifier and its score on dev, before it may teach."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from tasks.shared.bases import find_base
+from tasks.shared.dataset import DataRecord
+from tasks.shared.errors import StillhouseError, one_line
+from tasks.shared.outputs import Json, Output, hash_folder
+from tasks.shared.recipe import Teacher
+from tasks.shared.steps import Context, Step
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from models.training import Examples
+
+_NOT_WEIGHTS = frozenset({"README.md", ".gitattributes"})
+
+
+@dataclass(frozen=True)
+class TeacherRecord:
+    """A teacher that may teach.
+
+    Attributes:
+        path: its Hugging Face folder.
+        digest: of weights, configuration, tokenizer and class order.
+        columns: which of its logits belongs to each class of the data.
+        dev_accuracy: share of dev that it gets right.
+        majority: share of dev's most frequent class.
+        max_length: tokens it reads of a text.
+        number: its position among the recipe's teachers.
+        seed: of its training.
+    """
+
+    path: Path
+    digest: str
+    columns: tuple[int, ...]
+    dev_accuracy: float
+    majority: float
+    max_length: int
+    number: int
+    seed: int
+    role: ClassVar[str] = "teacher"
+
+    @property
+    def title(self) -> str:
+        """Which teacher."""
+        return f"{self.role} {self.number}"
+
+
+@dataclass(frozen=True)
+class TrainTeacher(Step[TeacherRecord]):
+    """Fine-tunes on gold, or takes the classifier as it is (`epochs: 0`), and measures it on dev."""
+
+    name: ClassVar[str] = "train_teacher"
+    data: DataRecord
+    teacher: Teacher
+    number: int
+
+    @property
+    def title(self) -> str:
+        """Which teacher."""
+        return f"{self.name} {self.number}"
+
+    @property
+    def makes(self) -> str:
+        """The teacher."""
+        return f"teacher {self.number}"
+
+    def inputs(self) -> Mapping[str, Json]:
+        """Gold and dev rows, the classes, the base model's files, the options; not the floor, which decides nothing."""
+        base = find_base(self.teacher.model, f"teachers.{self.number}.model")
+        return {
+            "gold": self.data.digests["gold"],
+            "dev": self.data.digests["dev"],
+            "classes": self.data.classes,
+            "base": hash_folder(base, ignore=_NOT_WEIGHTS),
+            "options": self.teacher.model_dump(exclude={"model", "floor"}),
+        }
+
+    def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
+        """Writes the teacher's Hugging Face folder."""
+        from models.teacher import class_columns, load_base, load_classifier
+        from models.training import accuracy_on
+        from tasks.shared.examples import read_examples
+
+        where = f"teachers.{self.number}.model"
+        base, options, classes = find_base(self.teacher.model, where), self.teacher, self.data.classes
+        try:
+            if options.epochs:
+                model, tokenizer = load_base(base, classes, options.seed, context.device)
+            else:
+                model, tokenizer = load_classifier(base, context.device)
+            columns = class_columns(model, classes)
+        except (OSError, ValueError) as error:
+            raise StillhouseError(f"{where}: cannot use {self.teacher.model}: {one_line(error)}") from None
+        gold, dev = (read_examples(self.data.file(part), tokenizer, options.max_length) for part in ("gold", "dev"))
+        if options.epochs:
+            self._fine_tune(model, gold, dev, context)
+        accuracy = accuracy_on(model, dev, columns)
+        model.save_pretrained(folder / "model")
+        tokenizer.save_pretrained(folder / "model")
+        return {
+            "columns": columns,
+            "dev_accuracy": accuracy,
+            "majority": float(np.bincount(dev.labels).max() / len(dev.labels)),
+            "truncated": {"gold": gold.encoded.truncated, "dev": dev.encoded.truncated},
+        }
+
+    def _fine_tune(self, model: "PreTrainedModel", gold: "Examples", dev: "Examples", context: Context) -> None:
+        from models.objectives import HardCrossEntropy, Objective
+        from models.training import Schedule, steps_for, train
+
+        options = self.teacher
+        steps = steps_for(len(gold.labels), options.batch_size, options.epochs)
+        schedule = Schedule(steps, options.batch_size, options.learning_rate)
+        objective = Objective([(1.0, HardCrossEntropy())])
+        with context.progress(steps, "steps") as advance:
+            history = train(model, gold, dev, objective, schedule, options.seed, advance)
+        context.metrics("loss", history.loss)
+
+    def read(self, output: Output) -> TeacherRecord:
+        """The record of the teacher."""
+        facts = output.facts
+        return TeacherRecord(
+            path=output.path / "model",
+            digest=output.digest,
+            columns=tuple(facts["columns"]),
+            dev_accuracy=facts["dev_accuracy"],
+            majority=facts["majority"],
+            max_length=self.teacher.max_length,
+            number=self.number,
+            seed=self.teacher.seed,
+        )
+
+    def consumed(self) -> Mapping[str, tuple[str, Path]]:
+        """Gold and dev."""
+        return {part: (self.data.digests[part], self.data.file(part)) for part in ("gold", "dev")}
+
+    def check(self, record: TeacherRecord) -> None:
+        """Stops a run whose teacher is below the floor, or no better than always saying the commonest class."""
+        score = f"teacher {self.number} gets {record.dev_accuracy:.1%} of dev right"
+        if record.dev_accuracy < self.teacher.floor:
+            raise StillhouseError(
+                f"{score}, below its floor of {self.teacher.floor:.1%}: train it longer or on more labels, "
+                f"or lower teachers.{self.number}.floor"
+            )
+        if record.dev_accuracy <= record.majority:
+            raise StillhouseError(
+                f"{score}, no more than the commonest class's {record.majority:.1%}: train it longer or on more labels"
+            )
+
+    def summary(self, record: TeacherRecord) -> str:
+        """Its score."""
+        return f"{record.dev_accuracy:.1%} of dev right"
