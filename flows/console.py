@@ -53,6 +53,9 @@ class View:
     @contextmanager
     def progress(self, title: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
         """A bar that appears after two seconds, shows rate and time left, and goes when the work is done."""
+        if not self.console.is_terminal:
+            yield lambda count: None
+            return
         bar = Progress(
             TextColumn("[cyan]running[/]"),
             TextColumn(f"{title:<26}"),
@@ -97,6 +100,7 @@ def logging_to(file: Path) -> Iterator[None]:
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.captureWarnings(True)
     with warnings.catch_warnings():
         warnings.simplefilter("default")
@@ -109,6 +113,7 @@ def logging_to(file: Path) -> Iterator[None]:
 
 def quiet_libraries() -> None:
     """Takes the console handlers from libraries that bring their own; call it when they have been imported."""
+    import transformers.utils.logging  # noqa: F401 - it makes its handler when it is imported
     from prefect.logging.configuration import setup_logging
 
     setup_logging()

@@ -24,6 +24,7 @@ class RecurrentConfig(PreTrainedConfig):
         pooling: `last`, `mean`, `max` or `attention`.
         dropout: probability on embeddings, between layers and before the head.
         token_map_size: ids the tokenizer can emit, where they are mapped to fewer rows; 0 if ids are rows.
+        pad_token_id: the tokenizer's; batches are filled up with it.
     """
 
     model_type = "stillhouse-recurrent"
@@ -39,6 +40,7 @@ class RecurrentConfig(PreTrainedConfig):
         pooling: str = "max",
         dropout: float = 0.1,
         token_map_size: int = 0,
+        pad_token_id: int = 0,
         **kwargs: Any,
     ) -> None:
         if family not in _CELLS or pooling not in POOLINGS:
@@ -52,6 +54,7 @@ class RecurrentConfig(PreTrainedConfig):
         self.pooling = pooling
         self.dropout = dropout
         self.token_map_size = token_map_size
+        self.pad_token_id = pad_token_id
         super().__init__(**kwargs)
 
 

@@ -138,6 +138,7 @@ class TrainSmall(Step[StudentRecord]):
             bidirectional=shape.bidirectional,
             pooling=shape.pooling,
             dropout=shape.dropout,
+            pad_token_id=self.examples("gold").encoded.pad_id,
             token_map_size=0 if token_map is None else len(token_map),
             id2label=dict(enumerate(self.data.classes)),
             label2id={name: number for number, name in enumerate(self.data.classes)},

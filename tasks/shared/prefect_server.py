@@ -23,12 +23,17 @@ from tasks.shared.workspace import Workspace
 
 _PATIENCE_SECONDS = 120
 
+# What a server of one run has no use for. Each writes to the database now and then, and a task that meets such a
+# write is told to come back in two seconds.
+_UNUSED_SERVICES = ("SCHEDULER", "LATE_RUNS", "FOREMAN", "TRIGGERS", "EVENT_PERSISTER", "PAUSE_EXPIRATIONS")
+
 _QUIET = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_CLI_PROMPT": "false",
     "TOKENIZERS_PARALLELISM": "true",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
 
 
@@ -69,6 +74,7 @@ def prefect_server(workspace: Workspace) -> Iterator[None]:
     try:
         yield
     finally:
+        _send_what_is_left()
         del os.environ["PREFECT_API_URL"]
         _stop(server)
 
@@ -100,7 +106,19 @@ def _server_environment(workspace: Workspace) -> dict[str, str]:
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}",
         "PREFECT_UI_ENABLED": "0",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+        **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in _UNUSED_SERVICES},
     }
+
+
+def _send_what_is_left() -> None:
+    """Logs and events leave in the background; once the server is gone they would be sent in vain for a minute."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    APILogWorker.drain_all(timeout=5)
+    EventsWorker.drain_all(timeout=5)
 
 
 def _stop(server: "subprocess.Popen[bytes]") -> None:
