@@ -98,8 +98,16 @@ def plan(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...]) -> Non
 @click.option("--input", "source", type=click.Path(path_type=Path), help="File of texts: .txt, .csv, .tsv, .jsonl, ...")
 @click.option("--output", type=click.Path(path_type=Path), help="Where to write JSON lines; standard output without it.")
 @click.option("--column", default="text", show_default=True, help="Column of the texts in --input.")
+@click.option("--pair-column", help="Column of the second texts in --input, for students of pairs.")
 @_one_clear_line
-def predict(student: str, texts: tuple[str, ...], source: Path | None, output: Path | None, column: str) -> None:
+def predict(
+    student: str,
+    texts: tuple[str, ...],
+    source: Path | None,
+    output: Path | None,
+    column: str,
+    pair_column: str | None,
+) -> None:
     """Classify TEXTS with STUDENT: a student's folder, a run, or `latest`.
 
     Without texts and --input, standard input is read, a text a line. Files and standard input give JSON lines.
@@ -112,7 +120,7 @@ def predict(student: str, texts: tuple[str, ...], source: Path | None, output: P
     """
     from flows.predict import predict_texts
 
-    predict_texts(student, texts, source, output, column)
+    predict_texts(student, texts, source, output, column, pair_column)
 
 
 @main.command()

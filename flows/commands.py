@@ -1,7 +1,10 @@
 """What the commands do: run and plan recipes, show runs, list recipes."""
 
 import json
+import os
 import shlex
+import shutil
+import sys
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -128,7 +131,16 @@ def _places(record: dict[str, Any]) -> list[tuple[str, str]]:
 def _next_commands(record: dict[str, Any], recipe: str) -> list[tuple[str, str]]:
     uri = shlex.quote(record["mlflow"]["uri"])
     return [
-        ('stillhouse predict latest "oil prices rose again"', "use the student"),
-        (f"mlflow ui --backend-store-uri {uri}", "open the tracked runs"),
-        (f"stillhouse run {recipe} --set student.hidden_size=128", "change the recipe"),
+        (f'{_program("stillhouse")} predict latest "oil prices rose again"', "use the student"),
+        (f"{_program('mlflow')} ui --backend-store-uri {uri}", "open the tracked runs"),
+        (f"{_program('stillhouse')} run {shlex.quote(recipe)} --set student.hidden_size=128", "change the recipe"),
     ]
+
+
+def _program(name: str) -> str:
+    """How to call a program of this environment from here: by its name if that finds it, else by its path."""
+    ours = Path(sys.executable).with_name(name)
+    found = shutil.which(name)
+    if found and Path(found).absolute() == ours:
+        return name
+    return shlex.quote(os.path.relpath(ours) if ours.is_relative_to(Path.cwd()) else str(ours))

@@ -51,7 +51,7 @@ class View:
         self.console.print(Text(message), soft_wrap=True)
 
     @contextmanager
-    def progress(self, title: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    def progress(self, title: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
         """A bar that appears after two seconds, shows rate and time left, and goes when the work is done."""
         if not self.console.is_terminal:
             yield lambda count: None
@@ -111,16 +111,24 @@ def logging_to(file: Path) -> Iterator[None]:
             handler.close()
 
 
+def quiet_transformers() -> None:
+    """Imports transformers' logging, which makes its handler, and stops it from writing to the terminal."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_default_handler()
+    transformers_logging.enable_propagation()
+
+
 def quiet_libraries() -> None:
     """Takes the console handlers from libraries that bring their own; call it when they have been imported."""
-    import transformers.utils.logging  # noqa: F401 - it makes its handler when it is imported
     from prefect.logging.configuration import setup_logging
 
     setup_logging()
+    quiet_transformers()
     for name in ["", *logging.Logger.manager.loggerDict]:
         logger = logging.getLogger(name)
         for handler in list(logger.handlers):
             if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
                 logger.removeHandler(handler)
-        if name.split(".")[0] in ("prefect", "mlflow", "transformers"):
+        if name.split(".")[0] in ("prefect", "mlflow"):
             logger.propagate = True

@@ -18,6 +18,7 @@ from prefect.runtime import flow_run
 
 from flows.console import View, logging_to
 from flows.pipeline import distil
+from flows.records import RECORD, lock_run
 from flows.running import Runner
 from flows.table import markdown
 from tasks.label import LabelRecord
@@ -30,7 +31,6 @@ from tasks.shared.resources import STEPS
 from tasks.shared.tracking import Tracker
 from tasks.shared.workspace import Workspace, open_workspace
 
-RECORD = "run.json"
 LOG = "log.txt"
 
 
@@ -66,7 +66,8 @@ def distill(recipe: Recipe) -> Path:
     (folder / "recipe.yaml").write_text(recipe_to_yaml(recipe), encoding="utf-8")
     with logging_to(folder / LOG):
         _make_limits()
-        _Run(workspace, folder, recipe, watched).carry_out()
+        with lock_run(workspace, folder.name):
+            _Run(workspace, folder, recipe, watched).carry_out()
     return folder
 
 
@@ -89,11 +90,13 @@ class _Run:
             flow_run=str(flow_run.id),
             device=recipe.device,
             force=watched.force,
+            after=self._write_record,
         )
 
     def carry_out(self) -> None:
         status, state, error, result = "FAILED", "failed", None, None
         try:
+            self._write_record()
             self._tracker.params(self._parent, self._recipe.model_dump(mode="json"))
             self._tracker.artifact(self._parent, self._folder / "recipe.yaml")
             place = f"MLflow run `{self._parent}` at `{self._tracker.uri}`"
@@ -107,10 +110,15 @@ class _Run:
             error = one_line(problem)
             raise
         finally:
-            write_json(self._folder / RECORD, self._record(state, error, result))
+            self._write_record(state, error, result)
             if result:
                 self._publish(result)
             self._tracker.finish(self._parent, status)
+
+    def _write_record(
+        self, state: str = "running", error: str | None = None, result: ResultRecord | None = None
+    ) -> None:
+        write_json(self._folder / RECORD, self._record(state, error, result))
 
     def _record(self, state: str, error: str | None, result: ResultRecord | None) -> Mapping[str, Any]:
         return {

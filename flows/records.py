@@ -1,10 +1,15 @@
 """The records of finished runs, and what of a run other commands ask for."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from tasks.shared.errors import StillhouseError
+from tasks.shared.outputs import locked
 from tasks.shared.workspace import Workspace
 
 RECORD = "run.json"
@@ -17,15 +22,43 @@ def all_runs(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def latest_run(workspace: Workspace) -> dict[str, Any]:
-    """The record of the latest run.
+    """The record of the latest run that came to its end.
 
     Raises:
         StillhouseError: there is none.
     """
     runs = all_runs(workspace)
-    if not runs:
-        raise StillhouseError(f"no runs in {workspace.root} yet; start one with: stillhouse run quickstart")
-    return runs[0]
+    for record in runs:
+        if record["state"] == "done":
+            return record
+    what = f"no finished run in {workspace.root} yet"
+    last = f"; the latest, {runs[0]['run']}, {runs[0]['state']}" if runs else ""
+    raise StillhouseError(f"{what}{last}; start one with: stillhouse run quickstart")
+
+
+@contextmanager
+def lock_run(workspace: Workspace, run: str) -> Iterator[None]:
+    """Marks a run as going on for as long as its process lives; waits while garbage is collected."""
+    lock = FileLock(workspace.locks / f"run-{run}.lock")
+    with locked(workspace.locks / "gc.lock", lambda owner: None):
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def going_on(workspace: Workspace) -> list[str]:
+    """The runs that are going on now."""
+    found = []
+    for file in workspace.locks.glob("run-*.lock"):
+        try:
+            FileLock(file).acquire(timeout=0).lock.release()
+            file.unlink(missing_ok=True)
+        except Timeout:
+            found.append(file.stem.removeprefix("run-"))
+    return found
 
 
 def find_run(workspace: Workspace, run: str) -> dict[str, Any]:

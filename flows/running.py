@@ -1,7 +1,7 @@
 """Carrying steps out: reuse what is there, else run it as a Prefect task that MLflow tracks."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -48,6 +48,7 @@ class Runner:
         force: names of steps that are made anew.
         done: what has happened so far, for the run's record.
         records: what the steps gave, in the same order.
+        after: called when a step has ended.
     """
 
     workspace: Workspace
@@ -59,6 +60,7 @@ class Runner:
     force: frozenset[str] = frozenset()
     done: list[Mapping[str, Any]] = field(default_factory=list)
     records: list[Any] = field(default_factory=list)
+    after: Callable[[], None] = lambda: None
 
     def __call__(self, step: Step[Any]) -> Any:
         """Reuses or runs a step and gives its record."""
@@ -78,6 +80,7 @@ class Runner:
         seconds = time.monotonic() - began
         self.records.append(record)
         self.done.append(_entry(step, output, state, seconds))
+        self.after()
         self.view.line(state, step.title, step.summary(record), None if state == "reused" else seconds)
         try:
             step.check(record)

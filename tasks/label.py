@@ -127,7 +127,7 @@ class Label(Step[LabelRecord]):
 
     def summary(self, record: LabelRecord) -> str:
         """Texts, and how many of them were new."""
-        return f"{record.view['rows']:,} texts, {record.new:,} of them new"
+        return f"{record.view['rows']:,} texts, {record.new:,} of them labelled by this step"
 
 
 def _texts_of(plan: Plan, transfer: Path) -> Iterator[tuple[str, Keys, list[str], list[str] | None]]:

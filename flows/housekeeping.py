@@ -1,0 +1,61 @@
+"""What takes the space in the workspace, and removing what no kept run needs."""
+
+import shutil
+from pathlib import Path
+
+import click
+
+from flows.records import all_runs, going_on
+from tasks.shared.errors import StillhouseError
+from tasks.shared.outputs import locked
+from tasks.shared.workspace import Workspace, find_workspace
+
+
+def disk_usage() -> None:
+    """Prints the bytes of each part of the workspace, the largest first."""
+    workspace = find_workspace()
+    if not workspace.root.is_dir():
+        raise StillhouseError(f"no workspace at {workspace.root} yet; stillhouse run makes it")
+    groups = [workspace.labels, workspace.runs, workspace.mlflow, workspace.prefect]
+    groups += [folder for folder in workspace.outputs.glob("*") if folder.is_dir()]
+    sizes = {str(folder.relative_to(workspace.root)): _size(folder) for folder in groups if folder.is_dir()}
+    for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
+        click.echo(f"{_megabytes(size):>10}  {name}")
+    click.echo(f"{_megabytes(sum(sizes.values())):>10}  in all, in {workspace.root}")
+
+
+def collect_garbage(keep: int, delete: bool) -> None:
+    """Says, or deletes, what the latest `keep` runs do not need."""
+    workspace = find_workspace()
+    with locked(workspace.locks / "gc.lock", lambda owner: click.echo(f"waiting for {owner}")):
+        active = going_on(workspace)
+        if active:
+            raise StillhouseError(f"run {active[0]} is going on; wait for it, then collect garbage")
+        garbage = _garbage(workspace, keep)
+        freed = 0
+        for path in garbage:
+            size = _size(path)
+            freed += size
+            click.echo(f"{_megabytes(size):>10}  {path.relative_to(workspace.root)}")
+            if delete:
+                shutil.rmtree(path)
+    done = "deleted" if delete else "would go; --delete deletes"
+    click.echo(f"{_megabytes(freed):>10}  in {len(garbage)} folders {done}")
+
+
+def _garbage(workspace: Workspace, keep: int) -> list[Path]:
+    """Outputs, labels and run folders that the latest runs do not need; what is half-made is never needed."""
+    kept = all_runs(workspace)[:keep]
+    needed = {Path(step["path"]) for record in kept for step in record["steps"]}
+    needed |= {Path(labels) for record in kept for labels in record["labels"]}
+    needed |= {Path(record["path"]) for record in kept}
+    places = [*workspace.outputs.glob("*/*"), *workspace.labels.glob("*"), *workspace.runs.glob("*")]
+    return sorted(path for path in places if path.is_dir() and path not in needed)
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"

@@ -1,0 +1,164 @@
+"""Classifying new texts with a student: from the command line, from standard input, from file to file."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO, TypeVar
+
+import click
+from rich.console import Console
+
+from flows.console import View, quiet_transformers
+from flows.records import find_run, latest_run
+from tasks.shared.errors import StillhouseError, one_line
+from tasks.shared.prefect_server import prepare_environment
+from tasks.shared.recipe import Data
+from tasks.shared.sources import open_sources
+from tasks.shared.texts import normalise
+from tasks.shared.workspace import find_workspace
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+TEXTS_AT_ONCE = 1024
+BATCH_SIZE = 32
+
+Texts = Iterable[tuple[str, str | None]]
+T = TypeVar("T")
+
+
+def predict_texts(
+    student: str, texts: tuple[str, ...], source: Path | None, output: Path | None, column: str, pair: str | None
+) -> None:
+    """Classifies texts; see the command's help."""
+    if texts and source:
+        raise StillhouseError("give texts or --input, not both")
+    if source and output and source.absolute() == output.absolute():
+        raise StillhouseError(f"--output {output} is the input file; choose another")
+    folder = _student_folder(student)
+    # Opened before the model is loaded, so that a mistake in the name is told at once.
+    wanted: Texts = ((text, None) for text in texts)
+    if source:
+        wanted = _rows(source, column, pair)
+    elif not texts:
+        wanted = ((line.rstrip("\r\n"), None) for line in _standard_input())
+    classifier = Classifier(folder)
+    if texts and not output:
+        for text, scores in classifier.classify(wanted):
+            ranked = sorted(scores.items(), key=lambda entry: -entry[1])[:3]
+            click.echo("  ".join(f"{name} {score:.1%}" for name, score in ranked) + f"  {_shown(text)}")
+        return
+    with _writing(output) as file, View(Console(stderr=True)).progress("predict", None, "texts") as advance:
+        for text, scores in classifier.classify(wanted):
+            label = max(scores, key=lambda name: scores[name]) if scores else None
+            line = {"text": text, "label": label, "probabilities": scores}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            advance(1)
+
+
+class Classifier:
+    """A student or teacher folder, ready to classify texts on the CPU."""
+
+    def __init__(self, folder: Path) -> None:
+        """Loads a Hugging Face folder; raises StillhouseError if it is not a classifier's."""
+        prepare_environment(find_workspace())
+        quiet_transformers()
+        import models  # noqa: F401 - registers the students
+        from models.teacher import load_classifier
+
+        try:
+            model, tokenizer = load_classifier(folder, "cpu")
+        except (OSError, ValueError, KeyError) as error:
+            raise StillhouseError(f"{folder} is not a student's folder: {one_line(error)}") from None
+        self._model: PreTrainedModel = model
+        self._tokenizer: PreTrainedTokenizerBase = tokenizer
+        self._names = [str(model.config.id2label[number]) for number in range(model.config.num_labels)]
+
+    def classify(self, texts: Texts) -> Iterator[tuple[str, dict[str, float]]]:
+        """Each text with the probability of each class, in order; an empty text has none."""
+        for chunk in _chunks(texts, TEXTS_AT_ONCE):
+            read = [(normalise(text), None if pair is None else normalise(pair)) for text, pair in chunk]
+            rows = [row for row, (text, _) in enumerate(read) if text]
+            scores = iter(self._probabilities([read[row] for row in rows]) if rows else [])
+            for (text, _), (normal, _) in zip(chunk, read, strict=True):
+                found = dict(zip(self._names, next(scores).tolist(), strict=True)) if normal else {}
+                yield text, {name: round(score, 6) for name, score in found.items()}
+
+    def _probabilities(self, rows: list[tuple[str, str | None]]) -> "NDArray[np.floating]":
+        import torch
+
+        from models.encoding import encode
+        from models.inference import predict_logits
+
+        pairs = None if rows[0][1] is None else [pair or "" for _, pair in rows]
+        encoded = encode(self._tokenizer, [text for text, _ in rows], pairs, self._max_length)
+        logits = predict_logits(self._model, encoded, BATCH_SIZE)
+        scores: NDArray[np.floating] = torch.from_numpy(logits).double().softmax(-1).numpy()
+        return scores
+
+    @property
+    def _max_length(self) -> int:
+        return min(self._tokenizer.model_max_length, getattr(self._model.config, "max_position_embeddings", 10**6))
+
+
+def _student_folder(student: str) -> Path:
+    path = Path(student).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise StillhouseError(f"{path} is not a student's folder, it has no config.json")
+        return path
+    if len(path.parts) > 1:
+        raise StillhouseError(f"no folder {ascii(str(path.absolute()))[1:-1]}")
+    workspace = find_workspace()
+    record = latest_run(workspace) if student == "latest" else find_run(workspace, student)
+    if not record["best"]:
+        raise StillhouseError(f"run {record['run']} has no student, it {record['state']}")
+    return Path(record["best"]["path"])
+
+
+def _rows(source: Path, column: str, pair: str | None) -> Texts:
+    data = Data(train=str(source), test=str(source), text=column, text_pair=pair)
+    for opened in open_sources(str(source), data, split="train", labelled=False, where="--input"):
+        for row in opened.rows():
+            yield row.text, row.text_pair
+
+
+def _standard_input() -> TextIO:
+    if sys.stdin.isatty():
+        click.echo("stillhouse: reading texts, a line each; end with Ctrl-D", err=True)
+    sys.stdin.reconfigure(encoding="utf-8", errors="strict")  # type: ignore[union-attr]
+    return sys.stdin
+
+
+@contextmanager
+def _writing(output: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that appears whole or not at all."""
+    if output is None:
+        yield sys.stdout
+        return
+    temporary = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            yield file
+        temporary.replace(output)
+    except OSError as error:
+        raise StillhouseError(f"--output {output}: {error.strerror}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def _shown(text: str) -> str:
+    plain = "".join(character if character.isprintable() else " " for character in text)
+    return plain if len(plain) <= 60 else plain[:57] + "..."
