@@ -29,6 +29,7 @@ def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> Non
     forced = _checked_steps(force)
     workspace = open_workspace()
     prepare_environment(workspace)
+    click.echo(f"{recipe.name}: everything goes to {workspace.root}; starting takes some seconds, the first time ten")
     with prefect_server(workspace):
         from flows.console import View, quiet_libraries
         from flows.distill import Session, distill, session

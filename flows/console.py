@@ -89,7 +89,7 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed or 0.0
-        return Text(f"{speed:,.0f} {self._unit}/s")
+        return Text(f"{speed:,.{0 if speed >= 10 else 1}f} {self._unit}/s")
 
 
 @contextmanager

@@ -128,7 +128,7 @@ class Runner:
         self.tracker.params(run, {name: value for name, value in step.decided_by.items() if value})
         for name, value in output.facts.items():
             if isinstance(value, (int, float)):
-                self.tracker.metrics(run, name, [(0, float(value))])
+                self.tracker.metrics(run, f"output.{name}", [(0, float(value))])
         consumed = step.consumed()
         if consumed:
             self.tracker.inputs(run, consumed, step.name)

@@ -23,10 +23,11 @@ BATCH_SIZE = 32
 def size(model: PreTrainedModel, folder: Path) -> dict[str, int]:
     """Parameters with and without the embedding tables' own, and bytes of the weights' files."""
     parameters = sum(tensor.numel() for tensor in model.parameters())
-    tables = [module for module in model.modules() if isinstance(module, torch.nn.Embedding)]
+    # A set, as several modules may share one table.
+    tables = {module.weight for module in model.modules() if isinstance(module, torch.nn.Embedding)}
     return {
         "parameters": parameters,
-        "parameters_without_embeddings": parameters - sum(table.weight.numel() for table in tables),
+        "parameters_without_embeddings": parameters - sum(table.numel() for table in tables),
         "bytes": sum(file.stat().st_size for file in folder.glob("*.safetensors")),
     }
 
@@ -43,7 +44,7 @@ def speed(
     Returns:
         `ms_per_text` (median of single texts, one thread) and `texts_per_second` (batches, all threads).
     """
-    model = model.to("cpu").eval()
+    model = model.cpu()
 
     def run(start: int, stop: int) -> float:
         began = time.perf_counter()

@@ -20,7 +20,7 @@ def project(table: torch.Tensor, kept: NDArray[np.integer], size: int) -> torch.
         The student's table, float32 [rows, size].
     """
     present = torch.from_numpy(kept >= 0)
-    rows = table.detach().cpu().double()[torch.from_numpy(kept.clip(min=0))]
+    rows = table.detach().cpu()[torch.from_numpy(kept.clip(min=0))].double()
     rows = torch.where(present[:, None], rows - rows[present].mean(0), 0.0)
     _, vectors = torch.linalg.eigh(rows.T @ rows)
     axes = vectors.flip(-1)[:, :size]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 Ints = NDArray[np.integer]
 Batch = dict[str, torch.Tensor]
@@ -38,6 +38,7 @@ class Encoded:
     truncated: int = 0
 
     def __len__(self) -> int:
+        """Texts."""
         return len(self.offsets) - 1
 
     @property
@@ -81,14 +82,16 @@ def encode(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], pairs: Sequence[str] | None, max_length: int
 ) -> Encoded:
     """Tokenises texts (with their pairs), special tokens included, cut off at `max_length` tokens."""
-    found = tokenizer(
-        list(texts),
-        text_pair=None if pairs is None else list(pairs),
-        truncation=True,
-        max_length=max_length,
-        padding=False,
-        return_attention_mask=False,
-    )
+    found = BatchEncoding({"input_ids": []})  # a tokenizer stumbles over no texts at all
+    if len(texts):
+        found = tokenizer(
+            list(texts),
+            text_pair=None if pairs is None else list(pairs),
+            truncation=True,
+            max_length=max_length,
+            padding=False,
+            return_attention_mask=False,
+        )
     pad_id = tokenizer.pad_token_id
     # A text without a token (GPT-2 adds none of its own) still needs a place for the model to look at.
     ids = [row or [pad_id] for row in found["input_ids"]]
@@ -132,15 +135,18 @@ class ShuffledBatches:
     """
 
     def __init__(self, lengths: Ints, batch_size: int, seed: int, window: int = 32) -> None:
+        """Takes the tokens of each row, [rows]."""
         self._lengths = lengths
         self._batch_size = batch_size
         self._window = window * batch_size
         self._random = np.random.default_rng(seed)
 
     def __len__(self) -> int:
+        """Batches in an epoch."""
         return -(-len(self._lengths) // self._batch_size)
 
     def __iter__(self) -> Iterator[Ints]:
+        """The next epoch's batches, each as rows."""
         order = self._random.permutation(len(self._lengths))
         batches: list[Ints] = []
         for start in range(0, len(order), self._window):

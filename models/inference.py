@@ -1,6 +1,7 @@
 """Batched inference: logits of encoded texts, in their order."""
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import torch
@@ -24,8 +25,8 @@ def predict_logits(
     Returns:
         Logits [texts, classes], in the order of the texts.
     """
-    logits = np.empty((len(encoded), model.config.num_labels), dtype=np.float32)
-    model.eval()
+    logits = np.empty((len(encoded), cast(int, model.config.num_labels)), dtype=np.float32)
+    model.eval()  # type: ignore[no-untyped-call]
     with torch.inference_mode():
         for rows in sorted_batches(encoded.lengths, batch_size):
             batch = {name: tensor.to(model.device) for name, tensor in encoded.batch(rows).items()}

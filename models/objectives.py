@@ -67,8 +67,7 @@ class Objective(nn.Module):
     def forward(self, logits: Tensor, labels: Tensor | None = None, teacher_logits: Tensor | None = None) -> Tensor:
         """Scalar; see the terms for the shapes."""
         losses = [
-            weight * term(logits, labels, teacher_logits)
-            for weight, term in zip(self.weights, self.terms, strict=True)
+            weight * term(logits, labels, teacher_logits) for weight, term in zip(self.weights, self.terms, strict=True)
         ]
         return torch.stack(losses).sum()
 

@@ -1,17 +1,17 @@
 """The recurrent students: RNN, LSTM and GRU classifiers as Hugging Face models."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-_CELLS: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+_CELLS: dict[str, type[nn.RNN | nn.LSTM | nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 POOLINGS = ("last", "mean", "max", "attention")
 
 
-class RecurrentConfig(PreTrainedConfig):
+class RecurrentConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     """Shape of a recurrent student.
 
     Args:
@@ -41,8 +41,9 @@ class RecurrentConfig(PreTrainedConfig):
         dropout: float = 0.1,
         token_map_size: int = 0,
         pad_token_id: int = 0,
-        **kwargs: Any,
+        **kwargs: Any,  # noqa: ANN401 - what any configuration takes
     ) -> None:
+        """Raises ValueError for an unknown family or pooling."""
         if family not in _CELLS or pooling not in POOLINGS:
             raise ValueError(f"family is {family!r}, pooling is {pooling!r}; known: {[*_CELLS]}, {[*POOLINGS]}")
         self.family = family
@@ -58,7 +59,7 @@ class RecurrentConfig(PreTrainedConfig):
         super().__init__(**kwargs)
 
 
-class RecurrentForSequenceClassification(PreTrainedModel):
+class RecurrentForSequenceClassification(PreTrainedModel):  # type: ignore[no-untyped-call]
     """Embeddings, recurrent layers, pooling over the text's own tokens, a linear head.
 
     Padding must be on the right. It changes nothing: the backward direction reads the reversed text, not
@@ -69,25 +70,31 @@ class RecurrentForSequenceClassification(PreTrainedModel):
     config_class = RecurrentConfig
     main_input_name = "input_ids"
     accepts_loss_kwargs = False  # else Trainer takes `forward`'s loss to be normalised over accumulated batches
+    attention: nn.Linear  # of pooling `attention`
+    token_map: Tensor  # where `token_map_size` is not 0
 
     def __init__(self, config: RecurrentConfig) -> None:
+        """Fresh weights from torch's random state."""
         super().__init__(config)
         directions = 2 if config.bidirectional else 1
         width = directions * config.hidden_size
         self.embeddings = nn.Embedding(config.vocab_size, config.embedding_size)
         self.layers = nn.ModuleList(
             nn.ModuleList(
-                _CELLS[config.family](config.embedding_size if depth == 0 else width, config.hidden_size, batch_first=True)
+                _CELLS[config.family](
+                    config.embedding_size if depth == 0 else width, config.hidden_size, batch_first=True
+                )
                 for _ in range(directions)
             )
             for depth in range(config.num_hidden_layers)
         )
         self.dropout = nn.Dropout(config.dropout)
-        self.attention = nn.Linear(width, 1) if config.pooling == "attention" else None
-        self.classifier = nn.Linear(width, config.num_labels)
+        if config.pooling == "attention":
+            self.attention = nn.Linear(width, 1)
+        self.classifier = nn.Linear(width, cast(int, config.num_labels))
         if config.token_map_size:
             self.register_buffer("token_map", torch.zeros(config.token_map_size, dtype=torch.int64))
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def get_input_embeddings(self) -> nn.Embedding:
         """The table of token vectors, [rows, embedding_size]."""
@@ -106,10 +113,12 @@ class RecurrentForSequenceClassification(PreTrainedModel):
             module.reset_parameters()
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None, **_: Any
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None, **_: object
     ) -> SequenceClassifierOutput:
         """Logits [texts, classes] of token ids [texts, tokens]; with labels [texts] also the mean cross-entropy."""
         mask = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
+        # A text without a token is read as one padding token, as `encode` has it.
+        mask = mask | (torch.arange(mask.shape[1], device=mask.device) == 0)
         rows = self.token_map[input_ids] if self.config.token_map_size else input_ids
         hidden = self.dropout(self.embeddings(rows))
         backwards = _reversal(mask)
@@ -129,7 +138,7 @@ class RecurrentForSequenceClassification(PreTrainedModel):
             case "mean":
                 return hidden.masked_fill(~spread, 0).sum(1) / spread.sum(1)
             case "attention":
-                scores = self.attention(torch.tanh(hidden)).masked_fill(~spread, torch.finfo(hidden.dtype).min)
+                scores: Tensor = self.attention(torch.tanh(hidden)).masked_fill(~spread, torch.finfo(hidden.dtype).min)
                 return (scores.softmax(1) * hidden).sum(1)
         # The last state of each direction: at the last token going forwards, at the first going backwards.
         last = mask.sum(1) - 1
@@ -143,9 +152,10 @@ def _reversal(mask: Tensor) -> Tensor:
     return torch.where(mask, mask.sum(1, keepdim=True) - 1 - places, places)[..., None]
 
 
-def _run(cells: nn.ModuleList, hidden: Tensor, backwards: Tensor) -> Tensor:
-    ahead, _ = cells[0](hidden)
-    if len(cells) == 1:
-        return ahead
-    back, _ = cells[1](hidden.gather(1, backwards.expand_as(hidden)))
-    return torch.cat([ahead, back.gather(1, backwards.expand_as(back))], dim=-1)
+def _run(cells: nn.Module, hidden: Tensor, backwards: Tensor) -> Tensor:
+    forward_cell, *backward_cells = cells.children()
+    states: list[Tensor] = [forward_cell(hidden)[0]]
+    for cell in backward_cells:
+        back = cell(hidden.gather(1, backwards.expand_as(hidden)))[0]
+        states.append(back.gather(1, backwards.expand_as(back)))
+    return torch.cat(states, dim=-1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -13,30 +14,33 @@ def load_base(
     """A pretrained model with a head for `classes`, ready to be fine-tuned; a new head depends on `seed` alone.
 
     Raises:
-        OSError, ValueError: the folder holds no such model, or no safetensors weights.
+        OSError, ValueError: the folder holds no such model, or no safetensors weights, or not all but the head's.
     """
     torch.manual_seed(seed)
-    model = AutoModelForSequenceClassification.from_pretrained(
+    model, fresh = _load(
         folder,
         num_labels=len(classes),
         id2label=dict(enumerate(classes)),
         label2id={name: index for index, name in enumerate(classes)},
         problem_type="single_label_classification",
-        ignore_mismatched_sizes=True,
-        use_safetensors=True,
-        dtype=torch.float32,
     )
-    return _with_padding(model.to(device), AutoTokenizer.from_pretrained(folder))
+    # A pooler belongs to the head, though BERT and kin keep it in their body.
+    body = [name for name in fresh if name.startswith(f"{model.base_model_prefix}.") and "pooler" not in name]
+    if body:
+        raise ValueError(f"its weights do not fit its config.json, or lack {_some(body)}")
+    return _with_padding(model.to(device), AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
 
 
 def load_classifier(folder: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A fine-tuned classifier, teacher or student, with its own classes.
 
     Raises:
-        OSError, ValueError: the folder holds no such model, or no safetensors weights.
+        OSError, ValueError: the folder holds no such model, or no safetensors weights, or not all of them.
     """
-    model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True, dtype=torch.float32)
-    return _with_padding(model.to(device).eval(), AutoTokenizer.from_pretrained(folder))
+    model, fresh = _load(folder)
+    if fresh:
+        raise ValueError(f"it is no fine-tuned classifier, its weights lack {_some(fresh)}")
+    return _with_padding(model.to(device).eval(), AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
 
 
 def class_columns(model: PreTrainedModel, classes: Sequence[str]) -> list[int]:
@@ -47,12 +51,28 @@ def class_columns(model: PreTrainedModel, classes: Sequence[str]) -> list[int]:
     Raises:
         ValueError: the model's classes are not the same ones.
     """
-    own = [str(model.config.id2label[index]) for index in range(model.config.num_labels)]
-    for names in (own, [name.removeprefix("LABEL_") for name in own]):
-        places = {name.casefold(): index for index, name in enumerate(names)}
-        if len(places) == len(classes) and all(name.casefold() in places for name in classes):
-            return [places[name.casefold()] for name in classes]
+    names: dict[Any, str] = model.config.id2label or {}
+    own = [str(names[index]) for index in range(len(names))]
+    for spell in (str, str.casefold, lambda name: name.removeprefix("LABEL_")):
+        places = {spell(name): index for index, name in enumerate(own)}
+        columns = [places.get(spell(name), -1) for name in classes]
+        if sorted(columns) == list(range(len(own))):
+            return columns
     raise ValueError(f"its classes are {_some(own)}, the data's are {_some(classes)}")
+
+
+def _load(folder: Path, **settings: object) -> tuple[Any, list[str]]:
+    """The model, and the names of those of its weights that are not in the folder and so were drawn at random."""
+    model, found = AutoModelForSequenceClassification.from_pretrained(
+        folder,
+        **settings,
+        use_safetensors=True,
+        trust_remote_code=False,
+        dtype=torch.float32,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
+    return model, sorted({*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])})
 
 
 def _some(names: Sequence[str]) -> str:

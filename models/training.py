@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -43,6 +42,7 @@ class Examples:
     teacher_logits: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
+        """Raises ValueError unless all have the same number of rows."""
         rows = len(self.encoded)
         if len(self.labels) != rows or (self.teacher_logits is not None and len(self.teacher_logits) != rows):
             raise ValueError(f"{rows} texts, {len(self.labels)} labels, and teacher logits that do not match")
@@ -131,7 +131,7 @@ def _arguments(scratch: str, device: torch.device, schedule: Schedule, seed: int
         learning_rate=schedule.learning_rate,
         weight_decay=schedule.weight_decay,
         lr_scheduler_type="cosine",
-        warmup_steps=max(1, schedule.steps // 10),
+        warmup_steps=schedule.steps // 10,
         optim="adamw_torch_fused",
         seed=seed,
         logging_steps=max(1, schedule.steps // 50),
@@ -171,8 +171,7 @@ class _BatchTrainer(Trainer):
         objective: Objective,
         watch: "_Watch",
     ) -> None:
-        dataset = _BatchDataset(examples)
-        super().__init__(model=model, args=arguments, train_dataset=dataset, callbacks=[watch])
+        super().__init__(model=model, args=arguments, train_dataset=_BatchDataset(examples), callbacks=[watch])
         self.remove_callback(PrinterCallback)
         self._examples = examples
         self._objective = objective
@@ -182,9 +181,10 @@ class _BatchTrainer(Trainer):
         batches = ShuffledBatches(
             self._examples.encoded.lengths, self.args.per_device_train_batch_size, seed=self.args.seed
         )
-        return DataLoader(self.train_dataset, sampler=batches, batch_size=None)
+        return DataLoader(_BatchDataset(self._examples), sampler=batches, batch_size=None)
 
-    def compute_loss(self, model: Any, inputs: Batch, *_: Any, **__: Any) -> Tensor:
+    def compute_loss(self, model: torch.nn.Module, inputs: Batch, *_: object, **__: object) -> Tensor:
+        """The objective's, not the model's own."""
         labels = inputs.pop("labels")
         teacher_logits = inputs.pop("teacher_logits", None)
         loss: Tensor = self._objective(model(**inputs).logits, labels, teacher_logits)
@@ -203,7 +203,7 @@ class _Watch(TrainerCallback):
         self._best: tuple[float, dict[str, Tensor]] | None = None
         self._history = History(best_step=schedule.steps)
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         self._advance(1)
         if state.global_step not in self._marks:
             return
@@ -218,9 +218,8 @@ class _Watch(TrainerCallback):
     def finish(self, state: TrainerState) -> History:
         if self._best is not None:
             self._model.load_state_dict(self._best[1])
-        self._model.eval()
-        self._history.loss = [(entry["step"], entry["loss"]) for entry in state.log_history if "loss" in entry]
+        self._model.eval()  # type: ignore[no-untyped-call]
+        self._history.loss = [(int(entry["step"]), entry["loss"]) for entry in state.log_history if "loss" in entry]
         if not all(np.isfinite(loss) for _, loss in self._history.loss):
             raise FloatingPointError(f"the training loss is not finite: {self._history.loss[-1]}; lower learning_rate")
         return self._history
-

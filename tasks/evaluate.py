@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.shared.dataset import DataRecord, read_chunks
+from tasks.shared.dataset import DataRecord, key_column, read_chunks
 from tasks.shared.outputs import Json, Output, write_json
 from tasks.shared.steps import Context, Step
 from tasks.train_student import StudentRecord
@@ -78,24 +78,23 @@ class Evaluate(Step[ScoreRecord]):
         from models.teacher import load_classifier
 
         model, tokenizer = load_classifier(self.model.path, context.device)
-        sample, keys, gold, predicted = None, [], [], []
+        keys, gold, predicted = [], [], []
         with context.progress(self.data.rows["test"], "texts") as advance:
             for chunk in read_chunks(self.data.file("test")):
-                sample = sample or chunk
                 encoded = encode(tokenizer, chunk.texts, chunk.pairs, self.model.max_length)
                 logits = predict_logits(model, encoded, 32, advance)[:, list(self.model.columns)]
-                keys.extend(chunk.keys.tolist())
+                keys.append(chunk.keys)
                 gold.append(chunk.labels)
                 predicted.append(logits.argmax(-1).astype(np.int32))
         scores = quality(np.concatenate(gold), np.concatenate(predicted), self.data.classes)
         write_json(folder / QUALITY, {"version": SCORECARD, **scores})
         columns = {
-            "key": pa.array([key.ljust(32, b"\0") for key in keys], pa.binary(32)),
+            "key": key_column(np.concatenate(keys)),
             "label": np.concatenate(gold),
             "predicted": np.concatenate(predicted),
         }
         pq.write_table(pa.table(columns), folder / PREDICTIONS, compression="zstd")
-        assert sample is not None, "load_data refuses an empty test part"
+        sample = next(read_chunks(self.data.file("test")))
         timed = speed(model, tokenizer, sample.texts, sample.pairs, self.model.max_length)
         cost = {"version": SCORECARD, **size(model, self.model.path), **timed, "machine": machine()}
         write_json(folder / COST, cost)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,9 +14,6 @@ from tasks.shared.recipe import Labelling
 from tasks.shared.steps import Context, Step
 from tasks.shared.texts import NORMALISATION
 from tasks.train_teacher import TeacherRecord
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -85,8 +82,8 @@ class Label(Step[LabelRecord]):
         write_json(folder / "view.json", view)
         if truncated > len(plan.keys) / 2:
             context.warn(
-                f"the teacher saw only the first {self.teacher.max_length} tokens of {truncated:,} of {len(plan.keys):,} "
-                f"texts; teachers.{self.number}.max_length says how many it reads"
+                f"the teacher saw only the first {self.teacher.max_length} tokens of {truncated:,} of "
+                f"{len(plan.keys):,} texts; teachers.{self.number}.max_length says how many it reads"
             )
         return {"store": store.folder.name, "view": view, "new": len(plan.keys), "truncated": truncated}
 
@@ -142,8 +139,8 @@ def _texts_of(plan: Plan, transfer: Path) -> Iterator[tuple[str, Keys, list[str]
 def _rows_in_order(keys: Keys, transfer: Path) -> Iterator[tuple[str, str | None]]:
     place = 0
     for chunk in read_chunks(transfer):
-        for row in np.flatnonzero(np.isin(chunk.keys, keys)):
-            if place < len(keys) and chunk.keys[row] == keys[place]:
+        for row, key in enumerate(chunk.keys):
+            if place < len(keys) and key == keys[place]:
                 place += 1
                 yield chunk.texts[row], chunk.pairs[row] if chunk.pairs else None
     if place != len(keys):

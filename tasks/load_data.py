@@ -39,9 +39,7 @@ class LoadData(Step[DataRecord]):
         unlabelled = [
             source
             for number, spec in enumerate(data.unlabelled)
-            for source in open_sources(
-                spec, data, split="train", labelled=False, where=f"data.unlabelled.{number}"
-            )
+            for source in open_sources(spec, data, split="train", labelled=False, where=f"data.unlabelled.{number}")
         ]
         return {"train": train, "test": test, "dev": dev or [], "unlabelled": unlabelled}
 

@@ -1,6 +1,6 @@
 """Step prepare_student: what students and twins share, so that only labels and texts tell them apart.
 
-That is the teacher's tokenizer cut down to the transfer set, the starting token vectors, and the token ids of all parts.
+That is the teacher's tokenizer cut down to the transfer set, the starting token vectors, and all parts' token ids.
 """
 
 from collections.abc import Mapping
@@ -77,7 +77,7 @@ class PrepareStudent(Step[PreparedRecord]):
             encode_part(self.data.file(part), shipped, self.teacher.max_length).save(folder / part)
         start: dict[str, torch.Tensor] = {}
         if self.student.embeddings == "teacher":
-            table = model.get_input_embeddings().weight
+            table = model.get_input_embeddings().get_parameter("weight")
             start["embeddings"] = project(table, vocabulary.kept, self.student.embedding_size).contiguous()
         if vocabulary.token_map is not None:
             start["token_map"] = torch.from_numpy(vocabulary.token_map)

@@ -102,9 +102,10 @@ class TrainSmall(Step[StudentRecord]):
 
         examples, terms = self.learn_from(context)
         dev = self.examples("dev")
-        model = self._new_model().to(context.device)
-        chosen = self.training
-        schedule = Schedule(self.steps, chosen.batch_size, chosen.learning_rate, chosen.weight_decay, chosen.evaluations)
+        model = self._new_model()
+        model.to(context.device)  # type: ignore[arg-type]  # transformers hides the method's signature
+        how = self.training
+        schedule = Schedule(self.steps, how.batch_size, how.learning_rate, how.weight_decay, how.evaluations)
         objective = build_objective([(term.weight, term.term, term.temperature) for term in terms])
         with context.progress(self.steps, "steps") as advance:
             history = train(model, examples, dev, objective, schedule, self.seed, advance)

@@ -1,9 +1,21 @@
-"""Tiny real tokenizers, trained in memory on the texts a test brings: nothing is downloaded and nothing is mocked."""
+"""Tiny real tokenizers, trained in memory on the texts a test brings, and tiny real models: nothing is downloaded."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    BertModel,
+    GPT2Config,
+    GPT2Model,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 
 def wordpiece_tokenizer(texts: Sequence[str], vocab_size: int = 400) -> PreTrainedTokenizerFast:
@@ -82,3 +94,48 @@ def unigram_tokenizer(texts: Sequence[str], vocab_size: int = 400) -> PreTrained
         model_input_names=["input_ids", "attention_mask"],
         model_max_length=512,
     )
+
+
+def tiny_bert(
+    folder: Path, tokenizer: PreTrainedTokenizerBase, classes: Sequence[str] | None = None, seed: int = 0
+) -> Path:
+    """Saves a BERT of one layer, with a head for `classes` or without one; its weights are random."""
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        pad_token_id=tokenizer.pad_token_id,
+        **_head(classes),
+    )
+    return _saved(folder, BertForSequenceClassification(config) if classes else BertModel(config), tokenizer)
+
+
+def tiny_gpt2(folder: Path, tokenizer: PreTrainedTokenizerBase, seed: int = 0) -> Path:
+    """Saves a GPT-2 of one layer without a head or a pad token; its weights are random."""
+    torch.manual_seed(seed)
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_embd=16,
+        n_layer=1,
+        n_head=2,
+        n_positions=64,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    return _saved(folder, GPT2Model(config), tokenizer)
+
+
+def _head(classes: Sequence[str] | None) -> dict[str, Any]:
+    if classes is None:
+        return {}
+    return {"id2label": dict(enumerate(classes)), "label2id": {name: number for number, name in enumerate(classes)}}
+
+
+def _saved(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Path:
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

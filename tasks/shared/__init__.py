@@ -1,0 +1,1 @@
+"""What the steps share: recipe, workspace, outputs, label store, readers, tracking, resource table."""

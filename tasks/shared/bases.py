@@ -29,7 +29,8 @@ def find_base(model: str, where: str) -> Path:
     if not (folder / "config.json").is_file():
         raise StillhouseError(f"{where}: {folder} is not a model folder, it has no config.json")
     if not any(folder.glob("*.safetensors")):
-        raise StillhouseError(f"{where}: {folder} has no .safetensors weights; convert it (pickled ones are never read)")
+        advice = "convert it (pickled ones are never read)"
+        raise StillhouseError(f"{where}: {folder} has no .safetensors weights; {advice}")
     return folder.absolute()
 
 

@@ -87,8 +87,9 @@ def read_keys(file: Path) -> NDArray[np.bytes_]:
 
 def read_labels(file: Path) -> NDArray[np.int32]:
     """All gold classes of a part, `NO_LABEL` where there is none, [rows]."""
-    labels = pq.read_table(file, columns=["label"]).column("label")
-    return labels.fill_null(NO_LABEL).to_numpy()
+    column = pq.read_table(file, columns=["label"]).column("label")
+    labels: NDArray[np.int32] = column.fill_null(NO_LABEL).to_numpy()
+    return labels
 
 
 def keys_of(column: pa.Array) -> NDArray[np.bytes_]:
@@ -100,10 +101,17 @@ def keys_of(column: pa.Array) -> NDArray[np.bytes_]:
     return np.frombuffer(data, dtype=np.uint8)[start : start + len(column) * KEY.itemsize].view(KEY)
 
 
+def key_column(keys: NDArray[np.bytes_]) -> pa.Array:
+    """An array of keys [rows] as a column of 32 bytes each."""
+    raw = pa.py_buffer(np.ascontiguousarray(keys).tobytes())
+    return pa.Array.from_buffers(pa.binary(KEY.itemsize), len(keys), [None, raw])
+
+
 class PartWriter:
     """Writes one part row by row, and hashes its rows on the way."""
 
     def __init__(self, file: Path) -> None:
+        """Starts the file."""
         self._writer = pq.ParquetWriter(file, SCHEMA, compression="zstd")
         self._rows: list[tuple[bytes, str, str | None, int | None]] = []
         self._hash = hashlib.sha256()

@@ -26,6 +26,7 @@ class Classes:
         self._numbers |= {name: number for number, name in enumerate(names)}
 
     def __contains__(self, label: str) -> bool:
+        """Whether a label as it was read means one of the classes."""
         return label in self._numbers
 
     def number(self, label: str | None) -> int:
@@ -106,7 +107,7 @@ def find_classes(names: Sequence[str] | None, train: Scan, where: str) -> Classe
     if len(train.names) < 2:
         found = f"one class only, {ascii(train.names[0])[:80]}" if train.names else "no labels"
         raise StillhouseError(f"data.train: {where} has {found}; a classifier needs two classes or more (data.label)")
-    numeric = all(name.removeprefix("-").isdecimal() for name in train.names)
+    numeric = all(name.removeprefix("-").isdecimal() and len(name) < 20 for name in train.names)
     return Classes(sorted(train.names, key=int) if numeric else sorted(train.names), numbered=False)
 
 
@@ -121,6 +122,9 @@ def draw_parts(data: Data, classes: Classes, train: Scan, unlabelled: Scan, dev:
     to_number = np.array([classes.number(name) for name in train.names] + [NO_LABEL], np.int32)
     labels[: len(train.labels)] = to_number[np.where(train.labels == NO_LABEL, -1, train.labels)]
     usable, warnings = _usable(keys, labels, dev, test)
+    both = int(np.isin(dev.keys, test.keys).sum())
+    if both:
+        warnings.append(f"{both:,} texts of dev are in test too, so what is chosen on dev has seen a part of test")
     empty = train.empty + unlabelled.empty + dev.empty + test.empty
     if empty:
         warnings.append(f"{empty:,} rows without a text were left out")
@@ -135,7 +139,8 @@ def draw_parts(data: Data, classes: Classes, train: Scan, unlabelled: Scan, dev:
         if not len(chosen):
             raise StillhouseError(f"data.train: class {ascii(name)[:80]} has no usable row left to learn from")
         if data.labels_per_class and len(chosen) < data.labels_per_class:
-            warnings.append(f"class {ascii(name)[:80]} has {len(chosen)} gold labels, fewer than {data.labels_per_class}")
+            found = f"class {ascii(name)[:80]} has {len(chosen)} gold labels"
+            warnings.append(f"{found}, fewer than {data.labels_per_class}")
     if not data.dev and not (places == DEV).any():
         raise StillhouseError("data.train: too few gold labels to spare a fifth for dev; name a file in data.dev")
     return Draw(places, warnings)
@@ -161,6 +166,7 @@ def _usable(
     for part, held_out in (("dev", dev), ("test", test)):
         shared = usable & np.isin(keys, held_out.keys)
         if shared.any():
-            warnings.append(f"{int(shared.sum()):,} texts of train or unlabelled are in {part} too; learning leaves them out")
+            count = f"{int(shared.sum()):,} texts of train or unlabelled"
+            warnings.append(f"{count} are in {part} too; learning leaves them out")
             usable &= ~shared
     return usable, warnings

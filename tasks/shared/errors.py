@@ -9,6 +9,6 @@ class StillhouseError(Exception):
 
 
 def one_line(error: BaseException) -> str:
-    """A library's message as part of one line: white space folded, control characters shown, cut after 300 characters."""
+    """A library's message as part of one line: white space folded, control characters shown, cut to 300 characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)[:300]

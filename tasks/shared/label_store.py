@@ -6,6 +6,7 @@ means it is complete. Where two parts hold the same text, the one whose name sor
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from tasks.shared.dataset import KEY, keys_of
+from tasks.shared.dataset import KEY, key_column, keys_of
 from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import hash_file, hash_of, write_json
 
@@ -108,8 +109,8 @@ class LabelStore:
         file = self.folder / "plans" / f"{name}.npy"
         if file.exists():
             return Plan(np.load(file, allow_pickle=False))
-        held = np.unique(np.concatenate([np.empty(0, KEY), *(self._keys(part) for part in self.parts())]))
-        missing = [keys[~np.isin(keys, held)] for keys in wanted]
+        held = np.unique(np.concatenate([np.empty(0, KEY), *(self.read(part)[0] for part in self.parts())]))
+        missing = [keys[~_among(keys, held)] for keys in wanted]
         plan = Plan(np.concatenate([np.empty(0, KEY), *missing]))
         if len(plan.keys):
             temporary = file.with_suffix(".partial")
@@ -127,7 +128,7 @@ class LabelStore:
         return self._sidecar_file(part).exists()
 
     def write(self, part: str, keys: Keys, logits: NDArray[np.float32]) -> None:
-        """Commits a part: logits [rows, classes] of keys [rows].
+        """Commits a part: logits [rows, classes] of keys [rows]; one that is there already stays as it is.
 
         Raises:
             StillhouseError: a logit is not finite.
@@ -137,8 +138,10 @@ class LabelStore:
             raise StillhouseError(
                 f"the teacher gives {int(broken.sum())} of {len(keys)} texts logits that are not finite; train it anew"
             )
+        if self.holds(part):
+            return
         file = self._part_file(part)
-        temporary = file.with_suffix(".partial")
+        temporary = file.with_suffix(f".{os.getpid()}.partial")  # two runs can have the same plan
         pq.write_table(self._table(keys, logits), temporary, compression="zstd")
         sidecar = {"rows": len(keys), "sha256": hash_file(temporary)}
         temporary.replace(file)
@@ -154,7 +157,9 @@ class LabelStore:
         if not file.exists() or hash_file(file) != part.sha256:
             state = "damaged" if file.exists() else "missing"
             sidecar = self._sidecar_file(part.name).name
-            raise StillhouseError(f"soft labels {file} are {state}; delete them with {sidecar}, and run again")
+            raise StillhouseError(
+                f"soft labels {file} are {state}; delete them with {sidecar}, and run with --force label"
+            )
         table = pq.read_table(file)
         if table.schema.metadata.get(b"stillhouse.labeller") != self.labeller.id.encode() or len(table) != part.rows:
             raise StillhouseError(f"soft labels {file} are of another teacher, class order or format")
@@ -177,11 +182,7 @@ class LabelStore:
             },
         )
         column = pa.FixedSizeListArray.from_arrays(pa.array(logits.reshape(-1), pa.float32()), classes)
-        raw = pa.py_buffer(np.ascontiguousarray(keys).tobytes())
-        return pa.table([pa.Array.from_buffers(pa.binary(32), len(keys), [None, raw]), column], schema=schema)
-
-    def _keys(self, part: Part) -> Keys:
-        return keys_of(pq.read_table(self._part_file(part.name), columns=["key"]).column("key").combine_chunks())
+        return pa.table([key_column(keys), column], schema=schema)
 
     def _part_file(self, part: str) -> Path:
         return self.folder / "parts" / f"{part}.parquet"
@@ -195,7 +196,17 @@ class LabelStore:
             found = json.loads(file.read_text(encoding="utf-8"))
             return Part(part, int(found["rows"]), str(found["sha256"]))
         except (OSError, ValueError, KeyError, TypeError):
-            raise StillhouseError(f"{file} is damaged; delete it with its .parquet file, and run again") from None
+            raise StillhouseError(
+                f"{file} is damaged; delete it with its .parquet, and run with --force label"
+            ) from None
+
+
+def _among(keys: Keys, ordered: Keys) -> NDArray[np.bool_]:
+    """Which keys are in an ordered array, [keys]; np.isin would sort that array again for each chunk."""
+    if not len(ordered):
+        return np.zeros(len(keys), np.bool_)
+    found: NDArray[np.bool_] = ordered[np.searchsorted(ordered, keys).clip(max=len(ordered) - 1)] == keys
+    return found
 
 
 def view_of(store: LabelStore, wanted: Keys) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def find_output(folder: Path) -> Output | None:
         if any((folder / name).stat().st_size != size for name, size in sizes.items()):
             return None
         return Output(folder, manifest["key"], manifest["digest"], manifest["facts"], manifest["made_by"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -62,7 +62,7 @@ def prefect_server(workspace: Workspace) -> Iterator[None]:
     with socket.socket() as listening, (workspace.prefect / "server.log").open("ab") as log:
         listening.bind(("127.0.0.1", 0))
         os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
-        server = subprocess.Popen(
+        server = subprocess.Popen(  # noqa: S603 - this very module
             [sys.executable, "-m", "tasks.shared.prefect_server", str(listening.fileno())],
             stdin=subprocess.PIPE,
             stdout=log,

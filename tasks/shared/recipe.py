@@ -5,7 +5,9 @@ Each field's description is what the docs' option table and the orchestrator's f
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Section(BaseModel):
@@ -50,21 +52,26 @@ class Data(Section):
     header: bool = Field(
         True, description="Whether .csv and .tsv start with a line of column names; if not, columns are 0, 1, 2 ..."
     )
-    seed: int = Field(0, ge=0, description="Seed of the draw of labels and of dev; not the students' seeds.")
+    seed: Seed = Field(0, description="Seed of the draw of labels and of dev; not the students' seeds.")
+
+    @field_validator("classes")
+    @classmethod
+    def _names_differ(cls, classes: list[str] | None) -> list[str] | None:
+        if classes and len(set(classes)) != len(classes):
+            raise ValueError("holds a name twice")
+        return classes
 
 
 class Teacher(Section):
     """A Hugging Face sequence classifier, fine-tuned here or taken as it is."""
 
-    model: str = Field(
-        "google-bert/bert-base-uncased", min_length=1, description="A folder, a hub id, or sample:NAME."
-    )
+    model: str = Field("google-bert/bert-base-uncased", min_length=1, description="A folder, a hub id, or sample:NAME.")
     epochs: int = Field(3, ge=0, le=1000, description="Passes over the gold rows; 0 takes the classifier as it is.")
     batch_size: int = Field(16, ge=1, le=4096, description="Texts in a training batch.")
     learning_rate: float = Field(5e-5, gt=0, le=1, description="Peak learning rate of AdamW.")
     max_length: int = Field(128, ge=4, le=8192, description="Tokens read of a text; the rest is cut off and counted.")
     floor: float = Field(0.0, ge=0, le=1, description="Accuracy on dev below which the run stops.")
-    seed: int = Field(0, ge=0, description="Seed of the new head, of dropout and of the order of the rows.")
+    seed: Seed = Field(0, description="Seed of the new head, of dropout and of the order of the rows.")
 
 
 class Labelling(Section):
@@ -117,9 +124,6 @@ class Training(Section):
     learning_rate: float = Field(3e-3, gt=0, le=1, description="Peak learning rate; one cycle up and down.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="Weight decay of AdamW.")
     evaluations: int = Field(6, ge=1, le=1000, description="Looks at dev; the best weights seen are kept.")
-
-
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Recipe(Section):

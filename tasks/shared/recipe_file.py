@@ -9,8 +9,11 @@ from typing import Any, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from tasks.shared.errors import StillhouseError
+from tasks.shared.errors import StillhouseError, one_line
 from tasks.shared.recipe import Recipe
+
+Plain = Any
+"""Data as YAML gives it."""
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -58,10 +61,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise StillhouseError(f"cannot read recipe {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise StillhouseError(f"recipe {path} is not UTF-8 text") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError is a date or number that is none: 2026-02-30
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
-        raise StillhouseError(f"recipe {path}{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
+        problem = getattr(error, "problem", None) or one_line(error)
+        raise StillhouseError(f"recipe {path}{line}: not valid YAML: {problem}") from None
     if not isinstance(document, dict):
         raise StillhouseError(f"recipe {path} is empty or not a mapping of keys; `stillhouse recipes` lists examples")
     return document
@@ -73,10 +77,10 @@ def _apply(document: dict[str, Any], override: str) -> None:
         raise StillhouseError(f"--set {override!r}: write it as PATH=VALUE, for example --set student.hidden_size=128")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         raise StillhouseError(f"--set {path}: the value {text!r} is not valid YAML") from None
-    defaults: Any = _defaults()
-    node: Any = document
+    defaults: Plain = _defaults()
+    node: Plain = document
     *parents, last = path.split(".")
     for part in parents:
         defaults = _child(defaults, part)
@@ -92,17 +96,18 @@ def _apply(document: dict[str, Any], override: str) -> None:
         raise StillhouseError(f"--set {path}: {'.'.join(parents)} is a plain value and has no {last!r}")
 
 
-def _enter(node: Any, part: str, path: str) -> Any:
+def _enter(node: Plain, part: str, path: str) -> Plain:
     if isinstance(node, dict):
         return node[part]
     if isinstance(node, list):
         if not part.isdecimal() or int(part) >= len(node):
-            raise StillhouseError(f"--set {path}: {part!r} is not one of the list's items 0 to {len(node) - 1}")
+            items = f"items 0 to {len(node) - 1}" if node else "items, it has none"
+            raise StillhouseError(f"--set {path}: {part!r} is not one of the list's {items}")
         return node[int(part)]
     raise StillhouseError(f"--set {path}: the part before {part!r} is a plain value")
 
 
-def _child(defaults: Any, part: str) -> Any:
+def _child(defaults: Plain, part: str) -> Plain:
     if isinstance(defaults, dict):
         return defaults.get(part)
     if isinstance(defaults, list) and part.isdecimal() and int(part) < len(defaults):
@@ -134,7 +139,7 @@ def _refuse_unknown_keys(model: type[BaseModel], document: Mapping[str, Any], wh
                 _refuse_unknown_keys(inner, item, where, position)
 
 
-def _section_of(annotation: Any) -> type[BaseModel] | None:
+def _section_of(annotation: object) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     if get_origin(annotation) in (list, Union, types.UnionType):
@@ -148,7 +153,7 @@ def closest(word: str, known: list[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(known)}"
 
 
-def _brief(value: Any) -> str:
+def _brief(value: object) -> str:
     text = ascii(value) if isinstance(value, str) else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 

@@ -33,4 +33,4 @@ STEPS: dict[str, Resource] = {
     "evaluate": CPU,
     "report": CPU,
 }
-"""The steps, in their order, and where each runs. `gpu` is taken on a machine without one too: one training at a time."""
+"""The steps in order, and where each runs. `gpu` is taken on a machine without one too: one training at a time."""

@@ -31,7 +31,7 @@ class Tracker:
         self._client = MlflowClient(self.uri)
         found = self._client.get_experiment_by_name(experiment)
         # Only our own database is told where artifacts go; a server knows that itself.
-        place = None if "MLFLOW_TRACKING_URI" in os.environ else (workspace.mlflow / "artifacts").as_uri()
+        place = None if os.environ.get("MLFLOW_TRACKING_URI") else (workspace.mlflow / "artifacts").as_uri()
         self.experiment = found.experiment_id if found else self._client.create_experiment(experiment, place)
 
     def start(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:

@@ -83,11 +83,13 @@ def _check(marker: Path) -> None:
     except (ValueError, KeyError, TypeError):
         raise StillhouseError(f"{marker} is damaged; restore it or set STILLHOUSE_HOME to another folder") from None
     if not isinstance(found, int) or found > FORMAT:
-        raise StillhouseError(f"workspace {marker.parent} has format {found}, this Stillhouse knows {FORMAT}: update it")
+        known = f"this Stillhouse knows {FORMAT}"
+        raise StillhouseError(f"workspace {marker.parent} has format {found}, {known}: update it")
 
 
 def _make(root: Path, marker: Path) -> None:
-    if root.is_dir() and any(root.iterdir()):
+    # Another process may be making it too: its marker, under a temporary name or already its own, is no other file.
+    if root.is_dir() and any(marker.name not in path.name for path in root.iterdir()):
         raise StillhouseError(f"{root} holds other files; set STILLHOUSE_HOME to a new or empty folder")
     root.mkdir(parents=True, exist_ok=True)
     temporary = marker.with_name(f".{marker.name}.{os.getpid()}")

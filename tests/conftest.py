@@ -1,0 +1,40 @@
+"""What all tests have in common: nobody's own workspace, servers or settings are touched."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.bench import Bench
+from tests.toy import toy_rows, write_csv
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace of the test's own, not made yet; no server is known."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("STILLHOUSE_HOME", str(folder))
+    for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+@pytest.fixture
+def bench(home: Path) -> Bench:
+    """A workspace to carry steps out in."""
+    from tasks.shared.workspace import open_workspace
+
+    return Bench(open_workspace())
+
+
+@pytest.fixture
+def toy_files(tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """Writes train.csv and test.csv of toy data; gives the recipe's two needed lines."""
+
+    def write(train: int = 60, test: int = 30) -> dict[str, str]:
+        return {
+            "train": write_csv(tmp_path / "train.csv", toy_rows(train, seed=0)),
+            "test": write_csv(tmp_path / "test.csv", toy_rows(test, seed=1)),
+        }
+
+    return write

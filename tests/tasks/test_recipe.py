@@ -1,0 +1,120 @@
+"""The recipe's shape: defaults, descriptions, bounds."""
+
+import types
+from typing import Union, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from tasks.shared.recipe import Data, Recipe, Teacher, Term
+
+DATA = {"train": "train.csv", "test": "test.csv"}
+
+
+def sections_in(annotation):
+    """The recipe's sections in a field's type, also in a list or an optional one."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (list, Union, types.UnionType):
+        return [section for inner in get_args(annotation) for section in sections_in(inner)]
+    return []
+
+
+def walk(section, prefix=""):
+    """Dotted name and field of everything in the recipe."""
+    for name, field in section.model_fields.items():
+        yield f"{prefix}{name}", field
+        for inner in sections_in(field.annotation):
+            yield from walk(inner, f"{prefix}{name}.")
+
+
+FIELDS = dict(walk(Recipe))
+
+
+def test_only_train_and_test_are_needed():
+    recipe = Recipe(data=DATA)
+    assert {name for name, field in FIELDS.items() if field.is_required()} == {
+        "data",
+        "data.train",
+        "data.test",
+        "objective.term",
+    }
+    assert len(recipe.teachers) == 1
+    assert [(term.term, term.temperature) for term in recipe.objective] == [("soft", 2.0)]
+    assert len(recipe.seeds) >= 5, "fewer do not settle a verdict"
+    assert recipe.worthwhile == 0.005
+    assert recipe.data.dev is None
+    for missing in DATA:
+        with pytest.raises(ValidationError, match=rf"data\.{missing}\n  Field required"):
+            Recipe(data={name: value for name, value in DATA.items() if name != missing})
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_everything_is_described(name):
+    field = FIELDS[name]
+    described = [field.description] if field.description else [inner.__doc__ for inner in sections_in(field.annotation)]
+    assert described
+    assert all(text and text.strip().endswith(".") for text in described)
+
+
+def test_numbers_have_bounds():
+    for name, field in FIELDS.items():
+        if field.annotation in (int, float):
+            assert any(hasattr(limit, "ge") or hasattr(limit, "gt") for limit in field.metadata), name
+            if not name.endswith(("labels_per_class", "tokenizer")):
+                assert any(hasattr(limit, "le") or hasattr(limit, "lt") for limit in field.metadata), name
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"teachers": []}, "teachers"),
+        ({"teachers": [{}, {}]}, "teachers"),
+        ({"teachers": [{"epochs": -1}]}, "teachers.0.epochs"),
+        ({"teachers": [{"floor": 1.01}]}, "teachers.0.floor"),
+        ({"teachers": [{"seed": 2**32}]}, "teachers.0.seed"),
+        ({"data": DATA | {"seed": 2**64}}, "data.seed"),
+        ({"data": DATA | {"train": ""}}, "data.train"),
+        ({"data": DATA | {"labels_per_class": 1}}, "data.labels_per_class"),
+        ({"data": DATA | {"classes": ["alone"]}}, "data.classes"),
+        ({"data": DATA | {"classes": ["twice", "twice"]}}, "data.classes"),
+        ({"data": DATA | {"separator": ";;"}}, "data.separator"),
+        ({"student": {"family": "transformer"}}, "student.family"),
+        ({"student": {"hidden_size": 0}}, "student.hidden_size"),
+        ({"student": {"dropout": 1.0}}, "student.dropout"),
+        ({"objective": []}, "objective"),
+        ({"objective": [{"term": "soft", "temperature": 0}]}, "objective.0.temperature"),
+        ({"objective": [{"term": "soft", "weight": 0}]}, "objective.0.weight"),
+        ({"objective": [{"term": "hard", "temperature": 2}]}, "objective.0"),
+        ({"training": {"learning_rate": 0}}, "training.learning_rate"),
+        ({"training": {"epochs": 0}}, "training.epochs"),
+        ({"seeds": []}, "seeds"),
+        ({"seeds": [-1]}, "seeds.0"),
+        ({"seeds": [2**32]}, "seeds.0"),
+        ({"seeds": [0, 1, 0]}, ""),
+        ({"student": {"tokenizer": 1}}, ""),
+        ({"worthwhile": -0.1}, "worthwhile"),
+        ({"name": "with blanks"}, "name"),
+        ({"name": "../up"}, "name"),
+        ({"device": "tpu"}, "device"),
+    ],
+)
+def test_what_is_out_of_bounds_is_refused(change, where):
+    with pytest.raises(ValidationError) as caught:
+        Recipe.model_validate({"data": DATA, **change})
+    [error] = caught.value.errors()
+    assert ".".join(map(str, error["loc"])) == where
+
+
+def test_a_recipe_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        Recipe(data=DATA).name = "other"
+
+
+def test_default_sections_and_lists_are_not_shared():
+    one, other = Recipe(data=DATA), Recipe(data=DATA)
+    assert one.seeds is not other.seeds
+    assert one == other
+    assert Data(**DATA).unlabelled is not Data(**DATA).unlabelled
+    assert Teacher() == one.teachers[0]
+    assert Term(term="hard", temperature=1.0).temperature == 1.0

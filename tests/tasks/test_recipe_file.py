@@ -1,0 +1,271 @@
+"""Recipes as files: what is read, what `--set` changes, and what a person is told about mistakes."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.shared.errors import StillhouseError
+from tasks.shared.recipe import Recipe
+from tasks.shared.recipe_file import load_recipe, recipe_to_yaml, validate_recipe
+
+DATA = "data: {train: train.csv, test: test.csv}\n"
+SHIPPED = sorted((Path(__file__).parents[2] / "flows" / "recipes").glob("*.yaml"))
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Loads a recipe from its text, with overrides."""
+
+    def from_text(text=DATA, *overrides):
+        path = tmp_path / "my.yaml"
+        path.write_text(text, encoding="utf-8")
+        return load_recipe(path, overrides)
+
+    return from_text
+
+
+@pytest.fixture
+def complaint(load):
+    """The one line that a bad recipe or override gets."""
+
+    def about(text=DATA, *overrides):
+        with pytest.raises(StillhouseError) as caught:
+            load(text, *overrides)
+        message = str(caught.value)
+        assert message.isprintable()
+        assert len(message) < 600
+        return message
+
+    return about
+
+
+# What is read
+
+
+def test_the_shortest_recipe(load):
+    assert load() == Recipe(data={"train": "train.csv", "test": "test.csv"})
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_recipes_load(path):
+    recipe = load_recipe(path)
+    assert recipe.seeds
+    assert load_recipe(path, ["name=other"]).name == "other"
+
+
+def test_there_are_shipped_recipes():
+    assert "quickstart" in [path.stem for path in SHIPPED]
+
+
+names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    name=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True),
+    train=names,
+    text=names,
+    classes=st.none() | st.lists(names, min_size=2, max_size=4, unique=True),
+    unlabelled=st.lists(names, max_size=3),
+    separator=st.none() | st.characters(exclude_categories=["Cs", "Cc"]),
+    rate=st.floats(1e-9, 1),
+    seeds=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=4, unique=True),
+    terms=st.lists(
+        st.fixed_dictionaries({"term": st.just("soft"), "temperature": st.floats(0.01, 100)})
+        | st.fixed_dictionaries({"term": st.sampled_from(["hard", "logits"]), "weight": st.floats(1e-6, 1e6)}),
+        min_size=1,
+        max_size=3,
+    ),
+)
+def test_what_is_written_is_read_back_equal(name, train, text, classes, unlabelled, separator, rate, seeds, terms):
+    data = {"train": train, "test": "t", "text": text, "classes": classes}
+    recipe = Recipe.model_validate(
+        {
+            "name": name,
+            "data": {**data, "unlabelled": unlabelled, "separator": separator},
+            "teachers": [{"learning_rate": rate}],
+            "seeds": seeds,
+            "objective": terms,
+        }
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "recipe.yaml"
+        path.write_text(recipe_to_yaml(recipe), encoding="utf-8")
+        assert load_recipe(path) == recipe
+
+
+def test_the_written_recipe_says_every_default():
+    written = yaml.safe_load(recipe_to_yaml(Recipe(data={"train": "a", "test": "b"})))
+    assert list(written) == list(Recipe.model_fields)
+    assert written["teachers"][0]["epochs"] == 3
+
+
+# What --set changes
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "value"),
+    [
+        ("student.hidden_size=128", ["student", "hidden_size"], 128),
+        ("student.bidirectional=false", ["student", "bidirectional"], False),
+        ("seeds=[0]", ["seeds"], [0]),
+        ("seeds.4=9", ["seeds"], [0, 1, 2, 3, 9]),
+        ("teachers.0.epochs=1", ["teachers", 0, "epochs"], 1),
+        ("teachers=[{epochs: 2}]", ["teachers", 0, "epochs"], 2),
+        ("objective.0.temperature=4", ["objective", 0, "temperature"], 4.0),
+        ("objective=[{term: hard}, {term: soft}]", ["objective", 1, "term"], "soft"),
+        ("objective.0={term: logits}", ["objective", 0, "term"], "logits"),
+        ("training.learning_rate=4e-3", ["training", "learning_rate"], 0.004),
+        ("data.train=other.csv", ["data", "train"], "other.csv"),
+        ("data.train=hub:a/b:c@d#e", ["data", "train"], "hub:a/b:c@d#e"),
+        ("data.train=a=b.csv", ["data", "train"], "a=b.csv"),
+        ("data.classes=[no way, 可以]", ["data", "classes"], ["no way", "可以"]),
+        ('data.text="0"', ["data", "text"], "0"),
+        ("labelling.batch_size=1", ["labelling", "batch_size"], 1),
+        ("name=new", ["name"], "new"),
+    ],
+)
+def test_an_override_sets_one_thing(load, override, path, value):
+    def lookup(recipe):
+        found = recipe.model_dump()
+        for part in path:
+            found = found[part]
+        return found
+
+    changed, plain = load(DATA, override), load()
+    assert lookup(changed) == value
+    assert {name for name in Recipe.model_fields if getattr(changed, name) != getattr(plain, name)} == {path[0]}
+
+
+def test_the_default_term_keeps_what_is_not_overridden(load):
+    assert load(DATA, "objective.0.weight=2").objective[0].temperature == 2.0
+
+
+def test_an_empty_value_takes_a_setting_back(load):
+    assert load("data: {train: a, test: b, dev: c}", "data.dev=").data.dev is None
+
+
+def test_overrides_add_up_in_order(load):
+    text = DATA + "teachers: [{model: mine, epochs: 5}]\nstudent:\n"
+    recipe = load(text, "teachers.0.epochs=1", "student.layers=2", "teachers.0.floor=0.5", "student.layers=3")
+    assert (recipe.teachers[0].model, recipe.teachers[0].epochs, recipe.teachers[0].floor) == ("mine", 1, 0.5)
+    assert recipe.student.layers == 3
+
+
+def test_a_recipe_can_come_from_overrides_alone(load):
+    recipe = load("name: bare", "data.train=a.csv", "data.test=b.csv", "data.unlabelled=[c.txt]")
+    assert (recipe.data.train, recipe.data.test, recipe.data.unlabelled) == ("a.csv", "b.csv", ["c.txt"])
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("student.hidden_size", "--set 'student.hidden_size': write it as PATH=VALUE"),
+        ("=3", "write it as PATH=VALUE"),
+        ("seeds=[0", "--set seeds: the value '[0' is not valid YAML"),
+        ("name=2026-02-30", "--set name: the value '2026-02-30' is not valid YAML"),
+        ("teachers.1.epochs=1", "--set teachers.1.epochs: '1' is not one of the list's items 0 to 0"),
+        ("teachers.first.epochs=1", "'first' is not one of the list's items 0 to 0"),
+        ("teachers.-1.epochs=1", "'-1' is not one of the list's items"),
+        ("seeds.5=1", "--set seeds.5: '5' is not one of the list's items 0 to 4"),
+        ("name.first=1", "--set name.first: name is a plain value and has no 'first'"),
+        ("name.first.second=1", "--set name.first.second: the part before 'first' is a plain value"),
+        ("student.hiden_size=1", "my.yaml: unknown key 'student.hiden_size'; did you mean 'hidden_size'?"),
+        ("studnet.hidden_size=1", "my.yaml: unknown key 'studnet'; did you mean 'student'?"),
+        ("teachers.0.epoch=1", "my.yaml: unknown key 'teachers.0.epoch'; did you mean 'epochs'?"),
+        ("student.hidden_size=wide", "my.yaml: student.hidden_size: input should be a valid integer"),
+        ("student=3", "my.yaml: student: input should be"),
+        ("student..layers=3", "unknown key 'student.'"),
+    ],
+)
+def test_bad_overrides_are_answered_in_one_line(complaint, override, said):
+    assert said in complaint("name: x\n" + DATA, override)
+
+
+def test_items_of_an_empty_list(complaint):
+    text = "data: {train: a, test: b, unlabelled: []}"
+    assert "'0' is not one of the list's items, it has none" in complaint(text, "data.unlabelled.0=c.txt")
+
+
+# Mistakes in the file
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("dat: {}", "my.yaml: unknown key 'dat'; did you mean 'data'?"),
+        ("colour: red", "my.yaml: unknown key 'colour'; known here: name, task, data, teachers"),
+        ("data: {train: a, test: b, lable: c}", "unknown key 'data.lable'; did you mean 'label'?"),
+        (DATA + "teachers: [{epocs: 1}]", "unknown key 'teachers.0.epocs'; did you mean 'epochs'?"),
+        (DATA + "objective: [{term: soft}, {term: hard, wieght: 1}]", "unknown key 'objective.1.wieght'; did you mean"),
+        (DATA + "training: {epochs: 1, lr: 1}", "unknown key 'training.lr'; known here: epochs, batch_size"),
+        (DATA + "1: x", "unknown key '1'"),
+        (DATA + '"two\\nlines": x', r"unknown key 'two\nlines'"),
+        (DATA + "teachers: {epocs: 1}", "unknown key 'teachers.epocs'"),
+        ("name: x", "my.yaml: data: field required"),
+        ("data: {train: a}", "my.yaml: data.test: field required"),
+        ("data:", "my.yaml: data: input should be"),
+        (DATA + "seeds: [0, 0]", "my.yaml: seeds holds a number twice"),
+        (DATA + "seeds: 3", "my.yaml: seeds: input should be a valid list, not 3"),
+        (DATA + "teachers: [{epochs: -1}]", "teachers.0.epochs: input should be greater than or equal to 0, not -1"),
+        (DATA + "objective: [{term: hard, temperature: 2}]", "objective.0: temperature belongs to the soft term"),
+        (DATA + "objective: [{term: soft}, {term: sotf}]", "objective.1.term: input should be 'soft', 'hard' or"),
+        (DATA + "student: {family: " + "x" * 500 + "}", "student.family: input should be 'rnn', 'lstm' or 'gru', not"),
+        ("data: {train: a, test: b, classes: [a, a]}", "data.classes: holds a name twice"),
+    ],
+)
+def test_mistakes_say_where_and_what(complaint, text, said):
+    assert said in complaint(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: x\ndata: {train: a", "line 2: not valid YAML:"),
+        ("name: x\n\tdata: y", "line 2: not valid YAML:"),
+        ("data: {train: *gone, test: b}", "line 1: not valid YAML: found undefined alias"),
+        ("name: 2026-02-30", "not valid YAML: day is out of range"),
+        ("name: a\x00b", "not valid YAML:"),
+        ("name: !!python/object/apply:os.system [ls]", "line 1: not valid YAML: could not determine a constructor"),
+        ("", "is empty or not a mapping of keys; `stillhouse recipes` lists examples"),
+        ("# only a comment\n", "is empty or not a mapping"),
+        ("- a list", "is empty or not a mapping"),
+        ("just text", "is empty or not a mapping"),
+    ],
+)
+def test_what_is_no_recipe_at_all(complaint, tmp_path, text, said):
+    message = complaint(text)
+    assert message.startswith(f"recipe {tmp_path / 'my.yaml'}")
+    assert said in message
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    for path, said in ((tmp_path / "none.yaml", "No such file"), (tmp_path, "Is a directory")):
+        with pytest.raises(StillhouseError, match=f"^cannot read recipe {path}: {said}"):
+            load_recipe(path)
+    (tmp_path / "latin.yaml").write_bytes("name: déjà".encode("latin-1"))
+    with pytest.raises(StillhouseError, match=r"is not UTF-8 text$"):
+        load_recipe(tmp_path / "latin.yaml")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(alphabet="data:train,test {}[]-\n\"'#&*!|>%@`0123.\t\\", max_size=80))
+def test_any_text_is_a_recipe_or_one_line_of_complaint(text):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "any.yaml"
+        path.write_text(text, encoding="utf-8")
+        said = ""
+        try:
+            load_recipe(path)
+        except StillhouseError as error:
+            said = str(error)
+        assert said.isprintable()
+
+
+def test_plain_data_is_validated_under_its_own_name():
+    with pytest.raises(StillhouseError, match=r"^parameters: data\.train: field required$"):
+        validate_recipe({"data": {"test": "b"}}, "parameters")
