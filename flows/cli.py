@@ -1,5 +1,6 @@
 """The command line. Heavy libraries are imported by the commands that need them, so that help answers at once."""
 
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -8,7 +9,7 @@ from typing import Any
 
 import click
 
-from tasks.shared.errors import StillhouseError
+from tasks.shared.errors import StillhouseError, one_line
 
 MISTAKE = 2
 FAULT = 1
@@ -26,6 +27,13 @@ def _one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
         except KeyboardInterrupt:
             click.echo("stillhouse: interrupted; the same command goes on from here", err=True)
             sys.exit(INTERRUPTED)
+        except Exception as error:
+            if os.environ.get("STILLHOUSE_DEBUG"):
+                raise
+            kind = type(error).__name__
+            hint = "STILLHOUSE_DEBUG=1 shows where; a run's log has it too"
+            click.echo(f"stillhouse: a fault of ours, {kind}: {one_line(error)}; {hint}", err=True)
+            sys.exit(FAULT)
 
     return guarded
 

@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from flows.records import find_run, latest_run
+from flows.records import find_run, going_on, latest_run
 from tasks.shared.errors import StillhouseError
 from tasks.shared.prefect_server import prefect_server, prepare_environment, wait_for_server
 from tasks.shared.recipe import Recipe
@@ -30,12 +30,15 @@ def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> Non
     workspace = open_workspace()
     prepare_environment(workspace)
     click.echo(f"{recipe.name}: everything goes to {workspace.root}; starting takes some seconds, the first time ten")
-    with prefect_server(workspace):
+    with prefect_server(workspace) as temporary:
         from flows.console import View, quiet_libraries
         from flows.distill import Session, distill, session
+        from flows.limits import drop_limits
 
         quiet_libraries()
         wait_for_server(workspace.prefect / "server.log")
+        if temporary and not going_on(workspace):
+            drop_limits()
         session.set(Session(View(), forced))
         folder = distill(recipe)
     _print_result(json.loads((folder / "run.json").read_text(encoding="utf-8")), name)

@@ -12,11 +12,10 @@ from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.client.orchestration import get_client
-from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 
 from flows.console import View, logging_to
+from flows.limits import make_limits
 from flows.pipeline import distil
 from flows.records import RECORD, lock_run
 from flows.running import Runner
@@ -27,7 +26,6 @@ from tasks.shared.errors import one_line
 from tasks.shared.outputs import write_json
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import recipe_to_yaml
-from tasks.shared.resources import STEPS
 from tasks.shared.tracking import Tracker
 from tasks.shared.workspace import Workspace, open_workspace
 
@@ -65,7 +63,7 @@ def distill(recipe: Recipe) -> Path:
     folder.mkdir(parents=True)
     (folder / "recipe.yaml").write_text(recipe_to_yaml(recipe), encoding="utf-8")
     with logging_to(folder / LOG):
-        _make_limits()
+        make_limits()
         with lock_run(workspace, folder.name):
             _Run(workspace, folder, recipe, watched).carry_out()
     return folder
@@ -157,12 +155,3 @@ class _Run:
         table = markdown(result.models("teacher"), result.models("student"), result.models("twin"))
         create_markdown_artifact(f"{result.sentence}\n\n{table}", key="result", description="Scorecards and verdict")
 
-
-def _make_limits() -> None:
-    """Makes the tag limits that the steps rely on; a missing one would mean no limit. One that is there stays."""
-    with get_client(sync_client=True) as client:
-        for resource in {resource for resource in STEPS.values() if resource.limit is not None}:
-            try:
-                client.read_concurrency_limit_by_tag(resource.tag)
-            except ObjectNotFound:
-                client.create_concurrency_limit(tag=resource.tag, concurrency_limit=resource.limit)

@@ -120,6 +120,8 @@ class Runner:
         except KeyboardInterrupt:
             status = "KILLED"
             raise
+        except FloatingPointError as error:
+            raise StillhouseError(f"{step.title}: {error}") from None
         finally:
             self.tracker.finish(run, status)
 

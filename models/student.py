@@ -63,7 +63,7 @@ class RecurrentForSequenceClassification(PreTrainedModel):  # type: ignore[no-un
     """Embeddings, recurrent layers, pooling over the text's own tokens, a linear head.
 
     Padding must be on the right. It changes nothing: the backward direction reads the reversed text, not
-    the reversed batch, and pooling masks it. (Packed sequences would do as well but train five times
+    the reversed batch, and pooling masks it. (Packed sequences would do as well but train three and a half times
     slower on CPU; see docs/decisions.md.)
     """
 

@@ -1,5 +1,6 @@
 """Training with transformers' Trainer over flat token arrays: teachers, students and twins alike."""
 
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -45,7 +46,8 @@ class Examples:
         """Raises ValueError unless all have the same number of rows."""
         rows = len(self.encoded)
         if len(self.labels) != rows or (self.teacher_logits is not None and len(self.teacher_logits) != rows):
-            raise ValueError(f"{rows} texts, {len(self.labels)} labels, and teacher logits that do not match")
+            given = None if self.teacher_logits is None else len(self.teacher_logits)
+            raise ValueError(f"{rows} texts, {len(self.labels)} labels and {given} rows of teacher logits do not match")
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ def train(
 ) -> History:
     """Trains the model in place and leaves it with the best weights seen on dev.
 
-    On CPU the result is equal to the last bit for the same inputs, seed and number of threads.
+    On CPU the result is equal to the last bit for the same inputs, seed and number of threads. Gradients are clipped to
+    a norm of 1, Trainer's default.
 
     Args:
         model: on the device to train on.
@@ -104,13 +107,16 @@ def train(
         schedule: how long and how fast.
         seed: of dropout and of the order of the batches.
         advance: called with 1 after each optimiser step.
+
+    Raises:
+        FloatingPointError: the loss is not finite.
     """
     set_seed(seed)
     watch = _Watch(model, dev, schedule, advance)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = _BatchTrainer(model, _arguments(scratch, model.device, schedule, seed), examples, objective, watch)
         trainer.train()
-    return watch.finish(trainer.state)
+    return watch.finish()
 
 
 def accuracy_on(
@@ -215,11 +221,24 @@ class _Watch(TrainerCallback):
             self._best = accuracy, weights
             self._history.best_step = state.global_step
 
-    def finish(self, state: TrainerState) -> History:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: object,
+    ) -> None:
+        """Remembers the loss."""
+        loss = (logs or {}).get("loss")
+        if loss is None:
+            return
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"the training loss is {loss} at step {state.global_step}; lower learning_rate")
+        self._history.loss.append((state.global_step, float(loss)))
+
+    def finish(self) -> History:
         if self._best is not None:
             self._model.load_state_dict(self._best[1])
         self._model.eval()  # type: ignore[no-untyped-call]
-        self._history.loss = [(int(entry["step"]), entry["loss"]) for entry in state.log_history if "loss" in entry]
-        if not all(np.isfinite(loss) for _, loss in self._history.loss):
-            raise FloatingPointError(f"the training loss is not finite: {self._history.loss[-1]}; lower learning_rate")
         return self._history

@@ -96,13 +96,13 @@ class Label(Step[LabelRecord]):
         truncated = 0
         with context.progress(len(plan.keys), "texts") as advance:
             for name, keys, texts, pairs in _texts_of(plan, transfer):
+                encoded = encode(tokenizer, texts, pairs, self.teacher.max_length)
+                truncated += encoded.truncated
                 if store.holds(name):
                     advance(len(keys))
                     continue
-                encoded = encode(tokenizer, texts, pairs, self.teacher.max_length)
                 logits = predict_logits(model, encoded, self.labelling.batch_size, advance)
                 store.write(name, keys, np.ascontiguousarray(logits[:, list(self.teacher.columns)]))
-                truncated += encoded.truncated
         return truncated
 
     def read(self, output: Output) -> LabelRecord:

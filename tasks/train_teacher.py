@@ -85,6 +85,8 @@ class TrainTeacher(Step[TeacherRecord]):
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Writes the teacher's Hugging Face folder."""
+        from safetensors import SafetensorError
+
         from models.teacher import class_columns, load_base, load_classifier
         from models.training import accuracy_on
         from tasks.shared.examples import read_examples
@@ -97,7 +99,10 @@ class TrainTeacher(Step[TeacherRecord]):
             else:
                 model, tokenizer = load_classifier(base, context.device)
             columns = class_columns(model, classes)
-        except (OSError, ValueError) as error:
+            # Without tokenizer files transformers makes one up that knows no word.
+            if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+                raise ValueError("it has no tokenizer files")
+        except (OSError, ValueError, SafetensorError) as error:
             raise StillhouseError(f"{where}: cannot use {self.teacher.model}: {one_line(error)}") from None
         gold, dev = (read_examples(self.data.file(part), tokenizer, options.max_length) for part in ("gold", "dev"))
         if options.epochs:

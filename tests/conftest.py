@@ -1,5 +1,6 @@
 """What all tests have in common: nobody's own workspace, servers or settings are touched."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,10 @@ import pytest
 
 from tests.bench import Bench
 from tests.toy import toy_rows, write_csv
+
+# Before torch is imported: the models are so small that threads, here and in other processes, only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 @pytest.fixture(autouse=True)

@@ -103,11 +103,14 @@ def tiny_bert(
     torch.manual_seed(seed)
     config = BertConfig(
         vocab_size=len(tokenizer),
-        hidden_size=16,
+        hidden_size=32,
         num_hidden_layers=1,
         num_attention_heads=2,
         intermediate_size=32,
         max_position_embeddings=64,
+        initializer_range=0.1,  # so small a model does not get off the ground from BERT's 0.02
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
         pad_token_id=tokenizer.pad_token_id,
         **_head(classes),
     )
@@ -119,10 +122,14 @@ def tiny_gpt2(folder: Path, tokenizer: PreTrainedTokenizerBase, seed: int = 0) -
     torch.manual_seed(seed)
     config = GPT2Config(
         vocab_size=len(tokenizer),
-        n_embd=16,
+        n_embd=32,
         n_layer=1,
         n_head=2,
         n_positions=64,
+        initializer_range=0.1,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        resid_pdrop=0.0,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
     )

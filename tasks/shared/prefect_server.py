@@ -50,13 +50,13 @@ def prepare_environment(workspace: Workspace) -> None:
 
 
 @contextmanager
-def prefect_server(workspace: Workspace) -> Iterator[None]:
-    """Starts the temporary server unless PREFECT_API_URL names one; ends it afterwards.
+def prefect_server(workspace: Workspace) -> Iterator[bool]:
+    """Starts the temporary server unless PREFECT_API_URL names one; ends it afterwards. Gives whether it did.
 
     Enter it early: it returns at once, and `wait_for_server` waits until the server answers.
     """
     if os.environ.get("PREFECT_API_URL"):
-        yield
+        yield False
         return
     workspace.prefect.mkdir(parents=True, exist_ok=True)
     with socket.socket() as listening, (workspace.prefect / "server.log").open("ab") as log:
@@ -72,7 +72,7 @@ def prefect_server(workspace: Workspace) -> Iterator[None]:
             start_new_session=True,  # Ctrl-C ends the run, which still has to tell the server
         )
     try:
-        yield
+        yield True
     finally:
         _send_what_is_left()
         del os.environ["PREFECT_API_URL"]
@@ -106,6 +106,8 @@ def _server_environment(workspace: Workspace) -> dict[str, str]:
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}",
         "PREFECT_UI_ENABLED": "0",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        # In memory, which is the default, leases of the limits' slots would not be seen by the next server.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
         **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in _UNUSED_SERVICES},

@@ -76,7 +76,7 @@ def test_no_texts_at_all():
     assert sorted_batches(encoded.lengths, 4) == []
 
 
-@pytest.mark.parametrize("maker", [wordpiece_tokenizer, bpe_tokenizer], ids=["with types", "without types"])
+@pytest.mark.parametrize("maker", [wordpiece_tokenizer, unigram_tokenizer], ids=["with types", "without types"])
 def test_saved_arrays_come_back_memory_mapped(maker, tmp_path):
     encoded = encode(tokenizer_of(maker), TEXTS, PAIRS, 14)
     encoded.save(tmp_path)

@@ -109,6 +109,8 @@ def test_dropout_is_off_in_evaluation_and_on_in_training():
     assert torch.equal(logits(model, **batch), logits(model, **batch))
     model.train()
     assert not torch.equal(logits(model, **batch), logits(model, **batch))
+    everything_dropped = student(dropout=1.0).train()
+    assert (logits(everything_dropped, **batch) == everything_dropped.classifier.bias).all()
 
 
 def test_loss_with_labels_is_the_mean_cross_entropy():

@@ -1,0 +1,234 @@
+"""Step train_teacher: fine-tuned or taken as it is, measured on dev, and stopped before it teaches nonsense."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from tasks.shared.dataset import read_chunks
+from tasks.shared.errors import StillhouseError
+from tasks.shared.recipe import Teacher
+from tasks.train_teacher import TrainTeacher
+from tests.tiny import bpe_tokenizer, tiny_bert, tiny_gpt2
+from tests.toy import toy_rows
+
+
+def teacher(path, **options):
+    return Teacher(
+        model=str(path), **{"epochs": 1, "batch_size": 16, "learning_rate": 1e-3, "max_length": 16, **options}
+    )
+
+
+@pytest.fixture
+def train(toy, bench):
+    """Trains, or takes as it is, in a workspace of the test's own."""
+
+    def from_base(path, **options):
+        return bench(TrainTeacher(toy.data, teacher(path, **options), 0))
+
+    return from_base
+
+
+@pytest.fixture
+def complaint(train):
+    def about(*arguments, **options):
+        with pytest.raises(StillhouseError) as caught:
+            train(*arguments, **options)
+        message = str(caught.value)
+        assert message.startswith("teachers.0.model: ")
+        assert message.isprintable()
+        assert len(message) < 600
+        return message
+
+    return about
+
+
+def accuracy_on_dev(toy, folder, columns):
+    """Share of dev that a saved classifier gets right, one text at a time."""
+    model, tokenizer = AutoModelForSequenceClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    right = []
+    for chunk in read_chunks(toy.data.file("dev")):
+        for text, label in zip(chunk.texts, chunk.labels, strict=True):
+            encoded = tokenizer(text, truncation=True, max_length=16, return_tensors="pt")
+            with torch.inference_mode():
+                right.append(model(**encoded).logits[0, list(columns)].argmax().item() == label)
+    return np.mean(right)
+
+
+def test_the_score_is_that_of_the_saved_folder(toy):
+    found = toy.teacher
+    assert found.dev_accuracy == pytest.approx(accuracy_on_dev(toy, found.path, found.columns))
+    assert found.majority == pytest.approx(1 / 3)
+    assert found.columns == (0, 1, 2)
+    config = json.loads((found.path / "config.json").read_text(encoding="utf-8"))
+    assert list(config["id2label"].values()) == list(toy.data.classes)
+    assert (found.path / "tokenizer.json").is_file()
+    assert [path.suffix for path in found.path.iterdir() if path.suffix not in (".json", ".txt")] == [".safetensors"]
+
+
+def test_training_lowers_the_loss_and_is_equal_to_the_bit_from_any_folder(toy, train, bench, tmp_path):
+    elsewhere = shutil.copytree(toy.base, tmp_path / "elsewhere")
+    (elsewhere / "README.md").write_text("not weights")
+    found = train(elsewhere, epochs=10, learning_rate=3e-3, batch_size=8)
+    assert found.digest == toy.teacher.digest
+    assert found.path.parent.name == toy.teacher.path.parent.name, "neither the folder's place nor its README matter"
+    losses = [loss for _, loss in bench.series["loss"]]
+    assert losses[-1] < losses[0] / 2
+    assert train(elsewhere, epochs=10, learning_rate=3e-3, batch_size=8, seed=1).digest != found.digest
+
+
+def test_what_decides_the_output_is_in_the_key(toy, tmp_path):
+    def key(data=toy.data, path=toy.base, **options):
+        return TrainTeacher(data, teacher(path, **options), 0).key
+
+    def other(part):
+        return replace(toy.data, digests={**toy.data.digests, part: "0"})
+
+    assert key() == key(floor=0.9) == key(other("test")) == key(other("transfer"))
+    changed = [{"epochs": 2}, {"learning_rate": 2e-3}, {"batch_size": 8}, {"max_length": 8}, {"seed": 1}]
+    keys = [key(), key(other("gold")), key(other("dev")), *(key(**change) for change in changed)]
+    keys.append(key(replace(toy.data, classes=toy.data.classes[::-1])))
+    copied = shutil.copytree(toy.base, tmp_path / "same-name")
+    tiny_bert(copied, AutoTokenizer.from_pretrained(toy.base), seed=1)
+    keys.append(key(path=copied))
+    assert len(set(keys)) == len(keys)
+
+
+# Taken as it is
+
+
+def test_a_classifier_is_taken_as_it_is_and_its_classes_found_by_name(toy, train, tmp_path):
+    folder = toy.reordered(tmp_path / "other-order")
+    found = train(folder, epochs=0)
+    assert found.columns == (1, 2, 0)
+    assert found.dev_accuracy == toy.teacher.dev_accuracy == pytest.approx(accuracy_on_dev(toy, folder, (1, 2, 0)))
+    ours, theirs = (AutoModelForSequenceClassification.from_pretrained(path) for path in (found.path, folder))
+    for name, weights in theirs.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], weights), name
+
+
+def test_our_own_teacher_can_be_taken_as_it_is(toy, train):
+    found = train(toy.teacher.path, epochs=0)
+    assert (found.dev_accuracy, found.columns) == (toy.teacher.dev_accuracy, toy.teacher.columns)
+
+
+def test_case_does_not_matter_in_names_of_classes(train, tokenizer, tmp_path):
+    assert train(tiny_bert(tmp_path / "case", tokenizer, ["Sport", "food", "MONEY"]), epochs=0).columns == (1, 2, 0)
+
+
+@pytest.mark.parametrize("classes", [["food", "money"], ["food", "money", "sport", "rest"], ["a", "b", "c"]])
+def test_other_classes_are_refused(complaint, tokenizer, tmp_path, classes):
+    folder = tiny_bert(tmp_path / "other", tokenizer, classes)
+    message = complaint(folder, epochs=0)
+    assert f"its classes are {', '.join(classes)}, the data's are food, money, sport" in message
+
+
+def test_a_model_without_a_head_is_no_teacher_as_it_is(complaint, toy):
+    assert "cannot use" in complaint(toy.base, epochs=0)
+
+
+# Refused
+
+
+def test_folders_that_hold_no_model(complaint, train, toy, tmp_path):
+    assert "is neither a folder, sample:NAME, nor a hub id" in complaint(tmp_path / "nowhere")
+    assert "is not a model folder, it has no config.json" in complaint(tmp_path)
+    bare = shutil.copytree(toy.base, tmp_path / "bare")
+    (bare / "model.safetensors").unlink()
+    assert f"{bare} has no .safetensors weights" in complaint(bare)
+    weights = AutoModelForSequenceClassification.from_pretrained(toy.base).state_dict()
+    torch.save(weights, bare / "pytorch_model.bin")
+    assert "pickled ones are never read" in complaint(bare)
+    with pytest.raises(StillhouseError, match="no sample model 'sample:minilm'"):
+        train("sample:minilm")
+
+
+def cut(folder):
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+
+
+def no_weights_at_all(folder):
+    (folder / "model.safetensors").write_bytes(b"")
+
+
+def no_json(folder):
+    (folder / "config.json").write_text("{")
+
+
+def other_kind(folder):
+    (folder / "config.json").write_text('{"model_type": "no-such-model"}')
+
+
+def remote_code(folder):
+    code = {"auto_map": {"AutoModelForSequenceClassification": "evil.Model", "AutoConfig": "evil.Config"}}
+    (folder / "config.json").write_text(json.dumps({"model_type": "evil", **code}))
+    (folder / "evil.py").write_text("raise SystemExit('remote code was run')")
+
+
+def no_tokenizer(folder):
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+
+
+def larger_config(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"hidden_size": 64}))
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+@pytest.mark.parametrize(
+    "damage", [cut, no_weights_at_all, no_json, other_kind, remote_code, no_tokenizer, larger_config]
+)
+def test_a_damaged_model_is_refused_and_never_trained_from_scratch(complaint, toy, bench, tmp_path, damage, epochs):
+    folder = shutil.copytree(toy.teacher.path, tmp_path / "damaged")
+    damage(folder)
+    complaint(folder, epochs=epochs)
+    assert not any(bench.workspace.outputs.glob("*/*"))
+
+
+@pytest.mark.parametrize(
+    ("score", "majority", "floor", "said"),
+    [
+        (0.79, 0.5, 0.8, "teacher 0 gets 79.0% of dev right, below its floor of 80.0%"),
+        (0.5, 0.5, 0.0, "teacher 0 gets 50.0% of dev right, no more than the commonest class's 50.0%"),
+        (0.3, 0.5, 0.4, "below its floor"),
+        (0.8, 0.5, 0.8, None),
+        (0.51, 0.5, 0.0, None),
+    ],
+)
+def test_a_teacher_below_its_floor_or_the_majority_does_not_teach(toy, score, majority, floor, said):
+    step = TrainTeacher(toy.data, teacher(toy.base, floor=floor), 0)
+    record = replace(toy.teacher, dev_accuracy=score, majority=majority)
+    if said is None:
+        step.check(record)
+        return
+    with pytest.raises(StillhouseError) as caught:
+        step.check(record)
+    assert said in str(caught.value)
+
+
+def test_an_untrained_teacher_is_caught(toy, train, tokenizer, tmp_path):
+    """As a run does it: the output is kept, and refused each time."""
+    folder = tiny_bert(tmp_path / "untrained", tokenizer, toy.data.classes, seed=3)
+    found = train(folder, epochs=0)
+    with pytest.raises(StillhouseError, match="below its floor"):
+        TrainTeacher(toy.data, teacher(folder, floor=0.9), 0).check(found)
+
+
+# Other kinds
+
+
+def test_a_decoder_without_a_pad_token_end_to_end(toy, bench, tmp_path):
+    texts = [text for text, _ in toy_rows(240, seed=0)]
+    step = TrainTeacher(toy.data, teacher(tiny_gpt2(tmp_path / "gpt2", bpe_tokenizer(texts))), 0)
+    found = bench(step)
+    config = json.loads((found.path / "config.json").read_text(encoding="utf-8"))
+    tokenizer = AutoTokenizer.from_pretrained(found.path)
+    assert config["pad_token_id"] == tokenizer.pad_token_id == tokenizer.eos_token_id
+    assert found.dev_accuracy == pytest.approx(accuracy_on_dev(toy, found.path, found.columns))
+    assert bench.make(step).digest == found.digest
