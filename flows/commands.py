@@ -104,16 +104,16 @@ def _print_result(record: dict[str, Any], recipe: str) -> None:
 
     console = Console(highlight=False)
     if record["verdict"] is None:
-        console.print(Text(f"run {record['run']} {record['state']}: {record['error'] or 'no result'}"), soft_wrap=True)
+        console.print(Text(f"run {record['run']} {record['state']}: {record['error'] or 'no result'}"))
         return
     console.print()
     console.print(rich_table(record["teachers"], record["students"], record["twins"]))
     machine = record["machine"]
     note = f"mean ± standard deviation over seeds, on test; times on {machine['processor']}, {machine['cores']} cores"
-    console.print(Text(note, style="dim"), soft_wrap=True)
+    console.print(Text(note, style="dim"))
     console.print()
-    console.print(Text(record["verdict"]["sentence"], style="bold"), soft_wrap=True)
-    console.print(Text(record["verdict"]["scope"], style="dim"), soft_wrap=True)
+    console.print(Text(record["verdict"]["sentence"], style="bold"))
+    console.print(Text(record["verdict"]["scope"], style="dim"))
     console.print()
     for name, value in _places(record):
         console.print(Text.assemble((f"{name:<13}", "dim"), value), soft_wrap=True)
@@ -125,11 +125,16 @@ def _print_result(record: dict[str, Any], recipe: str) -> None:
 
 def _places(record: dict[str, Any]) -> list[tuple[str, str]]:
     return [
-        ("student", record["best"]["path"]),
-        ("soft labels", ", ".join(record["labels"])),
-        ("tracked run", f"{record['mlflow']['run']} in {record['mlflow']['uri']}"),
-        ("log", str(Path(record["path"]) / "log.txt")),
+        ("student", _from_here(record["best"]["path"])),
+        ("soft labels", ", ".join(_from_here(labels) for labels in record["labels"])),
+        ("tracked run", record["mlflow"]["run"]),
+        ("log", _from_here(str(Path(record["path"]) / "log.txt"))),
     ]
+
+
+def _from_here(path: str) -> str:
+    """A path as short as it can be said from the current folder."""
+    return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
 
 
 def _next_commands(record: dict[str, Any], recipe: str) -> list[tuple[str, str]]:
@@ -147,4 +152,4 @@ def _program(name: str) -> str:
     found = shutil.which(name)
     if found and Path(found).absolute() == ours:
         return name
-    return shlex.quote(os.path.relpath(ours) if ours.is_relative_to(Path.cwd()) else str(ours))
+    return shlex.quote(_from_here(str(ours)))

@@ -43,7 +43,7 @@ class View:
     def warn(self, message: str) -> None:
         """Something the person can act on."""
         log.warning("%s", message)
-        self.console.print(Text.assemble(("warning ", "yellow"), message), soft_wrap=True)
+        self.console.print(Text.assemble(("warning ", "yellow"), message))
 
     def say(self, message: str = "") -> None:
         """Plain text."""

@@ -8,7 +8,7 @@ from rich.table import Table
 
 Models = Sequence[dict[str, Any]]
 
-COLUMNS = ("", "accuracy %", "macro-F1 %", "parameters", "without embeddings", "weights", "ms per text", "texts per s")
+COLUMNS = ("", "accuracy %", "macro-F1 %", "params", "without embeddings", "weights", "ms per text", "texts per s")
 
 
 def rows(teachers: Models, students: Models, twins: Models) -> list[list[str]]:
@@ -22,8 +22,7 @@ def rich_table(teachers: Models, students: Models, twins: Models) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, name in enumerate(COLUMNS):
         # Headings over two lines, so that the table fits into 80 columns.
-        words = name.replace("embeddings", "embed.").replace("parameters", "para-\nmeters")
-        heading = words if "\n" in words else "\n".join(words.rsplit(" ", 1))
+        heading = "\n".join(name.replace("embeddings", "embed.").rsplit(" ", 1))
         table.add_column(heading, justify="left" if number == 0 else "right", no_wrap=True)
     for row in rows(teachers, students, twins):
         table.add_row(*row)

@@ -1,13 +1,11 @@
 """What all tests have in common: nobody's own workspace, servers or settings are touched."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.bench import Bench
-from tests.toy import toy_rows, write_csv
 
 # Before torch is imported: the models are so small that threads, here and in other processes, only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -30,16 +28,3 @@ def bench(home: Path) -> Bench:
     from tasks.shared.workspace import open_workspace
 
     return Bench(open_workspace())
-
-
-@pytest.fixture
-def toy_files(tmp_path: Path) -> Callable[..., dict[str, str]]:
-    """Writes train.csv and test.csv of toy data; gives the recipe's two needed lines."""
-
-    def write(train: int = 60, test: int = 30) -> dict[str, str]:
-        return {
-            "train": write_csv(tmp_path / "train.csv", toy_rows(train, seed=0)),
-            "test": write_csv(tmp_path / "test.csv", toy_rows(test, seed=1)),
-        }
-
-    return write

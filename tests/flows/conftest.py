@@ -1,9 +1,7 @@
 """A small world: toy texts, a tiny real BERT that is no teacher yet, a recipe, and a workspace that tests share."""
 
-import csv
 import json
 import os
-import random
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,33 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.toy import toy_rows, write_csv
+
 STILLHOUSE = Path(sys.executable).with_name("stillhouse")
-WORDS = {
-    "sport": ["goal", "match", "coach", "league", "球赛", "⚽"],
-    "money": ["bank", "shares", "profit", "market", "股票", "📈"],
-    "food": ["soup", "bread", "cook", "salt", "面包", "🍞"],
-}
-FILLER = ["the", "a", "today", "very", "with", "and", "was", "new", "old", "some"]
-
-
-def toy_rows(count: int, seed: int) -> list[tuple[str, str]]:
-    """Texts that mostly tell their class by a word or two, and (text, class) pairs in random order."""
-    drawn = random.Random(seed)
-    rows = []
-    for number in range(count):
-        label = list(WORDS)[number % len(WORDS)]
-        words = drawn.choices(FILLER, k=drawn.randint(2, 9)) + drawn.choices(WORDS[label], k=drawn.randint(1, 3))
-        drawn.shuffle(words)
-        rows.append((f"{' '.join(words)} {number}x{seed}", label))
-    drawn.shuffle(rows)
-    return rows
-
-
-def write_csv(path: Path, rows: list[tuple[str, str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "label"])
-        writer.writerows(rows)
 
 
 @dataclass(frozen=True)
@@ -64,8 +38,10 @@ class World:
 
     @property
     def environment(self) -> dict[str, str]:
+        """The user's, without what names servers; one thread, as tiny models only wait for a second one."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "MLFLOW"))}
-        return {**kept, "STILLHOUSE_HOME": str(self.workspace), "HF_HUB_OFFLINE": "1", "COLUMNS": "100"}
+        ours = {"STILLHOUSE_HOME": str(self.workspace), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+        return kept | ours
 
     def done(self, *arguments: str) -> str:
         """Runs a command that must succeed; gives its output."""
@@ -82,13 +58,14 @@ class World:
         return {step["title"]: step["state"] for step in self.record()["steps"]}
 
 
-def recipe_of(folder: Path) -> dict:
+def toy_recipe() -> dict:
+    """A recipe that takes seconds."""
     return {
         "name": "toy",
-        "data": {"train": "train.csv", "test": "test.csv", "labels_per_class": 30},
-        "teachers": [{"model": "base", "epochs": 15, "learning_rate": 3e-3, "batch_size": 8, "max_length": 16}],
+        "data": {"train": "train.csv", "test": "test.csv", "labels_per_class": 40},
+        "teachers": [{"model": "base", "epochs": 10, "learning_rate": 3e-3, "batch_size": 8, "max_length": 16}],
         "student": {"embedding_size": 16, "hidden_size": 16},
-        "training": {"epochs": 3, "batch_size": 16, "evaluations": 2},
+        "training": {"epochs": 3, "batch_size": 16, "learning_rate": 1e-2, "evaluations": 2},
         "seeds": [0, 1],
     }
 
@@ -96,26 +73,14 @@ def recipe_of(folder: Path) -> dict:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """The world after one complete run of its recipe."""
-    from transformers import BertConfig, BertModel
-
-    from tests.tiny import wordpiece_tokenizer
+    from tests.tiny import tiny_bert, wordpiece_tokenizer
 
     folder = tmp_path_factory.mktemp("world")
     train = toy_rows(300, seed=0)
     write_csv(folder / "train.csv", train)
     write_csv(folder / "test.csv", toy_rows(90, seed=1))
-    tokenizer = wordpiece_tokenizer([text for text, _ in train])
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-    )
-    BertModel(config).save_pretrained(folder / "base")
-    tokenizer.save_pretrained(folder / "base")
-    (folder / "toy.yaml").write_text(yaml.safe_dump(recipe_of(folder)), encoding="utf-8")
+    tiny_bert(folder / "base", wordpiece_tokenizer([text for text, _ in train]))
+    (folder / "toy.yaml").write_text(yaml.safe_dump(toy_recipe()), encoding="utf-8")
     made = World(folder)
     made.done("run", "toy.yaml")
     return made

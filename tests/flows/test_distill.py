@@ -11,7 +11,8 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
-from tests.flows.conftest import World, recipe_of, toy_rows, write_csv
+from tests.flows.conftest import World, toy_recipe
+from tests.toy import toy_rows, write_csv
 
 STEPS = [
     "load_data",
@@ -193,4 +194,4 @@ def test_du_and_gc_keep_what_the_latest_runs_need(world: World) -> None:
 
 def test_a_recipe_made_of_the_template_is_valid(world: World) -> None:
     template = yaml.safe_load(world.done("recipes", "csv"))
-    assert set(template) >= set(recipe_of(world.folder))
+    assert set(template) >= set(toy_recipe())
