@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -18,7 +17,7 @@ INTERRUPTED = 130
 
 def _one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
-    def guarded(*args: Any, **kwargs: Any) -> None:
+    def guarded(*args: object, **kwargs: object) -> None:
         try:
             command(*args, **kwargs)
         except StillhouseError as error:
@@ -104,7 +103,7 @@ def plan(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...]) -> Non
 @click.argument("student")
 @click.argument("texts", nargs=-1)
 @click.option("--input", "source", type=click.Path(path_type=Path), help="File of texts: .txt, .csv, .tsv, .jsonl, ...")
-@click.option("--output", type=click.Path(path_type=Path), help="Where to write JSON lines; standard output without it.")
+@click.option("--output", type=click.Path(path_type=Path), help="File for JSON lines; standard output without it.")
 @click.option("--column", default="text", show_default=True, help="Column of the texts in --input.")
 @click.option("--pair-column", help="Column of the second texts in --input, for students of pairs.")
 @_one_clear_line
@@ -167,7 +166,7 @@ def du() -> None:
 
 
 @main.command()
-@click.option("--keep", default=10, show_default=True, type=click.IntRange(1), help="How many of the latest runs to keep.")
+@click.option("--keep", default=10, show_default=True, type=click.IntRange(1), help="How many latest runs to keep.")
 @click.option("--delete", is_flag=True, help="Delete; without it, only say what would go.")
 @_one_clear_line
 def gc(keep: int, delete: bool) -> None:

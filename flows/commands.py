@@ -17,7 +17,6 @@ from rich.text import Text
 from flows.records import find_run, going_on, latest_run
 from tasks.shared.errors import StillhouseError
 from tasks.shared.prefect_server import prefect_server, prepare_environment, wait_for_server
-from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import closest, load_recipe
 from tasks.shared.resources import STEPS
 from tasks.shared.workspace import find_workspace, open_workspace

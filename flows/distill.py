@@ -154,4 +154,3 @@ class _Run:
         self._tracker.artifact(self._parent, self._folder / RECORD)
         table = markdown(result.models("teacher"), result.models("student"), result.models("twin"))
         create_markdown_artifact(f"{result.sentence}\n\n{table}", key="result", description="Scorecards and verdict")
-

@@ -7,7 +7,7 @@ import sys
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Literal, Union, get_args, get_origin
 
 import click
 from pydantic import BaseModel
@@ -63,7 +63,7 @@ def _sections(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[B
             yield from _sections(inner, f"{prefix}{name}{position}.")
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for inner in get_args(annotation):
@@ -75,12 +75,13 @@ def _type(field: FieldInfo) -> str:
     return ", ".join([_name(field.annotation), *(limit for limit in limits if limit)])
 
 
-def _limit(item: Any) -> str:
+def _limit(item: object) -> str:
     signs = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
-    return ", ".join(f"{sign} {getattr(item, name):g}" for name, sign in signs if hasattr(item, name))
+    bounds = [(sign, getattr(item, name)) for name, sign in signs if hasattr(item, name)]
+    return ", ".join(f"{sign} {bound if isinstance(bound, int) else f'{bound:g}'}" for sign, bound in bounds)
 
 
-def _name(annotation: Any) -> str:
+def _name(annotation: object) -> str:
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(annotation))
     if get_origin(annotation) in (Union, types.UnionType):
@@ -90,7 +91,7 @@ def _name(annotation: Any) -> str:
     if get_origin(annotation) is Annotated:
         return _name(get_args(annotation)[0])
     plain = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
-    name = annotation.__name__
+    name = str(getattr(annotation, "__name__", annotation))
     return plain.get(name, name)
 
 

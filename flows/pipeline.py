@@ -15,9 +15,9 @@ from tasks.train_twin import TrainTwin
 def distil(recipe: Recipe, do: Do) -> ResultRecord:
     """Carries out a recipe.
 
-        load_data -> train_teacher -> label -+-> train_student x seeds -+-> evaluate -> report
-                                  -> prepare_student                    |
-                                             +-> train_twin x seeds ----+
+    load_data -> train_teacher -> label -+-> train_student x seeds -+-> evaluate -> report
+                              -> prepare_student                    |
+                                         +-> train_twin x seeds ----+
     """
     data = do(LoadData(recipe.data))
     teachers = [do(TrainTeacher(data, teacher, number)) for number, teacher in enumerate(recipe.teachers)]
@@ -26,5 +26,6 @@ def distil(recipe: Recipe, do: Do) -> ResultRecord:
     shared = (data, prepared, recipe.student, recipe.training)
     students = [do(TrainStudent(*shared, seed, labels[0], tuple(recipe.objective))) for seed in recipe.seeds]
     twins = [do(TrainTwin(*shared, seed)) for seed in recipe.seeds]
-    scores = [do(Evaluate(data, model)) for model in (*teachers, *students, *twins)]
+    models: list[Model] = [*teachers, *students, *twins]
+    scores = [do(Evaluate(data, model)) for model in models]
     return do(Report(tuple(scores), recipe.worthwhile))

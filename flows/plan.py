@@ -1,13 +1,13 @@
 """What a run would do: walks the pipeline and looks, without making anything."""
 
 from collections import Counter
-from typing import Any
+from typing import cast
 
 from rich.console import Console
 from rich.text import Text
 
 from tasks.shared.outputs import find_output
-from tasks.shared.steps import Step, Unknown
+from tasks.shared.steps import Record, Step, Unknown
 from tasks.shared.workspace import Workspace
 
 _STYLES = {"reuse": "blue", "run": "cyan", "depends": "yellow"}
@@ -22,15 +22,15 @@ class Planner:
         self._force = force
         self._found: list[tuple[str, str]] = []
 
-    def __call__(self, step: Step[Any]) -> Any:
+    def __call__(self, step: Step[Record]) -> Record:
         """The record of a step that is done, else something unknown."""
         if not step.ready:
             self._found.append(("depends", step.title))
-            return Unknown(step.makes)
+            return cast(Record, Unknown(step.makes))
         output = None if step.name in self._force else find_output(step.folder(self._workspace))
         self._found.append(("reuse" if output else "run", step.title))
         if output is None:
-            return Unknown(step.makes)
+            return cast(Record, Unknown(step.makes))
         record = step.read(output)
         step.check(record)
         return record

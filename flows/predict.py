@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 from rich.console import Console
@@ -78,7 +78,8 @@ class Classifier:
             raise StillhouseError(f"{folder} is not a student's folder: {one_line(error)}") from None
         self._model: PreTrainedModel = model
         self._tokenizer: PreTrainedTokenizerBase = tokenizer
-        self._names = [str(model.config.id2label[number]) for number in range(model.config.num_labels)]
+        names: dict[Any, str] = model.config.id2label or {}
+        self._names = [str(names[number]) for number in range(len(names))]
 
     def classify(self, texts: Texts) -> Iterator[tuple[str, dict[str, float]]]:
         """Each text with the probability of each class, in order; an empty text has none."""

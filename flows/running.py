@@ -17,15 +17,15 @@ from tasks.shared.devices import pick_device
 from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import Output, find_output, locked, make_output
 from tasks.shared.resources import STEPS
-from tasks.shared.steps import Context, Step
+from tasks.shared.steps import Context, Record, Step
 from tasks.shared.tracking import Tracker
 from tasks.shared.workspace import Workspace
 
 
-def prefect_task(step: Step[Any], work: Any = None) -> Task[[], Output]:
-    """The Prefect task of a step: its name and its tags from the resource table; no retries of what would fail again."""
+def prefect_task(step: Step[Any], work: Callable[[], Output]) -> Task[[], Output]:
+    """The Prefect task of a step: its name and its tags from the resource table; what fails would fail again."""
     return Task(
-        fn=work or step.make,
+        fn=work,
         name=step.name,
         task_run_name=step.title,
         tags=[STEPS[step.name].tag],
@@ -62,7 +62,7 @@ class Runner:
     records: list[Any] = field(default_factory=list)
     after: Callable[[], None] = lambda: None
 
-    def __call__(self, step: Step[Any]) -> Any:
+    def __call__(self, step: Step[Record]) -> Record:
         """Reuses or runs a step and gives its record."""
         folder = step.folder(self.workspace)
         began = time.monotonic()
@@ -152,7 +152,7 @@ class Runner:
         self.tracker.finish(self.tracker.start(step.title, tags, self.parent), "FINISHED")
         with get_client(sync_client=True) as client:
             client.create_task_run(
-                task=prefect_task(step),
+                task=prefect_task(step, lambda: output),
                 flow_run_id=self.flow_run,  # type: ignore[arg-type]
                 dynamic_key=step.key,
                 name=step.title,

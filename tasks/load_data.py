@@ -1,6 +1,6 @@
 """Step load_data: from whatever files there are to the four parts gold, dev, test and transfer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.shared.dataset import NO_LABEL, PARTS, DataRecord, PartWriter, part_file
-from tasks.shared.draw import DEV, GOLD, TRANSFER, Classes, draw_parts, find_classes, read_texts, scan
+from tasks.shared.draw import DEV, GOLD, TRANSFER, Classes, Text, draw_parts, find_classes, read_texts, scan
 from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import Json, Output
 from tasks.shared.recipe import Data
@@ -65,7 +65,7 @@ class LoadData(Step[DataRecord]):
             for key, text, pair, label in read_texts(sources[part]):
                 writers[part].add(key, text, pair, classes.number(label))
         learning = [*sources["train"], *sources["unlabelled"]]
-        for place, (key, text, pair, label) in zip(places.tolist(), read_texts(learning), strict=True):
+        for place, (key, text, pair, label) in _together(places, read_texts(learning)):
             if place in (GOLD, DEV):
                 writers["gold" if place == GOLD else "dev"].add(key, text, pair, classes.number(label))
             if place in (GOLD, TRANSFER):
@@ -89,3 +89,10 @@ class LoadData(Step[DataRecord]):
         """Rows a part."""
         counts = ", ".join(f"{record.rows[part]:,} {part}" for part in PARTS)
         return f"{len(record.classes)} classes; {counts}"
+
+
+def _together(places: NDArray[np.uint8], texts: Iterator[Text]) -> Iterator[tuple[int, Text]]:
+    try:
+        yield from zip(places.tolist(), texts, strict=True)
+    except ValueError:
+        raise StillhouseError("data.train or data.unlabelled changed while it was being read; run again") from None

@@ -97,6 +97,8 @@ class TrainSmall(Step[StudentRecord]):
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Writes the Hugging Face folder."""
+        import torch
+
         from models.objectives import build_objective
         from models.training import Schedule, accuracy_on, train
 
@@ -113,7 +115,12 @@ class TrainSmall(Step[StudentRecord]):
         context.metrics("dev_accuracy", history.dev_accuracy)
         model.cpu().save_pretrained(folder / "model")
         shutil.copytree(self.prepared.path / "tokenizer", folder / "model", dirs_exist_ok=True)
-        return {"dev_accuracy": accuracy_on(model, dev), "best_step": history.best_step, "steps": self.steps}
+        return {
+            "dev_accuracy": accuracy_on(model, dev),
+            "best_step": history.best_step,
+            "steps": self.steps,
+            "threads": torch.get_num_threads(),
+        }
 
     def examples(self, part: str) -> "Examples":
         """A part's token ids, made once for all seeds, with its gold labels."""
@@ -189,7 +196,8 @@ class TrainStudent(TrainSmall):
     def inputs(self) -> Mapping[str, Json]:
         """What the twin depends on, and the soft labels and the objective."""
         objective = [term.model_dump() for term in self.objective]
-        return {**super().inputs(), "labels": self.labels.digest, "objective": objective}
+        transfer = self.data.digests["transfer"]
+        return {**super().inputs(), "transfer": transfer, "labels": self.labels.digest, "objective": objective}
 
     def learn_from(self, context: Context) -> "tuple[Examples, Sequence[Term]]":
         """Transfer texts, joined by key with the soft labels and with the gold labels of those that have one."""

@@ -85,6 +85,7 @@ class TrainTeacher(Step[TeacherRecord]):
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Writes the teacher's Hugging Face folder."""
+        import torch
         from safetensors import SafetensorError
 
         from models.teacher import class_columns, load_base, load_classifier
@@ -114,6 +115,7 @@ class TrainTeacher(Step[TeacherRecord]):
             "columns": columns,
             "dev_accuracy": accuracy,
             "majority": float(np.bincount(dev.labels).max() / len(dev.labels)),
+            "threads": torch.get_num_threads(),
             "truncated": {"gold": gold.encoded.truncated, "dev": dev.encoded.truncated},
         }
 

@@ -16,6 +16,10 @@ DROPPED, GOLD, DEV, TRANSFER = range(4)
 DEV_SHARE = 0.2
 
 
+Text = tuple[bytes, str, str | None, str | None]
+"""Key, normalised text, normalised pair, label."""
+
+
 class Classes:
     """The classes of the data and their numbers."""
 
@@ -59,7 +63,7 @@ class Draw:
     warnings: list[str] = field(default_factory=list)
 
 
-def read_texts(sources: Sequence[Source]) -> Iterator[tuple[bytes, str, str | None, str | None]]:
+def read_texts(sources: Sequence[Source]) -> Iterator[Text]:
     """Key, normalised text, normalised pair and label of each row that has a text."""
     for source in sources:
         for row in source.rows():

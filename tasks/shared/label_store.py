@@ -215,13 +215,12 @@ def view_of(store: LabelStore, wanted: Keys) -> dict[str, Any]:
     Raises:
         StillhouseError: a wanted text has no label.
     """
-    parts = store.parts()
-    logits = join(store, parts, wanted)
-    return {"parts": [asdict(part) for part in parts], "rows": len(wanted), "digest": digest_of(wanted, logits)}
+    logits, answering = join(store, store.parts(), wanted)
+    return {"parts": [asdict(part) for part in answering], "rows": len(wanted), "digest": digest_of(wanted, logits)}
 
 
-def join(store: LabelStore, parts: Sequence[Part], wanted: Keys) -> NDArray[np.float32]:
-    """Logits [rows, classes] of distinct keys [rows], joined by key.
+def join(store: LabelStore, parts: Sequence[Part], wanted: Keys) -> tuple[NDArray[np.float32], list[Part]]:
+    """Logits [rows, classes] of distinct keys [rows], joined by key; and those of the parts that they come from.
 
     Raises:
         StillhouseError: a wanted text has no label, or a part is not what it was.
@@ -230,6 +229,7 @@ def join(store: LabelStore, parts: Sequence[Part], wanted: Keys) -> NDArray[np.f
     ordered = wanted[order]
     logits = np.empty((len(wanted), len(store.labeller.classes)), np.float32)
     found = np.zeros(len(wanted), np.bool_)
+    answering = []
     for part in parts:
         keys, rows = store.read(part)
         places = np.searchsorted(ordered, keys)
@@ -237,6 +237,8 @@ def join(store: LabelStore, parts: Sequence[Part], wanted: Keys) -> NDArray[np.f
         hits = np.flatnonzero(ordered[places] == keys) if len(ordered) else np.empty(0, np.int64)
         targets, first = np.unique(order[places[hits]], return_index=True)
         fresh = ~found[targets]
+        if fresh.any():
+            answering.append(part)
         logits[targets[fresh]] = rows[hits[first[fresh]]]
         found[targets] = True
     if not found.all():
@@ -245,7 +247,7 @@ def join(store: LabelStore, parts: Sequence[Part], wanted: Keys) -> NDArray[np.f
             f"{int((~found).sum()):,} of {len(wanted):,} texts have no soft label in {store.folder} "
             f"(one has key {example[:16]}...); run again with --force label"
         )
-    return logits
+    return logits, answering
 
 
 def digest_of(keys: Keys, logits: NDArray[np.float32]) -> str:
@@ -265,7 +267,7 @@ def read_view(store: LabelStore, view: Mapping[str, Any], wanted: Keys) -> NDArr
     Raises:
         StillhouseError: labels are missing, damaged or changed.
     """
-    logits = join(store, [Part(**part) for part in view["parts"]], wanted)
+    logits, _ = join(store, [Part(**part) for part in view["parts"]], wanted)
     if digest_of(wanted, logits) != view["digest"]:
         raise StillhouseError(f"soft labels in {store.folder} changed since they were made; run with --force label")
     return logits

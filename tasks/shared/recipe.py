@@ -19,6 +19,8 @@ class Section(BaseModel):
 class Data(Section):
     """Where the examples are and how many of their gold labels may be used."""
 
+    model_config = ConfigDict(coerce_numbers_to_str=True)  # columns and classes may be numbers
+
     train: str = Field(
         min_length=1,
         description="Training rows: a file or glob (.csv, .tsv, .jsonl, .parquet), "
@@ -41,7 +43,7 @@ class Data(Section):
     )
     labels_per_class: int | None = Field(
         None,
-        ge=2,
+        ge=3,
         description="Keep this many gold labels a class, dev included; the other rows become unlabelled transfer text. "
         "Without it all are kept.",
     )

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from tasks.shared.outputs import Json, Output, hash_of
 from tasks.shared.workspace import Workspace
@@ -118,5 +118,8 @@ def _unknown(values: tuple[Any, ...]) -> bool:
     return any(isinstance(value, Unknown) for value in values)
 
 
-Do = Callable[[Step[Any]], Any]
-"""What carries a step out: runs it or finds it done, and gives its record."""
+class Do(Protocol):
+    """What carries a step out: runs it or finds it done, and gives its record."""
+
+    def __call__(self, step: Step[Record]) -> Record:
+        """The record of a step."""

@@ -10,6 +10,7 @@ from typing import Any
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
+from tasks.shared.errors import StillhouseError
 from tasks.shared.workspace import Workspace
 
 _PARAMS_AT_ONCE = 100
@@ -32,6 +33,8 @@ class Tracker:
         found = self._client.get_experiment_by_name(experiment)
         # Only our own database is told where artifacts go; a server knows that itself.
         place = None if os.environ.get("MLFLOW_TRACKING_URI") else (workspace.mlflow / "artifacts").as_uri()
+        if found and found.lifecycle_stage == "deleted":
+            raise StillhouseError(f"MLflow's experiment {experiment} is deleted; restore it, or rename the recipe")
         self.experiment = found.experiment_id if found else self._client.create_experiment(experiment, place)
 
     def start(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
@@ -70,12 +73,12 @@ class Tracker:
             ],
         )
 
-    def artifact(self, run: str, path: Path, folder: str | None = None) -> None:
-        """Copies a file or a folder to the run's artifacts."""
+    def artifact(self, run: str, path: Path) -> None:
+        """Copies a file, or a folder under its name, to the run's artifacts."""
         if path.is_dir():
-            self._client.log_artifacts(run, str(path), folder)
+            self._client.log_artifacts(run, str(path), path.name)
         else:
-            self._client.log_artifact(run, str(path), folder)
+            self._client.log_artifact(run, str(path))
 
     def finish(self, run: str, status: str) -> None:
         """Ends a run: FINISHED, FAILED or KILLED."""

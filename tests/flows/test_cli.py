@@ -93,7 +93,8 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys\nfrom flows.cli import main\n"
         f"try:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
-        "print(sorted({'torch', 'transformers', 'prefect', 'mlflow', 'pandas', 'pyarrow', 'pydantic'} & set(sys.modules)))"
+        "heavy = {'torch', 'transformers', 'prefect', 'mlflow', 'pandas', 'pyarrow', 'pydantic'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout.splitlines()[-1] == "[]", result.stdout + result.stderr

@@ -119,10 +119,11 @@ def test_tracked_runs_form_a_tree_tied_to_prefect(world: World, first: dict) -> 
 def test_prefect_shows_names_tags_and_reused_steps(world: World, first: dict) -> None:
     with sqlite3.connect(world.workspace / "prefect" / "prefect.db") as database:
         rows = database.execute(
-            "select t.name, t.tags, t.state_name from task_run t join flow_run f on f.id = t.flow_run_id where f.name = ?",
+            "select t.name, t.tags, t.state_name from task_run t"
+            " join flow_run f on f.id = t.flow_run_id where f.name = ?",
             (first["run"],),
         ).fetchall()
-        limits = dict(database.execute("select name, \"limit\" from concurrency_limit_v2").fetchall())
+        limits = dict(database.execute('select name, "limit" from concurrency_limit_v2').fetchall())
         states = {state for (state,) in database.execute("select distinct state_name from task_run")}
     tags = {name: json.loads(tags) for name, tags, _ in rows}
     assert sorted(tags) == sorted(STEPS)

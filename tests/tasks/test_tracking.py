@@ -126,7 +126,7 @@ def test_tags_and_artifacts(tracker, client, workspace, tmp_path):
     for name in ("model/config.json", "quality.json"):
         (tmp_path / name).write_text("{}")
     tracker.artifact(run, tmp_path / "quality.json")
-    tracker.artifact(run, tmp_path / "model", "model")
+    tracker.artifact(run, tmp_path / "model")
     assert {file.path for file in client.list_artifacts(run)} == {"quality.json", "model"}
     assert [file.path for file in client.list_artifacts(run, "model")] == ["model/config.json"]
     assert list((workspace.mlflow / "artifacts").rglob("quality.json"))
