@@ -18,7 +18,7 @@ from flows.console import View, logging_to
 from flows.limits import make_limits
 from flows.pipeline import distil
 from flows.records import RECORD, lock_run
-from flows.running import Runner
+from flows.running import Runner, tracked_at
 from flows.table import markdown
 from tasks.label import LabelRecord
 from tasks.report import ResultRecord
@@ -97,8 +97,7 @@ class _Run:
             self._write_record()
             self._tracker.params(self._parent, self._recipe.model_dump(mode="json"))
             self._tracker.artifact(self._parent, self._folder / "recipe.yaml")
-            place = f"MLflow run `{self._parent}` at `{self._tracker.uri}`"
-            create_markdown_artifact(place, key="mlflow-run", description="The tracked run of this flow run")
+            create_markdown_artifact(tracked_at(self._tracker, self._parent), key="mlflow-run")
             result = distil(self._recipe, self._runner)
             status, state = "FINISHED", "done"
         except KeyboardInterrupt:

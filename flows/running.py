@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from prefect import Task
+from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.runtime import task_run
@@ -32,6 +33,11 @@ def prefect_task(step: Step[Any], work: Callable[[], Output]) -> Task[[], Output
         cache_policy=NO_CACHE,
         persist_result=False,
     )
+
+
+def tracked_at(tracker: Tracker, run: str) -> str:
+    """What an artifact of a Prefect run says of its MLflow run."""
+    return f"MLflow run `{run}` at `{tracker.uri}`"
 
 
 @dataclass
@@ -103,6 +109,7 @@ class Runner:
     def _work(self, step: Step[Any]) -> Output:
         run = self.tracker.start(step.title, self._tags(step, "done"), self.parent)
         status = "FAILED"
+        create_markdown_artifact(tracked_at(self.tracker, run), key="mlflow-run")
         try:
             context = Context(
                 workspace=self.workspace,
@@ -157,7 +164,7 @@ class Runner:
                 dynamic_key=step.key,
                 name=step.title,
                 extra_tags=["reused"],
-                state=Completed(name="Reused", message=f"found {output.path}"),
+                state=Completed(name="Reused", message=f"found {output.path}, made by MLflow run {output.made_by}"),
             )
 
 

@@ -18,7 +18,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STILLHOUSE_HOME", str(tmp_path / "home"))
     (tmp_path / "train.csv").write_text(TEXTS, encoding="utf-8")
-    (tmp_path / "empty.csv").write_text("", encoding="utf-8")
     (tmp_path / "one.csv").write_text("text,label\nred apple,fruit\ngreen pear,fruit\n", encoding="utf-8")
     (tmp_path / "r.yaml").write_text("data: {train: train.csv, test: train.csv}\n", encoding="utf-8")
     return tmp_path
@@ -52,22 +51,14 @@ def test_a_mistake_gets_one_line_and_exit_code_2(folder: Path, arguments: list[s
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("setting", "expected"),
-    [
-        ("data.train=empty.csv", "has no rows"),
-        ("data.train=one.csv", "one class only"),
-        ("data.text=body", "body"),
-    ],
-)
-def test_bad_data_stops_before_anything_is_trained(folder: Path, setting: str, expected: str) -> None:
+def test_bad_data_stops_a_run_with_one_line_too(folder: Path) -> None:
     result = subprocess.run(
-        [Path(sys.executable).with_name("stillhouse"), "run", "r.yaml", "--set", setting],
+        [Path(sys.executable).with_name("stillhouse"), "run", "r.yaml", "--set", "data.train=one.csv"],
         capture_output=True,
         text=True,
     )
     assert result.returncode == 2, result.stdout + result.stderr
-    assert expected in result.stderr
+    assert "one class only" in result.stderr
     assert result.stderr.count("\n") == 1
     assert "Traceback" not in result.stdout + result.stderr
 

@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
-from tests.flows.conftest import World, toy_recipe
+from tests.flows.conftest import STILLHOUSE, World, toy_recipe
 from tests.toy import toy_rows, write_csv
 
 STEPS = [
@@ -196,3 +197,25 @@ def test_du_and_gc_keep_what_the_latest_runs_need(world: World) -> None:
 def test_a_recipe_made_of_the_template_is_valid(world: World) -> None:
     template = yaml.safe_load(world.done("recipes", "csv"))
     assert set(template) >= set(toy_recipe())
+
+
+def test_a_killed_run_leaves_no_server_and_blocks_nothing(world: World) -> None:
+    arguments = ["run", "toy.yaml", "--set", "training.learning_rate=0.02", "--set", "seeds=[0]"]
+    with subprocess.Popen(
+        [STILLHOUSE, *arguments],
+        cwd=world.folder,
+        env=world.environment | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert any(line.startswith("running train_student") for line in process.stdout), "it holds the gpu slot now"
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+    gone, alive = psutil.wait_procs(children, timeout=20)
+    assert gone, "the run had a server"
+    assert not alive
+    world.done(*arguments)
+    states = world.states()
+    assert states["prepare_student"] == "reused"
+    assert states["train_student seed 0"] == "done"
