@@ -13,6 +13,7 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
+from rich.console import Console
 
 from flows.console import View, logging_to
 from flows.limits import make_limits
@@ -24,6 +25,7 @@ from tasks.label import LabelRecord
 from tasks.report import ResultRecord
 from tasks.shared.errors import one_line
 from tasks.shared.outputs import write_json
+from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import recipe_to_yaml
 from tasks.shared.tracking import Tracker
@@ -34,9 +36,9 @@ LOG = "log.txt"
 
 @dataclass(frozen=True)
 class Session:
-    """What the command line adds to a recipe: who watches, and which steps are made anew."""
+    """What the command line adds to a recipe: who watches (a worker's log does), and which steps are made anew."""
 
-    view: View = field(default_factory=View)
+    view: View = field(default_factory=lambda: View(Console(quiet=True)))
     force: frozenset[str] = frozenset()
 
 
@@ -59,6 +61,7 @@ def distill(recipe: Recipe) -> Path:
     """
     watched = session.get() or Session()
     workspace = open_workspace()
+    prepare_environment(workspace)
     folder = workspace.runs / re.sub(r"[^\w.-]", "-", flow_run.name or _run_name())
     folder.mkdir(parents=True)
     (folder / "recipe.yaml").write_text(recipe_to_yaml(recipe), encoding="utf-8")
