@@ -1,5 +1,7 @@
 """The command line. Heavy libraries are imported by the commands that need them, so that help answers at once."""
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from tasks.shared.errors import StillhouseError, one_line
 MISTAKE = 2
 FAULT = 1
 INTERRUPTED = 130
+BROKEN_PIPE = 141
 
 
 def _one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
@@ -26,12 +29,19 @@ def _one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
         except KeyboardInterrupt:
             click.echo("stillhouse: interrupted; the same command goes on from here", err=True)
             sys.exit(INTERRUPTED)
+        except BrokenPipeError:  # whoever read our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(BROKEN_PIPE)
         except Exception as error:
             if os.environ.get("STILLHOUSE_DEBUG"):
                 raise
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+                click.echo(f"stillhouse: {error.strerror}: {error.filename or 'the output'}; nothing is lost", err=True)
+                sys.exit(MISTAKE)
             kind = type(error).__name__
-            hint = "STILLHOUSE_DEBUG=1 shows where; a run's log has it too"
-            click.echo(f"stillhouse: a fault of ours, {kind}: {one_line(error)}; {hint}", err=True)
+            click.echo(
+                f"stillhouse: a fault of ours, {kind}: {one_line(error)}; STILLHOUSE_DEBUG=1 shows where", err=True
+            )
             sys.exit(FAULT)
 
     return guarded
@@ -48,6 +58,7 @@ _SET = click.option(
 _FORCE = click.option(
     "--force", multiple=True, metavar="STEP", help="Make this step's outputs anew, e.g. train_student; repeatable."
 )
+_DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where models run.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -63,13 +74,16 @@ def main() -> None:
 
     Everything goes into ./workspace; STILLHOUSE_HOME names another folder. What is there already is reused.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows a question mark
 
 
 @main.command()
 @_RECIPE
 @_SET
 @_FORCE
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where models run.")
+@_DEVICE
 @_one_clear_line
 def run(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device: str | None) -> None:
     """Run RECIPE, a shipped recipe's name or a YAML file, and print the result.
@@ -91,12 +105,13 @@ def run(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device:
 @_RECIPE
 @_SET
 @_FORCE
+@_DEVICE
 @_one_clear_line
-def plan(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...]) -> None:
+def plan(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device: str | None) -> None:
     """Say what `run` would do and what it would reuse, without doing it."""
     from flows.commands import plan_recipe
 
-    plan_recipe(recipe, overrides, force)
+    plan_recipe(recipe, [*overrides, *([f"device={device}"] if device else [])], force)
 
 
 @main.command()
@@ -106,6 +121,9 @@ def plan(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...]) -> Non
 @click.option("--output", type=click.Path(path_type=Path), help="File for JSON lines; standard output without it.")
 @click.option("--column", default="text", show_default=True, help="Column of the texts in --input.")
 @click.option("--pair-column", help="Column of the second texts in --input, for students of pairs.")
+@click.option("--encoding", default="utf-8", show_default=True, help="Character encoding of --input.")
+@click.option("--separator", help="Column separator of --input; without it, comma for .csv and tab for .tsv.")
+@click.option("--header/--no-header", default=True, help="Whether --input begins with column names.")
 @_one_clear_line
 def predict(
     student: str,
@@ -114,6 +132,9 @@ def predict(
     output: Path | None,
     column: str,
     pair_column: str | None,
+    encoding: str,
+    separator: str | None,
+    header: bool,
 ) -> None:
     """Classify TEXTS with STUDENT: a student's folder, a run, or `latest`.
 
@@ -125,9 +146,10 @@ def predict(
       cat texts.txt | stillhouse predict latest > labels.jsonl
       stillhouse predict latest --input texts.csv --output labels.jsonl
     """
-    from flows.predict import predict_texts
+    from flows.predict import Table, predict_texts
 
-    predict_texts(student, texts, source, output, column, pair_column)
+    table = Table(source, column, pair_column, encoding, separator, header) if source else None
+    predict_texts(student, texts, table, output)
 
 
 @main.command()
@@ -166,7 +188,7 @@ def du() -> None:
 
 
 @main.command()
-@click.option("--keep", default=10, show_default=True, type=click.IntRange(1), help="How many latest runs to keep.")
+@click.option("--keep", default=10, show_default=True, type=click.IntRange(1), help="How many finished runs to keep.")
 @click.option("--delete", is_flag=True, help="Delete; without it, only say what would go.")
 @_one_clear_line
 def gc(keep: int, delete: bool) -> None:

@@ -15,17 +15,19 @@ from rich.console import Console
 from rich.text import Text
 
 from flows.records import find_run, going_on, latest_run
+from tasks.shared.devices import check_device
 from tasks.shared.errors import StillhouseError
 from tasks.shared.prefect_server import prefect_server, prepare_environment, wait_for_server
 from tasks.shared.recipe_file import closest, load_recipe
 from tasks.shared.resources import STEPS
-from tasks.shared.workspace import find_workspace, open_workspace
+from tasks.shared.workspace import existing_workspace, find_workspace, open_workspace
 
 
 def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> None:
     """Runs a recipe and prints its result."""
     recipe = load_recipe(_recipe_file(name), overrides)
     forced = _checked_steps(force)
+    check_device(recipe.device)
     workspace = open_workspace()
     prepare_environment(workspace)
     click.echo(f"{recipe.name}: everything goes to {workspace.root}; starting takes some seconds, the first time ten")
@@ -35,12 +37,12 @@ def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> Non
         from flows.limits import drop_limits
 
         quiet_libraries()
-        wait_for_server(workspace.prefect / "server.log")
+        wait_for_server(workspace.prefect / "server.log" if temporary else None)
         if temporary and not going_on(workspace):
             drop_limits()
         session.set(Session(View(), forced))
         folder = distill(recipe)
-    _print_result(json.loads((folder / "run.json").read_text(encoding="utf-8")), name)
+    _print_result(json.loads((folder / "run.json").read_text(encoding="utf-8")))
 
 
 def plan_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> None:
@@ -49,19 +51,23 @@ def plan_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> No
     from flows.plan import Planner
 
     recipe = load_recipe(_recipe_file(name), overrides)
-    planner = Planner(find_workspace(), _checked_steps(force))
+    check_device(recipe.device)
+    workspace = find_workspace()
+    if workspace.root.exists():
+        open_workspace()
+    planner = Planner(workspace, _checked_steps(force))
     distil(recipe, planner)
     planner.print(Console(highlight=False))
 
 
 def show_run(run: str | None, as_json: bool) -> None:
     """Prints a run's record, or its result."""
-    workspace = find_workspace()
+    workspace = existing_workspace()
     record = find_run(workspace, run) if run else latest_run(workspace)
     if as_json:
         click.echo(json.dumps(record, indent=2, ensure_ascii=False))
     else:
-        _print_result(record, record["recipe"]["name"])
+        _print_result(record)
 
 
 def list_recipes(name: str | None) -> None:
@@ -98,7 +104,7 @@ def _checked_steps(names: Sequence[str]) -> frozenset[str]:
     return frozenset(names)
 
 
-def _print_result(record: dict[str, Any], recipe: str) -> None:
+def _print_result(record: dict[str, Any]) -> None:
     from flows.table import rich_table
 
     console = Console(highlight=False)
@@ -106,9 +112,10 @@ def _print_result(record: dict[str, Any], recipe: str) -> None:
         console.print(Text(f"run {record['run']} {record['state']}: {record['error'] or 'no result'}"))
         return
     console.print()
-    console.print(rich_table(record["teachers"], record["students"], record["twins"]))
+    console.print(rich_table(record["teachers"], record["students"], record["twins"], console.width))
     machine = record["machine"]
-    note = f"mean ± standard deviation over seeds, on test; times on {machine['processor']}, {machine['cores']} cores"
+    what = "mean ± standard deviation over seeds, on test" if len(record["students"]) > 1 else "on test"
+    note = f"{what}; times on {machine['processor']}, {machine['cores']} cores"
     console.print(Text(note, style="dim"))
     console.print()
     console.print(Text(record["verdict"]["sentence"], style="bold"))
@@ -118,7 +125,7 @@ def _print_result(record: dict[str, Any], recipe: str) -> None:
         console.print(Text.assemble((f"{name:<13}", "dim"), value), soft_wrap=True)
     console.print()
     console.print("Next:")
-    for command, purpose in _next_commands(record, recipe):
+    for command, purpose in _next_commands(record):
         console.print(Text.assemble("  ", command, (f"   # {purpose}", "dim")), soft_wrap=True)
 
 
@@ -136,13 +143,21 @@ def _from_here(path: str) -> str:
     return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
 
 
-def _next_commands(record: dict[str, Any], recipe: str) -> list[tuple[str, str]]:
-    uri = shlex.quote(record["mlflow"]["uri"])
+def _next_commands(record: dict[str, Any]) -> list[tuple[str, str]]:
+    uri, recipe = shlex.quote(record["mlflow"]["uri"]), shlex.quote(_recipe_again(record))
     return [
-        (f'{_program("stillhouse")} predict latest "oil prices rose again"', "use the student"),
+        (f'{_program("stillhouse")} predict latest "a text of yours"', "use the student"),
         (f"{_program('mlflow')} ui --backend-store-uri {uri}", "open the tracked runs"),
-        (f"{_program('stillhouse')} run {shlex.quote(recipe)} --set student.hidden_size=128", "change the recipe"),
+        (f"{_program('stillhouse')} run {recipe} --set student.hidden_size=128", "change the recipe"),
     ]
+
+
+def _recipe_again(record: dict[str, Any]) -> str:
+    """What names the recipe of a run: a shipped recipe if it is that, else the copy in the run's folder."""
+    for file in _shipped():
+        if load_recipe(file).model_dump(mode="json") == record["recipe"]:
+            return file.stem
+    return _from_here(str(Path(record["path"]) / "recipe.yaml"))
 
 
 def _program(name: str) -> str:

@@ -18,7 +18,7 @@ from rich.console import Console
 from flows.console import View, logging_to
 from flows.limits import make_limits
 from flows.pipeline import distil
-from flows.records import RECORD, lock_run
+from flows.records import RECORD, SCHEMA, lock_run
 from flows.running import Runner, tracked_at
 from flows.table import markdown
 from tasks.label import LabelRecord
@@ -122,7 +122,7 @@ class _Run:
 
     def _record(self, state: str, error: str | None, result: ResultRecord | None) -> Mapping[str, Any]:
         return {
-            "schema": 1,
+            "schema": SCHEMA,
             "run": self._folder.name,
             "state": state,
             "error": error,

@@ -8,14 +8,12 @@ import click
 from flows.records import all_runs, going_on
 from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import locked
-from tasks.shared.workspace import Workspace, find_workspace
+from tasks.shared.workspace import Workspace, existing_workspace
 
 
 def disk_usage() -> None:
     """Prints the bytes of each part of the workspace, the largest first."""
-    workspace = find_workspace()
-    if not workspace.root.is_dir():
-        raise StillhouseError(f"no workspace at {workspace.root} yet; stillhouse run makes it")
+    workspace = existing_workspace()
     groups = [workspace.labels, workspace.runs, workspace.mlflow, workspace.prefect]
     groups += [folder for folder in workspace.outputs.glob("*") if folder.is_dir()]
     sizes = {str(folder.relative_to(workspace.root)): _size(folder) for folder in groups if folder.is_dir()}
@@ -26,7 +24,7 @@ def disk_usage() -> None:
 
 def collect_garbage(keep: int, delete: bool) -> None:
     """Says, or deletes, what the latest `keep` runs do not need."""
-    workspace = find_workspace()
+    workspace = existing_workspace()
     with locked(workspace.locks / "gc.lock", lambda owner: click.echo(f"waiting for {owner}")):
         active = going_on(workspace)
         if active:
@@ -44,8 +42,13 @@ def collect_garbage(keep: int, delete: bool) -> None:
 
 
 def _garbage(workspace: Workspace, keep: int) -> list[Path]:
-    """Outputs, labels and run folders that the latest runs do not need; what is half-made is never needed."""
-    kept = all_runs(workspace)[:keep]
+    """Outputs, labels and run folders that the latest finished runs, and those begun since, do not need.
+
+    What is half-made is never needed; an unfinished run's finished steps are.
+    """
+    runs = all_runs(workspace)
+    finished = [place for place, record in enumerate(runs) if record["state"] == "done"]
+    kept = runs[: finished[keep - 1] + 1] if len(finished) >= keep else runs
     needed = {Path(step["path"]) for record in kept for step in record["steps"]}
     needed |= {Path(labels) for record in kept for labels in record["labels"]}
     needed |= {Path(record["path"]) for record in kept}

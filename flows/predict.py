@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -19,7 +20,7 @@ from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Data
 from tasks.shared.sources import open_sources
 from tasks.shared.texts import normalise
-from tasks.shared.workspace import find_workspace
+from tasks.shared.workspace import existing_workspace, find_workspace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,26 +34,38 @@ Texts = Iterable[tuple[str, str | None]]
 T = TypeVar("T")
 
 
-def predict_texts(
-    student: str, texts: tuple[str, ...], source: Path | None, output: Path | None, column: str, pair: str | None
-) -> None:
-    """Classifies texts; see the command's help."""
-    if texts and source:
+@dataclass(frozen=True)
+class Table:
+    """A file of texts and how to read it; see the recipe's section `data`."""
+
+    path: Path
+    text: str
+    text_pair: str | None
+    encoding: str
+    separator: str | None
+    header: bool
+
+
+def predict_texts(student: str, texts: tuple[str, ...], table: Table | None, output: Path | None) -> None:
+    """Classifies texts, else a file's, else those of standard input; see the command's help."""
+    if texts and table:
         raise StillhouseError("give texts or --input, not both")
-    if source and output and source.absolute() == output.absolute():
+    if table and output and output.exists() and table.path.exists() and table.path.samefile(output):
         raise StillhouseError(f"--output {output} is the input file; choose another")
     folder = _student_folder(student)
     # Opened before the model is loaded, so that a mistake in the name is told at once.
     wanted: Texts = ((text, None) for text in texts)
-    if source:
-        wanted = _rows(source, column, pair)
+    if table:
+        wanted = _rows(table)
     elif not texts:
-        wanted = ((line.rstrip("\r\n"), None) for line in _standard_input())
+        wanted = _standard_input()
     classifier = Classifier(folder)
+    classifier.check_pairs(bool(table and table.text_pair))
     if texts and not output:
         for text, scores in classifier.classify(wanted):
             ranked = sorted(scores.items(), key=lambda entry: -entry[1])[:3]
-            click.echo("  ".join(f"{name} {score:.1%}" for name, score in ranked) + f"  {_shown(text)}")
+            said = "  ".join(f"{_shown(name)} {score:.1%}" for name, score in ranked) or "no text"
+            click.echo(f"{said}  {_shown(text)}")
         return
     with _writing(output) as file, View(Console(stderr=True)).progress("predict", None, "texts") as advance:
         for text, scores in classifier.classify(wanted):
@@ -80,6 +93,13 @@ class Classifier:
         self._tokenizer: PreTrainedTokenizerBase = tokenizer
         names: dict[Any, str] = model.config.id2label or {}
         self._names = [str(names[number]) for number in range(len(names))]
+
+    def check_pairs(self, pairs: bool) -> None:
+        """Raises StillhouseError if the model was trained on pairs and gets single texts, or the other way round."""
+        trained_on_pairs = getattr(self._model.config, "pairs", None)
+        if trained_on_pairs is not None and trained_on_pairs != pairs:
+            want = "pairs of texts: name --input and --pair-column" if trained_on_pairs else "single texts"
+            raise StillhouseError(f"this student reads {want}")
 
     def classify(self, texts: Texts) -> Iterator[tuple[str, dict[str, float]]]:
         """Each text with the probability of each class, in order; an empty text has none."""
@@ -116,25 +136,52 @@ def _student_folder(student: str) -> Path:
         return path
     if len(path.parts) > 1:
         raise StillhouseError(f"no folder {ascii(str(path.absolute()))[1:-1]}")
-    workspace = find_workspace()
+    workspace = existing_workspace()
     record = latest_run(workspace) if student == "latest" else find_run(workspace, student)
+    if student == "latest":
+        click.echo(f"stillhouse: the student of {record['run']}", err=True)
     if not record["best"]:
         raise StillhouseError(f"run {record['run']} has no student, it {record['state']}")
     return Path(record["best"]["path"])
 
 
-def _rows(source: Path, column: str, pair: str | None) -> Texts:
-    data = Data(train=str(source), test=str(source), text=column, text_pair=pair)
-    for opened in open_sources(str(source), data, split="train", labelled=False, where="--input"):
-        for row in opened.rows():
-            yield row.text, row.text_pair
+def _rows(table: Table) -> Texts:
+    name = str(table.path)
+    data = Data(
+        train=name,
+        test=name,
+        text=table.text,
+        text_pair=table.text_pair,
+        encoding=table.encoding,
+        separator=table.separator,
+        header=table.header,
+    )
+    try:
+        for opened in open_sources(name, data, split="train", labelled=False, where="--input"):
+            for row in opened.rows():
+                yield row.text, row.text_pair
+    except StillhouseError as error:
+        raise StillhouseError(_in_options(str(error))) from None
 
 
-def _standard_input() -> TextIO:
+def _in_options(message: str) -> str:
+    """A reader's message with the recipe's keys as this command's options."""
+    options = {"data.text_pair": "--pair-column", "data.text": "--column", "data.header": "--header"}
+    for key, option in {**options, "data.encoding": "--encoding", "data.separator": "--separator"}.items():
+        message = message.replace(key, option)
+    return message
+
+
+def _standard_input() -> Texts:
+    if sys.stdin is None:
+        raise StillhouseError("no texts: give some, or --input, or standard input")
     if sys.stdin.isatty():
         click.echo("stillhouse: reading texts, a line each; end with Ctrl-D", err=True)
-    sys.stdin.reconfigure(encoding="utf-8", errors="strict")  # type: ignore[union-attr]
-    return sys.stdin
+    for number, line in enumerate(sys.stdin.buffer, start=1):
+        try:
+            yield line.decode("utf-8").rstrip("\r\n"), None
+        except UnicodeDecodeError:
+            raise StillhouseError(f"standard input, line {number}: not UTF-8; use --input with --encoding") from None
 
 
 @contextmanager
@@ -142,6 +189,11 @@ def _writing(output: Path | None) -> Iterator[TextIO]:
     """Standard output, or a file that appears whole or not at all."""
     if output is None:
         yield sys.stdout
+        return
+    output = output.resolve()
+    if output.exists() and not output.is_file():  # a device or a pipe is written to, never replaced
+        with output.open("w", encoding="utf-8") as file:
+            yield file
         return
     temporary = output.with_name(f".{output.name}.{os.getpid()}")
     try:

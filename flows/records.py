@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
 from filelock import FileLock, Timeout
 
 from tasks.shared.errors import StillhouseError
@@ -13,11 +14,15 @@ from tasks.shared.outputs import locked
 from tasks.shared.workspace import Workspace
 
 RECORD = "run.json"
+SCHEMA = 1
+KEYS = frozenset({"run", "state", "error", "began", "path", "verdict", "best", "labels", "steps", "mlflow", "recipe"})
+"""What commands rely on in a record."""
 
 
 def all_runs(workspace: Workspace) -> list[dict[str, Any]]:
     """The records of all runs that ended, the latest first."""
-    records = [_read(file) for file in workspace.runs.glob(f"*/{RECORD}")]
+    read = [_read(file) for file in workspace.runs.glob(f"*/{RECORD}")]
+    records = [record for record in read if record is not None]
     return sorted(records, key=lambda record: (record["began"], record["run"]), reverse=True)
 
 
@@ -76,11 +81,14 @@ def find_run(workspace: Workspace, run: str) -> dict[str, Any]:
     raise StillhouseError(f"{what} {ascii(run)[:80]} in {workspace.root}; the latest: {known}")
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> dict[str, Any] | None:
+    """A record, or None with a warning: one damaged record must not hide the others."""
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-        if record["schema"] != 1:
-            raise StillhouseError(f"{file} was written by another version of Stillhouse")
-        return dict(record)
-    except (ValueError, KeyError, TypeError, OSError):
-        raise StillhouseError(f"{file} is damaged; remove its folder") from None
+        if record["schema"] == SCHEMA and record.keys() >= KEYS:
+            return dict(record)
+        what = "is not a record that this Stillhouse knows"
+    except (ValueError, KeyError, TypeError, AttributeError, OSError):
+        what = "is damaged"
+    click.echo(f"stillhouse: warning: {file} {what}; it is left out", err=True)
+    return None

@@ -17,9 +17,21 @@ def rows(teachers: Models, students: Models, twins: Models) -> list[list[str]]:
     return [_row(name, models) for name, models in named if models]
 
 
-def rich_table(teachers: Models, students: Models, twins: Models) -> Table:
-    """The table for a terminal."""
+NARROW = 80
+"""Columns of a terminal below which the table stands on its side."""
+
+
+def rich_table(teachers: Models, students: Models, twins: Models, width: int) -> Table:
+    """The table for a terminal of so many columns."""
     table = Table(box=None, pad_edge=False, header_style="bold")
+    if width < NARROW:
+        for number, line in enumerate(zip(COLUMNS, *rows(teachers, students, twins), strict=True)):
+            if number == 0:
+                for name in line:
+                    table.add_column(name, justify="right" if name else "left", no_wrap=True)
+            else:
+                table.add_row(*line)
+        return table
     for number, name in enumerate(COLUMNS):
         # Headings over two lines, so that the table fits into 80 columns.
         heading = "\n".join(name.replace("embeddings", "embed.").rsplit(" ", 1))

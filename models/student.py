@@ -25,6 +25,7 @@ class RecurrentConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         dropout: probability on embeddings, between layers and before the head.
         token_map_size: ids the tokenizer can emit, where they are mapped to fewer rows; 0 if ids are rows.
         pad_token_id: the tokenizer's; batches are filled up with it.
+        pairs: whether it was trained on pairs of texts.
     """
 
     model_type = "stillhouse-recurrent"
@@ -41,6 +42,7 @@ class RecurrentConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         dropout: float = 0.1,
         token_map_size: int = 0,
         pad_token_id: int = 0,
+        pairs: bool = False,
         **kwargs: Any,  # noqa: ANN401 - what any configuration takes
     ) -> None:
         """Raises ValueError for an unknown family or pooling."""
@@ -56,6 +58,7 @@ class RecurrentConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         self.dropout = dropout
         self.token_map_size = token_map_size
         self.pad_token_id = pad_token_id
+        self.pairs = pairs
         super().__init__(**kwargs)
 
 

@@ -83,6 +83,7 @@ class LoadData(Step[DataRecord]):
             rows=facts["rows"],
             classes=tuple(facts["classes"]),
             warnings=tuple(facts["warnings"]),
+            pairs=self.data.text_pair is not None,
         )
 
     def summary(self, record: DataRecord) -> str:

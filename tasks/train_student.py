@@ -148,6 +148,7 @@ class TrainSmall(Step[StudentRecord]):
             dropout=shape.dropout,
             pad_token_id=self.examples("gold").encoded.pad_id,
             token_map_size=0 if token_map is None else len(token_map),
+            pairs=self.data.pairs,
             id2label=dict(enumerate(self.data.classes)),
             label2id={name: number for number, name in enumerate(self.data.classes)},
             problem_type="single_label_classification",

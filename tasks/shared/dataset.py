@@ -36,6 +36,7 @@ class DataRecord:
         rows: of each part.
         classes: names, in the order of the class numbers.
         warnings: what a person may want to mend.
+        pairs: whether its texts are pairs.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class DataRecord:
     rows: Mapping[str, int]
     classes: tuple[str, ...]
     warnings: tuple[str, ...]
+    pairs: bool
 
     def file(self, part: str) -> Path:
         """Parquet file of a part."""

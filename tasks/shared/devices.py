@@ -3,6 +3,12 @@
 from tasks.shared.errors import StillhouseError
 
 
+def check_device(wanted: str) -> None:
+    """Refuses a device that is not there; `auto` and `cpu` always are, and cost no import of torch."""
+    if wanted not in ("auto", "cpu"):
+        pick_device(wanted)
+
+
 def pick_device(wanted: str) -> str:
     """`cpu`, `cuda` or `mps`; `auto` takes the first GPU if there is one.
 

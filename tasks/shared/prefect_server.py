@@ -79,8 +79,11 @@ def prefect_server(workspace: Workspace) -> Iterator[bool]:
         _stop(server)
 
 
-def wait_for_server(log: Path) -> None:
+def wait_for_server(log: Path | None) -> None:
     """Waits until the server of PREFECT_API_URL answers.
+
+    Args:
+        log: of our temporary server, which may still be starting; None for somebody else's, which answers or does not.
 
     Raises:
         StillhouseError: it does not.
@@ -89,12 +92,11 @@ def wait_for_server(log: Path) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(f"{url}/health", timeout=_PATIENCE_SECONDS):  # noqa: S310 - PREFECT_API_URL
+            with urllib.request.urlopen(f"{url}/health", timeout=_PATIENCE_SECONDS if log else 20):  # noqa: S310 - PREFECT_API_URL
                 return
         except (urllib.error.URLError, OSError, ValueError) as error:
-            local = url.startswith("http://127.0.0.1")
-            if not local or time.monotonic() > deadline:
-                hint = f"; its log is {log}" if local else ""
+            if log is None or time.monotonic() > deadline:
+                hint = f"; its log is {log}" if log else "; start it, or unset PREFECT_API_URL"
                 raise StillhouseError(f"no Prefect server answers at PREFECT_API_URL {url} ({error}){hint}") from None
             time.sleep(0.1)
 

@@ -31,8 +31,8 @@ class Tracker:
         self.uri = tracking_uri(workspace)
         self._client = MlflowClient(self.uri)
         found = self._client.get_experiment_by_name(experiment)
-        # Only our own database is told where artifacts go; a server knows that itself.
-        place = None if os.environ.get("MLFLOW_TRACKING_URI") else (workspace.mlflow / "artifacts").as_uri()
+        # A server knows itself where artifacts go; next to a database they would land in the current folder.
+        place = (workspace.mlflow / "artifacts").as_uri() if self.uri.startswith("sqlite:") else None
         if found and found.lifecycle_stage == "deleted":
             raise StillhouseError(f"MLflow's experiment {experiment} is deleted; restore it, or rename the recipe")
         self.experiment = found.experiment_id if found else self._client.create_experiment(experiment, place)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tasks.shared.errors import StillhouseError
 
+MARKER = "stillhouse.json"
 FORMAT = 1
 """Version of the workspace's layout; a newer one is refused."""
 
@@ -57,6 +58,22 @@ def find_workspace() -> Workspace:
     return Workspace(Path(os.environ.get("STILLHOUSE_HOME") or "workspace").expanduser().absolute())
 
 
+def existing_workspace() -> Workspace:
+    """The workspace, for commands that look at what is there.
+
+    Raises:
+        StillhouseError: there is none, it is another folder, or a newer Stillhouse made it.
+    """
+    workspace = find_workspace()
+    marker = workspace.root / MARKER
+    if not marker.is_file():
+        raise StillhouseError(
+            f"no workspace at {workspace.root} yet; stillhouse run makes it, STILLHOUSE_HOME moves it"
+        )
+    _check(marker)
+    return workspace
+
+
 def open_workspace() -> Workspace:
     """Makes the workspace if need be.
 
@@ -64,7 +81,7 @@ def open_workspace() -> Workspace:
         StillhouseError: it cannot be written, or a newer Stillhouse made it.
     """
     workspace = find_workspace()
-    marker = workspace.root / "stillhouse.json"
+    marker = workspace.root / MARKER
     try:
         if marker.exists():
             _check(marker)

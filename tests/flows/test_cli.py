@@ -1,5 +1,6 @@
 """Mistakes a newcomer makes get one clear line and exit code 2; help is quick because it imports nothing heavy."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,10 +35,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["run", "quickstart", "--set", "nonsense"], "PATH=VALUE"),
         (["run", "quickstart", "--force", "train_studnet"], "did you mean 'train_student'?"),
         (["plan", "r.yaml", "--set", "data.train=train.cvs"], "train.cvs"),
-        (["show"], "no finished run"),
-        (["show", "nope"], "no run 'nope'"),
-        (["predict", "train.csv", "a text"], "no run"),
+        (["show"], "no workspace"),
+        (["predict", "latest", "a text"], "no workspace"),
+        (["gc", "--delete"], "no workspace"),
+        (["run", "r.yaml", "--device", "mps"], "no mps"),
         (["predict", ".", "a text"], "no config.json"),
+        (["show", "nope"], "no workspace"),
         (["predict", "some/where", "a text"], "no folder"),
         (["recipes", "nope"], "no recipe 'nope'"),
         (["du"], "no workspace"),
@@ -48,6 +51,29 @@ def test_a_mistake_gets_one_line_and_exit_code_2(folder: Path, arguments: list[s
     assert result.exit_code == 2, result.output
     assert expected in result.stderr
     assert result.stderr.startswith("stillhouse: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_commands_that_look_leave_other_folders_alone(folder: Path) -> None:
+    """Found by a user: `gc --delete` in a folder of somebody else's took its `runs`."""
+    precious = folder / "home" / "runs" / "mine" / "file"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("precious", encoding="utf-8")
+    assert CliRunner().invoke(main, ["gc", "--delete"]).exit_code == 2
+    assert precious.read_text(encoding="utf-8") == "precious"
+    assert sorted(path.name for path in (folder / "home").iterdir()) == ["runs"]
+
+
+def test_a_server_that_is_not_there_is_told_at_once(folder: Path) -> None:
+    result = subprocess.run(
+        [Path(sys.executable).with_name("stillhouse"), "run", "r.yaml"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PREFECT_API_URL": "http://127.0.0.1:9/api"},
+        timeout=60,
+    )
+    assert result.returncode == 2
+    assert "no Prefect server answers at PREFECT_API_URL http://127.0.0.1:9/api" in result.stderr
     assert result.stderr.count("\n") == 1
 
 

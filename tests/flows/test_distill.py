@@ -1,6 +1,8 @@
 """The whole flow, run as a user runs it: real Prefect server, real MLflow, a tiny real BERT."""
 
 import json
+import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -165,6 +167,41 @@ def test_predict_from_arguments_standard_input_and_files(world: World) -> None:
         env=world.environment | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
     )
     assert [json.loads(line)["label"] is None for line in piped.stdout.splitlines()] == [False, True, False]
+
+
+def test_predict_writes_to_a_pipe_and_never_replaces_it(world: World) -> None:
+    """Found by a user: `--output /dev/stdout` became a regular file."""
+    write_csv(world.folder / "in.csv", [("bank shares profit", "")])
+    os.mkfifo(world.folder / "pipe")
+    with subprocess.Popen(["cat", world.folder / "pipe"], stdout=subprocess.PIPE, text=True) as reader:
+        world.done("predict", "latest", "--input", "in.csv", "--output", "pipe")
+        assert json.loads(reader.communicate(timeout=30)[0])["text"] == "bank shares profit"
+    assert (world.folder / "pipe").is_fifo()
+
+
+def test_names_of_classes_cannot_reach_the_terminal_raw(world: World, first: dict) -> None:
+    evil = world.folder / "evil"
+    shutil.copytree(first["best"]["path"], evil)
+    config = json.loads((evil / "config.json").read_text(encoding="utf-8"))
+    config["id2label"]["0"] = "\x1b[31mred\nx\x1b]0;owned\x07"
+    (evil / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    shown = world.done("predict", "evil", "goal match coach league")
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+    assert shown.count("\n") == 1
+
+
+def test_a_damaged_record_does_not_hide_the_other_runs(world: World) -> None:
+    for name, content in (("a", "{"), ("b", '{"schema": 1}'), ("c", "[]")):
+        broken = world.workspace / "runs" / f"broken-{name}" / "run.json"
+        broken.parent.mkdir()
+        broken.write_text(content, encoding="utf-8")
+    result = world.run("show")
+    shutil.rmtree(broken.parent)
+    shutil.rmtree(broken.parent.with_name("broken-a"))
+    shutil.rmtree(broken.parent.with_name("broken-b"))
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("warning") == 3
 
 
 def test_plan_tells_what_would_run_and_makes_nothing(world: World) -> None:
