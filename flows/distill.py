@@ -47,9 +47,9 @@ session: ContextVar[Session | None] = ContextVar("session", default=None)
 
 def _run_name() -> str:
     """A new run's id: the recipe's name, the time in UTC, four random digits."""
-    recipe = flow_run.parameters["recipe"]
-    name = recipe["name"] if isinstance(recipe, dict) else recipe.name
-    return f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    # Plain data where the orchestrator's API was given some; the flow itself gets a validated recipe.
+    recipe = Recipe.model_validate(flow_run.parameters["recipe"])
+    return f"{recipe.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 @flow(name="distill", flow_run_name=_run_name, persist_result=False)
