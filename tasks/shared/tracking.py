@@ -13,8 +13,6 @@ from mlflow.tracking import MlflowClient
 from tasks.shared.errors import StillhouseError
 from tasks.shared.workspace import Workspace
 
-# Without it MLflow's pages take an experiment for one of prompts and agents, and hide the runs.
-_MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 _PARAMS_AT_ONCE = 100
 _METRICS_AT_ONCE = 1000
 
@@ -37,9 +35,7 @@ class Tracker:
         place = (workspace.mlflow / "artifacts").as_uri() if self.uri.startswith("sqlite:") else None
         if found and found.lifecycle_stage == "deleted":
             raise StillhouseError(f"MLflow's experiment {experiment} is deleted; restore it, or rename the recipe")
-        self.experiment = (
-            found.experiment_id if found else self._client.create_experiment(experiment, place, tags=_MODEL_TRAINING)
-        )
+        self.experiment = found.experiment_id if found else self._client.create_experiment(experiment, place)
 
     def start(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
         """Begins a run and gives its id."""
