@@ -145,9 +145,10 @@ def _from_here(path: str) -> str:
 
 def _next_commands(record: dict[str, Any]) -> list[tuple[str, str]]:
     uri, recipe = shlex.quote(record["mlflow"]["uri"]), shlex.quote(_recipe_again(record))
+    runs = f"tracked runs: experiment {record['mlflow']['experiment']}, Training runs"
     return [
         (f'{_program("stillhouse")} predict latest "a text of yours"', "use the student"),
-        (f"{_program('mlflow')} ui --backend-store-uri {uri}", f"tracked runs: experiment {record['mlflow']['experiment']}, Training runs"),
+        (f"{_program('mlflow')} ui --backend-store-uri {uri}", runs),
         (f"{_program('stillhouse')} run {recipe} --set student.hidden_size=128", "change the recipe"),
     ]
 
