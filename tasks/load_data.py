@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.shared.dataset import NO_LABEL, PARTS, DataRecord, PartWriter, part_file
-from tasks.shared.draw import DEV, GOLD, TRANSFER, Classes, Text, draw_parts, find_classes, read_texts, scan
+from tasks.shared.draw import DEV, GOLD, TRANSFER, Classes, Text, counted, draw_parts, find_classes, read_texts, scan
 from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import Json, Output
 from tasks.shared.recipe import Data
 from tasks.shared.sources import Source, open_sources
-from tasks.shared.steps import Context, Step
+from tasks.shared.steps import Advance, Context, Step
 from tasks.shared.texts import NORMALISATION
 
 
@@ -46,26 +46,33 @@ class LoadData(Step[DataRecord]):
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Writes a Parquet file a part; the facts hold classes, counts, digests and warnings."""
         sources = self._sources()
-        train = scan(sources["train"])
-        classes = find_classes(self.data.classes, train, self.data.train)
-        dev, test = (scan(sources[part], classes) for part in ("dev", "test"))
-        if not len(test.keys):
-            raise StillhouseError(f"data.test: {self.data.test} has no row with a text")
-        draw = draw_parts(self.data, classes, train, scan(sources["unlabelled"]), dev, test)
-        rows, digests = self._write(folder, sources, draw.places, classes)
+        with context.progress(None, "rows") as advance:
+            train = scan(sources["train"], advance=advance)
+            classes = find_classes(self.data.classes, train, self.data.train)
+            dev, test = (scan(sources[part], classes, advance) for part in ("dev", "test"))
+            if not len(test.keys):
+                raise StillhouseError(f"data.test: {self.data.test} has no row with a text")
+            unlabelled = scan(sources["unlabelled"], advance=advance)
+            draw = draw_parts(self.data, classes, train, unlabelled, dev, test)
+            rows, digests = self._write(folder, sources, draw.places, classes, advance)
         for warning in draw.warnings:
             context.warn(warning)
         return {"classes": classes.names, "rows": rows, "digests": digests, "warnings": draw.warnings}
 
     def _write(
-        self, folder: Path, sources: Mapping[str, Sequence[Source]], places: NDArray[np.uint8], classes: Classes
+        self,
+        folder: Path,
+        sources: Mapping[str, Sequence[Source]],
+        places: NDArray[np.uint8],
+        classes: Classes,
+        advance: Advance,
     ) -> tuple[dict[str, int], dict[str, str]]:
         writers = {part: PartWriter(part_file(folder, part)) for part in PARTS}
         for part in ("dev", "test"):
-            for key, text, pair, label in read_texts(sources[part]):
+            for key, text, pair, label in counted(read_texts(sources[part]), advance):
                 writers[part].add(key, text, pair, classes.number(label))
         learning = [*sources["train"], *sources["unlabelled"]]
-        for place, (key, text, pair, label) in _together(places, read_texts(learning)):
+        for place, (key, text, pair, label) in _together(places, counted(read_texts(learning), advance)):
             if place in (GOLD, DEV):
                 writers["gold" if place == GOLD else "dev"].add(key, text, pair, classes.number(label))
             if place in (GOLD, TRANSFER):

@@ -66,15 +66,18 @@ class PrepareStudent(Step[PreparedRecord]):
         from tasks.shared.examples import encode_part
 
         model, tokenizer = load_classifier(self.teacher.path, "cpu")
-        used = np.unique(encode_part(self.data.file("transfer"), tokenizer, self.teacher.max_length).ids)
+        length, rows = self.teacher.max_length, self.data.rows
+        with context.progress(rows["transfer"], "texts") as advance:
+            used = np.unique(encode_part(self.data.file("transfer"), tokenizer, length, advance).ids)
         vocabulary = prune(tokenizer, used)
         shipped = vocabulary.tokenizer
         # Set in both places: only what is in `init_kwargs` is saved.
         shipped.model_max_length = shipped.init_kwargs["model_max_length"] = self.teacher.max_length
         shipped.save_pretrained(folder / "tokenizer")
-        for part in ENCODED_PARTS:
-            (folder / part).mkdir()
-            encode_part(self.data.file(part), shipped, self.teacher.max_length).save(folder / part)
+        with context.progress(sum(rows[part] for part in ENCODED_PARTS), "texts") as advance:
+            for part in ENCODED_PARTS:
+                (folder / part).mkdir()
+                encode_part(self.data.file(part), shipped, length, advance).save(folder / part)
         start: dict[str, torch.Tensor] = {}
         if self.student.embeddings == "teacher":
             table = model.get_input_embeddings().get_parameter("weight")

@@ -52,7 +52,7 @@ class Bench:
         return Context(self.workspace, "cpu", self._progress, self.series.__setitem__, self.warnings.append)
 
     @contextmanager
-    def _progress(self, total: int, unit: str) -> Iterator[Advance]:
+    def _progress(self, total: int | None, unit: str) -> Iterator[Advance]:
         done = 0
 
         def advance(count: int) -> None:

@@ -1,7 +1,8 @@
 """The draw: which row goes to which part. Decided by texts, labels and a seed, never by row numbers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +11,14 @@ from tasks.shared.dataset import KEY, NO_LABEL
 from tasks.shared.errors import StillhouseError
 from tasks.shared.recipe import Data
 from tasks.shared.sources import Source
+from tasks.shared.steps import Advance
 from tasks.shared.texts import draw_order, normalise, text_key
 
 DROPPED, GOLD, DEV, TRANSFER = range(4)
 DEV_SHARE = 0.2
+_ROWS_AT_ONCE = 1024
+
+Item = TypeVar("Item")
 
 
 Text = tuple[bytes, str, str | None, str | None]
@@ -73,16 +78,25 @@ def read_texts(sources: Sequence[Source]) -> Iterator[Text]:
                 yield text_key(text, pair), text, pair, row.label
 
 
-def scan(sources: Sequence[Source], held_to: Classes | None = None) -> Scan:
+def counted(rows: Iterable[Item], advance: Advance) -> Iterator[Item]:
+    """The rows as they are; `advance` is called with the number of rows now and then."""
+    for number, row in enumerate(rows, start=1):
+        if number % _ROWS_AT_ONCE == 0:
+            advance(_ROWS_AT_ONCE)
+        yield row
+
+
+def scan(sources: Sequence[Source], held_to: Classes | None = None, advance: Advance = lambda rows: None) -> Scan:
     """Reads sources once.
 
     Args:
         sources: what to read.
         held_to: for dev and test: refuse a row without a label or with one that is not among these.
+        advance: called with the number of rows read now and then.
     """
     keys, labels, names, empty = bytearray(), bytearray(), dict[str, int](), 0
     for source in sources:
-        for row in source.rows():
+        for row in counted(source.rows(), advance):
             text = normalise(row.text)
             if not text:
                 empty += 1

@@ -1,5 +1,6 @@
 """From a part on disk to the flat arrays that models read."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,21 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-def encode_part(file: Path, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Encoded:
-    """Token ids of all texts of a part, in order.
+def encode_part(
+    file: Path,
+    tokenizer: "PreTrainedTokenizerBase",
+    max_length: int,
+    advance: Callable[[int], None] = lambda texts: None,
+) -> Encoded:
+    """Token ids of all texts of a part, in order; `advance` is called with the number of texts now and then.
 
     Raises:
         StillhouseError: the part has no row.
     """
-    chunks = [encode(tokenizer, chunk.texts, chunk.pairs, max_length) for chunk in read_chunks(file)]
+    chunks = []
+    for chunk in read_chunks(file):
+        chunks.append(encode(tokenizer, chunk.texts, chunk.pairs, max_length))
+        advance(len(chunk.texts))
     if not chunks:
         raise StillhouseError(f"{file.stem} has no rows; give more data")
     return concatenate(chunks)

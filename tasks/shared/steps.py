@@ -23,14 +23,15 @@ class Context:
     Attributes:
         workspace: where the label store is.
         device: `cpu`, `cuda` or `mps`.
-        progress: opens a progress bar of so many units (`progress(5000, "texts")`) and gives what advances it.
+        progress: opens a progress bar of so many units (`progress(5000, "texts")`, None if nobody knows) and gives what
+            advances it.
         metrics: tracks a series of (optimiser step, value) under a name.
         warn: tells the person something they can do something about.
     """
 
     workspace: Workspace
     device: str
-    progress: Callable[[int, str], AbstractContextManager[Advance]]
+    progress: Callable[[int | None, str], AbstractContextManager[Advance]]
     metrics: Callable[[str, Points], None]
     warn: Callable[[str], None]
 
