@@ -23,7 +23,6 @@ class View:
     def __init__(self, console: Console | None = None) -> None:
         """Without a console: standard output."""
         self.console = console or Console(highlight=False)
-        self._reused: tuple[str, int] | None = None
 
     def starting(self, title: str) -> None:
         """A step begins."""
@@ -44,11 +43,6 @@ class View:
         """Something the person can act on."""
         log.warning("%s", message)
         self.console.print(Text.assemble(("warning ", "yellow"), message))
-
-    def say(self, message: str = "") -> None:
-        """Plain text."""
-        log.info("%s", message)
-        self.console.print(Text(message), soft_wrap=True)
 
     @contextmanager
     def progress(self, title: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:

@@ -109,8 +109,8 @@ class Runner:
     def _work(self, step: Step[Any]) -> Output:
         run = self.tracker.start(step.title, self._tags(step, "done"), self.parent)
         status = "FAILED"
-        create_markdown_artifact(tracked_at(self.tracker, run), key="mlflow-run")
         try:
+            create_markdown_artifact(tracked_at(self.tracker, run), key="mlflow-run")
             context = Context(
                 workspace=self.workspace,
                 device=pick_device(self.device),
