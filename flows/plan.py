@@ -6,7 +6,6 @@ from typing import cast
 from rich.console import Console
 from rich.text import Text
 
-from tasks.shared.outputs import find_output
 from tasks.shared.steps import Record, Step, Unknown
 from tasks.shared.workspace import Workspace
 
@@ -27,7 +26,7 @@ class Planner:
         if not step.ready:
             self._found.append(("depends", step.title))
             return cast(Record, Unknown(step.makes))
-        output = None if step.name in self._force else find_output(step.folder(self._workspace))
+        output = None if step.name in self._force else step.find(self._workspace)
         self._found.append(("reuse" if output else "run", step.title))
         if output is None:
             return cast(Record, Unknown(step.makes))

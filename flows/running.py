@@ -16,7 +16,7 @@ from prefect.states import Completed
 from flows.console import View
 from tasks.shared.devices import pick_device
 from tasks.shared.errors import StillhouseError
-from tasks.shared.outputs import Output, find_output, locked, make_output
+from tasks.shared.outputs import Output, locked, make_output
 from tasks.shared.resources import STEPS
 from tasks.shared.steps import Context, Record, Step
 from tasks.shared.tracking import Tracker
@@ -70,14 +70,13 @@ class Runner:
 
     def __call__(self, step: Step[Record]) -> Record:
         """Reuses or runs a step and gives its record."""
-        folder = step.folder(self.workspace)
         began = time.monotonic()
-        output = None if step.name in self.force else find_output(folder)
+        output = self._find(step)
         state = "reused"
         if output is None:
-            with locked(self.workspace.locks / f"{step.name}-{folder.name}.lock", partial(self._waiting, step)):
-                # Another run may have made it while this one waited.
-                output = None if step.name in self.force else find_output(folder)
+            lock = self.workspace.locks / f"{step.name}-{step.folder(self.workspace).name}.lock"
+            with locked(lock, partial(self._waiting, step)):
+                output = self._find(step)  # another run may have made it while this one waited
                 if output is None:
                     state, output = "done", self._make(step)
         record = step.read(output)
@@ -94,6 +93,9 @@ class Runner:
             self.view.line("failed", step.title)
             raise
         return record
+
+    def _find(self, step: Step[Any]) -> Output | None:
+        return None if step.name in self.force else step.find(self.workspace)
 
     def _waiting(self, step: Step[Any], owner: str) -> None:
         self.view.line("waiting", step.title, f"{owner} is making it")
@@ -114,6 +116,7 @@ class Runner:
             context = Context(
                 workspace=self.workspace,
                 device=pick_device(self.device),
+                run=run,
                 progress=partial(self.view.progress, step.title),
                 metrics=partial(self.tracker.metrics, run),
                 warn=self.view.warn,

@@ -49,7 +49,7 @@ class Bench:
     @property
     def context(self) -> Context:
         """What steps may use."""
-        return Context(self.workspace, "cpu", self._progress, self.series.__setitem__, self.warnings.append)
+        return Context(self.workspace, "cpu", "no-run", self._progress, self.series.__setitem__, self.warnings.append)
 
     @contextmanager
     def _progress(self, total: int | None, unit: str) -> Iterator[Advance]:

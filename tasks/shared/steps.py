@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from tasks.shared.outputs import Json, Output, hash_of
+from tasks.shared.outputs import Json, Output, find_output, hash_of
 from tasks.shared.workspace import Workspace
 
 Record = TypeVar("Record")
@@ -23,6 +23,7 @@ class Context:
     Attributes:
         workspace: where the label store is.
         device: `cpu`, `cuda` or `mps`.
+        run: id of the tracked run of this step.
         progress: opens a progress bar of so many units (`progress(5000, "texts")`, None if nobody knows) and gives what
             advances it.
         metrics: tracks a series of (optimiser step, value) under a name.
@@ -31,6 +32,7 @@ class Context:
 
     workspace: Workspace
     device: str
+    run: str
     progress: Callable[[int | None, str], AbstractContextManager[Advance]]
     metrics: Callable[[str, Points], None]
     warn: Callable[[str], None]
@@ -85,6 +87,10 @@ class Step(ABC, Generic[Record]):
     def read(self, output: Output) -> Record:
         """The record of a complete output."""
 
+    def stands(self, output: Output, workspace: Workspace) -> bool:
+        """Whether what the step did outside its folder is still so; an output that does not stand is made again."""
+        return True
+
     def check(self, record: Record) -> None:
         """Raises StillhouseError where the record must not be built upon."""
 
@@ -113,6 +119,11 @@ class Step(ABC, Generic[Record]):
     def folder(self, workspace: Workspace) -> Path:
         """Where the output is or will be."""
         return workspace.outputs / self.name / self.key[:32]
+
+    def find(self, workspace: Workspace) -> Output | None:
+        """The output if it is there, complete, and stands."""
+        output = find_output(self.folder(workspace))
+        return output if output and self.stands(output, workspace) else None
 
 
 def _unknown(values: tuple[Any, ...]) -> bool:
