@@ -107,6 +107,19 @@ def run(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device:
 @_FORCE
 @_DEVICE
 @_one_clear_line
+def label(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device: str | None) -> None:
+    """Only label: run RECIPE as far as the soft labels of texts that have none yet."""
+    from flows.commands import run_recipe
+
+    run_recipe(recipe, [*overrides, *([f"device={device}"] if device else [])], force, only_label=True)
+
+
+@main.command()
+@_RECIPE
+@_SET
+@_FORCE
+@_DEVICE
+@_one_clear_line
 def plan(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device: str | None) -> None:
     """Say what `run` would do and what it would reuse, without doing it."""
     from flows.commands import plan_recipe

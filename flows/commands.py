@@ -4,8 +4,10 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from flows.records import find_run, going_on, latest_run
+from flows.records import find_run, latest_run, lock_run, new_run_id
 from tasks.shared.devices import check_device
 from tasks.shared.errors import StillhouseError
 from tasks.shared.prefect_server import prefect_server, prepare_environment, wait_for_server
@@ -23,26 +25,36 @@ from tasks.shared.resources import STEPS
 from tasks.shared.workspace import existing_workspace, find_workspace, open_workspace
 
 
-def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> None:
-    """Runs a recipe and prints its result."""
+def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str], only_label: bool = False) -> None:
+    """Runs a recipe, whole or as far as the soft labels, and prints what came out."""
     recipe = load_recipe(_recipe_file(name), overrides)
     forced = _checked_steps(force)
     check_device(recipe.device)
     workspace = open_workspace()
     prepare_environment(workspace)
+    run = new_run_id(f"{recipe.name}-label" if only_label else recipe.name)
     click.echo(f"{recipe.name}: everything goes to {workspace.root}; starting takes some seconds, the first time ten")
-    with prefect_server(workspace) as temporary:
+    with _stopping_on_sigterm(), lock_run(workspace, run), prefect_server(workspace) as own_server:
         from flows.console import View, quiet_libraries
-        from flows.distill import Session, distill, session
-        from flows.limits import drop_limits
+        from flows.distill import distill
+        from flows.flow_run import Session, session
+        from flows.label import label
 
         quiet_libraries()
-        wait_for_server(workspace.prefect / "server.log" if temporary else None)
-        if temporary and not going_on(workspace):
-            drop_limits()
-        session.set(Session(View(), forced))
-        folder = distill(recipe)
+        wait_for_server(workspace.prefect / "server.log" if own_server else None)
+        session.set(Session(run, View(), forced, own_server))
+        folder = (label if only_label else distill)(recipe)
     _print_result(json.loads((folder / "run.json").read_text(encoding="utf-8")))
+
+
+@contextmanager
+def _stopping_on_sigterm() -> Iterator[None]:
+    """Ends a run that is told to end as Ctrl-C does: it says so, and closes what it had open."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def plan_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> None:
@@ -109,7 +121,10 @@ def _print_result(record: dict[str, Any]) -> None:
 
     console = Console(highlight=False)
     if record["verdict"] is None:
-        console.print(Text(f"run {record['run']} {record['state']}: {record['error'] or 'no result'}"))
+        labelled = "; ".join(step["note"] for step in record["steps"] if step["step"] == "label")
+        console.print(Text(f"run {record['run']} {record['state']}: {record['error'] or labelled or 'no result'}"))
+        for name, value in _places(record):
+            console.print(Text.assemble((f"{name:<13}", "dim"), value), soft_wrap=True)
         return
     console.print()
     console.print(rich_table(record["teachers"], record["students"], record["twins"], console.width))
@@ -131,8 +146,8 @@ def _print_result(record: dict[str, Any]) -> None:
 
 def _places(record: dict[str, Any]) -> list[tuple[str, str]]:
     return [
-        ("student", _from_here(record["best"]["path"])),
-        ("soft labels", ", ".join(_from_here(labels) for labels in record["labels"])),
+        *([("student", _from_here(record["best"]["path"]))] if record["best"] else []),
+        *([("soft labels", ", ".join(_from_here(labels) for labels in record["labels"]))] if record["labels"] else []),
         ("tracked run", record["mlflow"]["run"]),
         ("log", _from_here(str(Path(record["path"]) / "log.txt"))),
     ]

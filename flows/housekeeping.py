@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from flows.records import all_runs, going_on
+from flows.records import all_runs, going_on, has_result
 from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import locked
 from tasks.shared.workspace import Workspace, existing_workspace
@@ -14,7 +14,7 @@ from tasks.shared.workspace import Workspace, existing_workspace
 def disk_usage() -> None:
     """Prints the bytes of each part of the workspace, the largest first."""
     workspace = existing_workspace()
-    groups = [workspace.labels, workspace.runs, workspace.mlflow, workspace.prefect]
+    groups = [workspace.labels, workspace.runs, workspace.mlflow, workspace.prefect, workspace.servers]
     groups += [folder for folder in workspace.outputs.glob("*") if folder.is_dir()]
     sizes = {str(folder.relative_to(workspace.root)): _size(folder) for folder in groups if folder.is_dir()}
     for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
@@ -47,7 +47,7 @@ def _garbage(workspace: Workspace, keep: int) -> list[Path]:
     What is half-made is never needed; an unfinished run's finished steps are.
     """
     runs = all_runs(workspace)
-    finished = [place for place, record in enumerate(runs) if record["state"] == "done"]
+    finished = [place for place, record in enumerate(runs) if has_result(record)]
     kept = runs[: finished[keep - 1] + 1] if len(finished) >= keep else runs
     needed = {Path(step["path"]) for record in kept for step in record["steps"]}
     needed |= {Path(labels) for record in kept for labels in record["labels"]}

@@ -16,13 +16,3 @@ def make_limits() -> None:
                 client.read_concurrency_limit_by_tag(tag)
             except ObjectNotFound:
                 client.create_concurrency_limit(tag=tag, concurrency_limit=limit)
-
-
-def drop_limits() -> None:
-    """Removes the tag limits with the slots that killed runs still hold; only for a server that no run uses."""
-    with get_client(sync_client=True) as client:
-        for tag in _LIMITED:
-            try:
-                client.delete_concurrency_limit_by_tag(tag)
-            except ObjectNotFound:
-                continue

@@ -1,15 +1,24 @@
 """The order of the steps. The same lines run a recipe and plan it; what carries a step out is handed in."""
 
 from tasks.evaluate import Evaluate, Model
-from tasks.label import Label
+from tasks.label import Label, LabelRecord
 from tasks.load_data import LoadData
 from tasks.prepare_student import PrepareStudent
 from tasks.report import Report, ResultRecord
+from tasks.shared.dataset import DataRecord
 from tasks.shared.recipe import Recipe
 from tasks.shared.steps import Do
 from tasks.train_student import TrainStudent
-from tasks.train_teacher import TrainTeacher
+from tasks.train_teacher import TeacherRecord, TrainTeacher
 from tasks.train_twin import TrainTwin
+
+
+def label_texts(recipe: Recipe, do: Do) -> tuple[DataRecord, list[TeacherRecord], list[LabelRecord]]:
+    """Carries out a recipe as far as the soft labels: load_data -> train_teacher -> label."""
+    data = do(LoadData(recipe.data))
+    teachers = [do(TrainTeacher(data, teacher, number)) for number, teacher in enumerate(recipe.teachers)]
+    labels = [do(Label(data, teacher, recipe.labelling, number)) for number, teacher in enumerate(teachers)]
+    return data, teachers, labels
 
 
 def distil(recipe: Recipe, do: Do) -> ResultRecord:
@@ -19,9 +28,7 @@ def distil(recipe: Recipe, do: Do) -> ResultRecord:
                               -> prepare_student                    |
                                          +-> train_twin x seeds ----+
     """
-    data = do(LoadData(recipe.data))
-    teachers = [do(TrainTeacher(data, teacher, number)) for number, teacher in enumerate(recipe.teachers)]
-    labels = [do(Label(data, teacher, recipe.labelling, number)) for number, teacher in enumerate(teachers)]
+    data, teachers, labels = label_texts(recipe, do)
     prepared = do(PrepareStudent(data, teachers[recipe.student.tokenizer], recipe.student))
     shared = (data, prepared, recipe.student, recipe.training)
     students = [do(TrainStudent(*shared, seed, labels[0], tuple(recipe.objective))) for seed in recipe.seeds]

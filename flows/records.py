@@ -1,8 +1,10 @@
 """The records of finished runs, and what of a run other commands ask for."""
 
 import json
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,11 @@ KEYS = frozenset({"run", "state", "error", "began", "path", "verdict", "best", "
 """What commands rely on in a record."""
 
 
+def new_run_id(name: str) -> str:
+    """A new run's id: a name, the time in UTC, four random digits."""
+    return f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
 def all_runs(workspace: Workspace) -> list[dict[str, Any]]:
     """The records of all runs that ended, the latest first."""
     read = [_read(file) for file in workspace.runs.glob(f"*/{RECORD}")]
@@ -27,18 +34,23 @@ def all_runs(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def latest_run(workspace: Workspace) -> dict[str, Any]:
-    """The record of the latest run that came to its end.
+    """The record of the latest run that came to a verdict.
 
     Raises:
         StillhouseError: there is none.
     """
     runs = all_runs(workspace)
     for record in runs:
-        if record["state"] == "done":
+        if has_result(record):
             return record
     what = f"no finished run in {workspace.root} yet"
     last = f"; the latest, {runs[0]['run']}, {runs[0]['state']}" if runs else ""
     raise StillhouseError(f"{what}{last}; start one with: stillhouse run quickstart")
+
+
+def has_result(record: Mapping[str, Any]) -> bool:
+    """Whether a run came to its end, and that end was a verdict: one that only labels has none."""
+    return record["state"] == "done" and record["verdict"] is not None
 
 
 @contextmanager

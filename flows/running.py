@@ -1,16 +1,17 @@
 """Carrying steps out: reuse what is there, else run it as a Prefect task that MLflow tracks."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect import Task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
-from prefect.runtime import task_run
+from prefect.runtime import flow_run, task_run
 from prefect.states import Completed
 
 from flows.console import View
@@ -21,6 +22,8 @@ from tasks.shared.resources import STEPS
 from tasks.shared.steps import Context, Record, Step
 from tasks.shared.tracking import Tracker
 from tasks.shared.workspace import Workspace
+
+Made = TypeVar("Made")
 
 
 def prefect_task(step: Step[Any], work: Callable[[], Output]) -> Task[[], Output]:
@@ -35,9 +38,25 @@ def prefect_task(step: Step[Any], work: Callable[[], Output]) -> Task[[], Output
     )
 
 
-def tracked_at(tracker: Tracker, run: str) -> str:
-    """What an artifact of a Prefect run says of its MLflow run."""
-    return f"MLflow run `{run}` at `{tracker.uri}`"
+def publish_tracked_run(tracker: Tracker, run: str) -> None:
+    """Shows the MLflow run as an artifact of the Prefect run: a link where MLflow has pages, else its id and place."""
+    where = tracker.page(run)
+    said = f"[MLflow run {run}]({where})" if where else f"MLflow run `{run}` at `{tracker.uri}`"
+    create_markdown_artifact(said, key="mlflow-run", description="Parameters, metrics and artifacts")
+
+
+def prefect_tags(own_server: bool) -> dict[str, str]:
+    """What a tracked run says of the Prefect runs that it belongs to; MLflow shows the note on top of its page.
+
+    The pages of a run's own server end with the run, so nothing links to them.
+    """
+    tags = {"prefect.flow_run_id": str(flow_run.id), "prefect.flow_run_name": str(flow_run.name)}
+    page = task_run.ui_url if task_run.id else flow_run.ui_url
+    if task_run.id:
+        tags["prefect.task_run_id"] = str(task_run.id)
+    if page and not own_server:
+        tags |= {"prefect.url": str(page), "mlflow.note.content": f"[The run in Prefect]({page})"}
+    return tags
 
 
 @dataclass
@@ -49,9 +68,11 @@ class Runner:
         view: where a person watches.
         tracker: where runs are tracked.
         parent: the tracked run of the flow.
+        run: id of the run.
         flow_run: id of the Prefect flow run.
         device: as the recipe says it.
         force: names of steps that are made anew.
+        own_server: whether the Prefect server serves this run alone, so that its tag limits do.
         done: what has happened so far, for the run's record.
         records: what the steps gave, in the same order.
         after: called when a step has ended.
@@ -61,9 +82,11 @@ class Runner:
     view: View
     tracker: Tracker
     parent: str
+    run: str
     flow_run: str
     device: str
-    force: frozenset[str] = frozenset()
+    force: frozenset[str]
+    own_server: bool
     done: list[Mapping[str, Any]] = field(default_factory=list)
     records: list[Any] = field(default_factory=list)
     after: Callable[[], None] = lambda: None
@@ -84,7 +107,7 @@ class Runner:
             self._note_reused(step, output)
         seconds = time.monotonic() - began
         self.records.append(record)
-        self.done.append(_entry(step, output, state, seconds))
+        self.done.append(_entry(step, output, state, seconds) | {"note": step.summary(record)})
         self.after()
         self.view.line(state, step.title, step.summary(record), None if state == "reused" else seconds)
         try:
@@ -94,16 +117,34 @@ class Runner:
             raise
         return record
 
+    def made(self, kind: type[Made]) -> list[Made]:
+        """The records of one kind that the steps gave so far."""
+        return [record for record in self.records if isinstance(record, kind)]
+
     def _find(self, step: Step[Any]) -> Output | None:
         return None if step.name in self.force else step.find(self.workspace)
 
     def _waiting(self, step: Step[Any], owner: str) -> None:
         self.view.line("waiting", step.title, f"{owner} is making it")
 
+    @contextmanager
+    def _slot(self, step: Step[Any]) -> Iterator[None]:
+        """Keeps the tag's limit where no server sees all runs: with a lock, which a killed run cannot keep."""
+        resource = STEPS[step.name]
+        if self.own_server and resource.limit:
+            with locked(self.workspace.locks / f"{resource.tag}.lock", partial(self._waiting_for, step, resource.tag)):
+                yield
+        else:
+            yield
+
+    def _waiting_for(self, step: Step[Any], tag: str, owner: str) -> None:
+        self.view.line("waiting", step.title, f"{owner} is using the {tag}")
+
     def _make(self, step: Step[Any]) -> Output:
         self.view.starting(step.title)
         try:
-            return prefect_task(step, partial(self._work, step))()
+            with self._slot(step):
+                return prefect_task(step, partial(self._work, step))()
         except BaseException:
             self.view.line("failed", step.title)
             raise
@@ -112,7 +153,7 @@ class Runner:
         run = self.tracker.start(step.title, self._tags(step, "done"), self.parent)
         status = "FAILED"
         try:
-            create_markdown_artifact(tracked_at(self.tracker, run), key="mlflow-run")
+            publish_tracked_run(self.tracker, run)
             context = Context(
                 workspace=self.workspace,
                 device=pick_device(self.device),
@@ -133,7 +174,8 @@ class Runner:
         except FloatingPointError as error:
             raise StillhouseError(f"{step.title}: {error}") from None
         finally:
-            self.tracker.finish(run, status)
+            with suppress(Exception) if status == "FAILED" else nullcontext():  # a full disk refuses this too
+                self.tracker.finish(run, status)
 
     def _track(self, run: str, step: Step[Any], output: Output) -> None:
         self.tracker.tag(run, {"stillhouse.digest": output.digest, "stillhouse.path": str(output.path)})
@@ -149,10 +191,7 @@ class Runner:
 
     def _tags(self, step: Step[Any], state: str) -> dict[str, str]:
         tags = {"stillhouse.step": step.name, "stillhouse.state": state, "stillhouse.key": step.key}
-        tags["prefect.flow_run_id"] = self.flow_run
-        if task_run.id:
-            tags["prefect.task_run_id"] = str(task_run.id)
-        return tags
+        return tags | {"stillhouse.run": self.run} | prefect_tags(self.own_server)
 
     def _note_reused(self, step: Step[Any], output: Output) -> None:
         """A child that points to the run that made the output, and a task run in state Reused."""
@@ -171,7 +210,7 @@ class Runner:
             )
 
 
-def _entry(step: Step[Any], output: Output, state: str, seconds: float) -> Mapping[str, Any]:
+def _entry(step: Step[Any], output: Output, state: str, seconds: float) -> dict[str, Any]:
     return {
         "step": step.name,
         "title": step.title,

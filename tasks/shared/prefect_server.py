@@ -2,9 +2,10 @@
 
 Prefect can start one by itself, but that one outlives a killed run. This one ends with its parent, because the pipe
 between them closes, and it starts while the parent still imports its libraries.
-`python -m tasks.shared.prefect_server SOCKET` is the server's own process.
+`python -m tasks.shared.prefect_server SOCKET LOCK` is the server's own process.
 """
 
+import asyncio
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tasks.shared.errors import StillhouseError
+from tasks.shared.outputs import locked
 from tasks.shared.workspace import Workspace
 
 _PATIENCE_SECONDS = 120
@@ -59,11 +61,12 @@ def prefect_server(workspace: Workspace) -> Iterator[bool]:
         yield False
         return
     workspace.prefect.mkdir(parents=True, exist_ok=True)
+    lock = workspace.locks / "prefect.lock"
     with socket.socket() as listening, (workspace.prefect / "server.log").open("ab") as log:
         listening.bind(("127.0.0.1", 0))
         os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
         server = subprocess.Popen(  # noqa: S603 - this very module
-            [sys.executable, "-m", "tasks.shared.prefect_server", str(listening.fileno())],
+            [sys.executable, "-m", "tasks.shared.prefect_server", str(listening.fileno()), str(lock)],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
@@ -106,6 +109,7 @@ def _server_environment(workspace: Workspace) -> dict[str, str]:
     return {
         **os.environ,
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}",
+        "PREFECT_API_DATABASE_MIGRATE_ON_START": "false",  # _serve does
         "PREFECT_UI_ENABLED": "0",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         # In memory, which is the default, leases of the limits' slots would not be seen by the next server.
@@ -141,12 +145,15 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _serve(descriptor: int) -> None:
+def _serve(descriptor: int, lock: str) -> None:
     import uvicorn
+    from prefect.server.database import provide_database_interface
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    with locked(Path(lock), lambda owner: None):  # two runs that start together must not both make the tables
+        asyncio.run(provide_database_interface().create_db())
     uvicorn.run("prefect.server.api.server:create_app", factory=True, fd=descriptor, log_level="error", lifespan="on")
 
 
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]))
+    _serve(int(sys.argv[1]), sys.argv[2])

@@ -5,16 +5,21 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.tracking import MlflowClient
 
 from tasks.shared.errors import StillhouseError
+from tasks.shared.outputs import locked
 from tasks.shared.workspace import Workspace
 
 _PARAMS_AT_ONCE = 100
 _METRICS_AT_ONCE = 1000
+_RUNS_AT_MOST = 1000
 
 
 def tracking_uri(workspace: Workspace) -> str:
@@ -22,20 +27,64 @@ def tracking_uri(workspace: Workspace) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.mlflow / 'mlflow.db'}"
 
 
+def open_client(workspace: Workspace) -> MlflowClient:
+    """A client of the tracking server and registry; the workspace's own database is made if need be."""
+    uri = tracking_uri(workspace)
+    database = workspace.mlflow / "mlflow.db"
+    if uri == f"sqlite:///{database}" and not database.exists():
+        _make_database(workspace, database)
+    return MlflowClient(uri)
+
+
+def _make_database(workspace: Workspace, database: Path) -> None:
+    """Makes MLflow's tables whole or not at all: it could not go on with a database that a kill left half-made."""
+    workspace.mlflow.mkdir(parents=True, exist_ok=True)
+    with locked(workspace.locks / "mlflow.lock", lambda owner: None):
+        if database.exists():
+            return
+        with TemporaryDirectory(prefix=".new-", dir=workspace.mlflow) as folder:
+            new = Path(folder) / database.name
+            store = SqlAlchemyStore(f"sqlite:///{new}", (workspace.mlflow / "artifacts").as_uri())  # type: ignore[no-untyped-call]
+            store.engine.dispose()
+            new.replace(database)
+
+
+def without_password(uri: str) -> str:
+    """An address as it may be shown and stored: whoever needs the password has it in the environment."""
+    parts = urlsplit(uri)
+    if parts.password is None:
+        return uri
+    return urlunsplit(parts._replace(netloc=f"{parts.username}@{parts.netloc.rpartition('@')[2]}"))
+
+
 class Tracker:
     """The runs of one flow run; run ids are passed around, as MLflow's active run belongs to a thread."""
 
     def __init__(self, workspace: Workspace, experiment: str) -> None:
         """Opens the experiment; makes it if need be."""
-        workspace.mlflow.mkdir(parents=True, exist_ok=True)
-        self.uri = tracking_uri(workspace)
-        self._client = MlflowClient(self.uri)
+        self._client = open_client(workspace)
+        self.uri = without_password(tracking_uri(workspace))
+        with locked(workspace.locks / "mlflow.lock", lambda owner: None):
+            self.experiment = self._open(workspace, experiment)
+
+    def _open(self, workspace: Workspace, experiment: str) -> str:
         found = self._client.get_experiment_by_name(experiment)
-        # A server knows itself where artifacts go; next to a database they would land in the current folder.
-        place = (workspace.mlflow / "artifacts").as_uri() if self.uri.startswith("sqlite:") else None
         if found and found.lifecycle_stage == "deleted":
             raise StillhouseError(f"MLflow's experiment {experiment} is deleted; restore it, or rename the recipe")
-        self.experiment = found.experiment_id if found else self._client.create_experiment(experiment, place)
+        # A server knows itself where artifacts go; next to a database they would land in the current folder.
+        place = (workspace.mlflow / "artifacts").as_uri() if self.uri.startswith("sqlite:") else None
+        return str(found.experiment_id if found else self._client.create_experiment(experiment, place))
+
+    def page(self, run: str) -> str | None:
+        """Address of a run's page, where MLflow is a server."""
+        return f"{self.uri}/#/experiments/{self.experiment}/runs/{run}" if self.uri.startswith("http") else None
+
+    def running(self) -> dict[str, str]:
+        """All tracked runs of this project that count as going on, and the runs that they belong to."""
+        experiments = [found.experiment_id for found in self._client.search_experiments()]
+        going_on = "attributes.status = 'RUNNING' and tags.`stillhouse.run` LIKE '%'"
+        runs = self._client.search_runs(experiments, going_on, max_results=_RUNS_AT_MOST)
+        return {run.info.run_id: run.data.tags["stillhouse.run"] for run in runs}
 
     def start(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
         """Begins a run and gives its id."""

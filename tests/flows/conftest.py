@@ -20,10 +20,11 @@ class World:
     """A folder with data, a base model and a recipe; commands run in it with a workspace of its own."""
 
     folder: Path
+    home: str = "home"
 
     @property
     def workspace(self) -> Path:
-        return self.folder / "home"
+        return self.folder / self.home
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs the command line as a user would."""
@@ -42,6 +43,17 @@ class World:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "MLFLOW"))}
         ours = {"STILLHOUSE_HOME": str(self.workspace), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
         return kept | ours
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Starts a command, for those who want to disturb it."""
+        return subprocess.Popen(
+            [STILLHOUSE, *arguments],
+            cwd=self.folder,
+            env=self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def done(self, *arguments: str) -> str:
         """Runs a command that must succeed; gives its output."""
@@ -70,17 +82,21 @@ def toy_recipe() -> dict:
     }
 
 
-@pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """The world after one complete run of its recipe."""
+def make_world(folder: Path) -> World:
+    """A world in which nothing has run yet."""
     from tests.tiny import tiny_bert, wordpiece_tokenizer
 
-    folder = tmp_path_factory.mktemp("world")
     train = toy_rows(300, seed=0)
     write_csv(folder / "train.csv", train)
     write_csv(folder / "test.csv", toy_rows(90, seed=1))
     tiny_bert(folder / "base", wordpiece_tokenizer([text for text, _ in train]))
     (folder / "toy.yaml").write_text(yaml.safe_dump(toy_recipe()), encoding="utf-8")
-    made = World(folder)
+    return World(folder)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The world after one complete run of its recipe."""
+    made = make_world(tmp_path_factory.mktemp("world"))
     made.done("run", "toy.yaml")
     return made

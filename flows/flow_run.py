@@ -1,0 +1,172 @@
+"""One flow run, from its lock and its tracked parent to its record: what every flow here does around its steps."""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact
+from prefect.runtime import flow_run
+from rich.console import Console
+
+from flows.console import View, logging_to
+from flows.killed import close_killed_runs
+from flows.limits import make_limits
+from flows.records import RECORD, SCHEMA, lock_run, new_run_id
+from flows.running import Runner, prefect_tags, publish_tracked_run
+from flows.table import markdown
+from tasks.label import LabelRecord
+from tasks.report import ResultRecord
+from tasks.shared.errors import one_line
+from tasks.shared.outputs import write_json
+from tasks.shared.prefect_server import prepare_environment
+from tasks.shared.recipe import Recipe
+from tasks.shared.recipe_file import recipe_to_yaml
+from tasks.shared.steps import Do
+from tasks.shared.tracking import Tracker
+from tasks.shared.workspace import Workspace, open_workspace
+
+LOG = "log.txt"
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the command line adds to a recipe; a run of a worker has none.
+
+    Attributes:
+        run: the run's id, whose lock the command holds already.
+        view: where a person watches.
+        force: names of steps that are made anew.
+        own_server: whether the Prefect server is this run's own, and ends with it.
+    """
+
+    run: str
+    view: View
+    force: frozenset[str]
+    own_server: bool
+
+
+session: ContextVar[Session | None] = ContextVar("session", default=None)
+
+
+def flow_run_name() -> str:
+    """The name of the flow run that begins now, for Prefect: the id of the run."""
+    watched = session.get()
+    # Plain data where the orchestrator's API was given some; the flow itself gets a validated recipe.
+    recipe = Recipe.model_validate(flow_run.parameters["recipe"])
+    name = recipe.name if flow_run.flow_name == "distill" else f"{recipe.name}-{flow_run.flow_name}"
+    return watched.run if watched else new_run_id(name)
+
+
+def carry_out(recipe: Recipe, pipeline: Callable[[Recipe, Do], object]) -> Path:
+    """Carries out a pipeline inside a Prefect flow.
+
+    Returns:
+        The folder of the run, with its record, recipe and log.
+    """
+    watched = session.get()
+    workspace = open_workspace()
+    prepare_environment(workspace)
+    run = re.sub(r"[^\w.-]", "-", flow_run.name or new_run_id(recipe.name))
+    with nullcontext() if watched else lock_run(workspace, run):
+        folder = workspace.runs / run
+        folder.mkdir(parents=True, exist_ok=True)  # there already where the orchestrator tries a run again
+        (folder / "recipe.yaml").write_text(recipe_to_yaml(recipe), encoding="utf-8")
+        with logging_to(folder / LOG):
+            _Run(folder, recipe, workspace, watched).carry_out(pipeline)
+    return folder
+
+
+class _Run:
+    def __init__(self, folder: Path, recipe: Recipe, workspace: Workspace, watched: Session | None) -> None:
+        self._folder = folder
+        self._recipe = recipe
+        self._workspace = workspace
+        self._began = time.time()
+        self._tracker = Tracker(workspace, recipe.name)
+        own_server = watched is not None and watched.own_server
+        if not own_server:
+            make_limits()
+        close_killed_runs(workspace, self._tracker, folder.name, own_server)
+        tags = {"stillhouse.run": folder.name, "stillhouse.flow": str(flow_run.flow_name), **prefect_tags(own_server)}
+        self._parent = self._tracker.start(folder.name, tags)
+        self._runner = Runner(
+            workspace=workspace,
+            view=watched.view if watched else View(Console(quiet=True)),
+            tracker=self._tracker,
+            parent=self._parent,
+            run=folder.name,
+            flow_run=str(flow_run.id),
+            device=recipe.device,
+            force=watched.force if watched else frozenset(),
+            own_server=own_server,
+            after=self._write_record,
+        )
+
+    def carry_out(self, pipeline: Callable[[Recipe, Do], object]) -> None:
+        try:
+            self._write_record()
+            self._tracker.params(self._parent, self._recipe.model_dump(mode="json"))
+            self._tracker.artifact(self._parent, self._folder / "recipe.yaml")
+            publish_tracked_run(self._tracker, self._parent)
+            pipeline(self._recipe, self._runner)
+            self._publish()
+            self._write_record("done")
+            self._tracker.artifact(self._parent, self._folder / RECORD)
+            self._tracker.finish(self._parent, "FINISHED")
+        except BaseException as problem:
+            failed = isinstance(problem, Exception)
+            with suppress(Exception):  # a full disk refuses this too; the next run closes what stays open
+                self._write_record("failed" if failed else "interrupted", one_line(problem) if failed else None)
+                self._tracker.finish(self._parent, "FAILED" if failed else "KILLED")
+            raise
+
+    def _write_record(self, state: str = "running", error: str | None = None) -> None:
+        write_json(self._folder / RECORD, self._record(state, error))
+
+    def _record(self, state: str, error: str | None) -> Mapping[str, Any]:
+        result = self._result
+        return {
+            "schema": SCHEMA,
+            "run": self._folder.name,
+            "flow": flow_run.flow_name,
+            "state": state,
+            "error": error,
+            "began": datetime.fromtimestamp(self._began, UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.time() - self._began, 1),
+            "path": str(self._folder),
+            "verdict": dict(result.verdict) if result else None,
+            "teachers": result.models("teacher") if result else [],
+            "students": result.models("student") if result else [],
+            "twins": result.models("twin") if result else [],
+            "best": result.best() if result else None,
+            "labels": [str(self._workspace.labels / view.store) for view in self._runner.made(LabelRecord)],
+            "machine": result.scores[0].cost["machine"] if result else None,
+            "steps": self._runner.done,
+            "mlflow": {"uri": self._tracker.uri, "run": self._parent, "experiment": self._recipe.name},
+            "prefect": {"flow_run": str(flow_run.id), "name": flow_run.name},
+            "recipe": self._recipe.model_dump(mode="json"),
+        }
+
+    @property
+    def _result(self) -> ResultRecord | None:
+        return next(iter(self._runner.made(ResultRecord)), None)
+
+    def _publish(self) -> None:
+        result = self._result
+        if result is None:
+            return
+        self._tracker.tag(self._parent, {"stillhouse.verdict": result.verdict["outcome"]})
+        for role in ("teacher", "student", "twin"):
+            models = result.models(role)
+            for name in ("accuracy", "macro_f1"):
+                mean = sum(model[name] for model in models) / len(models)
+                self._tracker.metrics(self._parent, f"{role}_{name}", [(0, mean)])
+        self._tracker.metrics(self._parent, "difference", [(0, result.verdict["difference"])])
+        table = markdown(result.models("teacher"), result.models("student"), result.models("twin"))
+        create_markdown_artifact(f"{result.sentence}\n\n{table}", key="result", description="Scorecards and verdict")

@@ -1,0 +1,107 @@
+"""What a killed run leaves behind: runs that still count as going on, and half-made files. The next run mends it."""
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.states import Crashed
+
+from flows.records import RECORD, going_on
+from tasks.shared.outputs import write_json
+from tasks.shared.tracking import Tracker
+from tasks.shared.workspace import Workspace
+
+FLOWS = ["distill", "label"]
+_OPEN = [StateType.RUNNING, StateType.PENDING]
+_WHY = "its process was killed"
+
+
+def close_killed_runs(workspace: Workspace, tracker: Tracker, run: str, own_server: bool) -> None:
+    """Closes the runs of this workspace whose process is gone, in its records, in MLflow and in Prefect.
+
+    Args:
+        workspace: whose runs.
+        tracker: tells MLflow.
+        run: the run that asks; it goes on, of course.
+        own_server: whether nobody but runs of this workspace uses the Prefect server; then a run that was killed
+            before it had a folder is closed too.
+    """
+    # What counts as going on is asked first, who really does second: a run has its lock before it shows anywhere.
+    records = _open_records(workspace)
+    tracked = tracker.running()
+    leftovers = _leftovers(workspace)
+    with get_client(sync_client=True) as client:
+        flow_runs = _open_flow_runs(client)
+        alive = {*going_on(workspace), run}
+        _close_records(path for path in records if path.parent.name not in alive)
+        for tracked_run, name in tracked.items():
+            if name not in alive and (workspace.runs / name).is_dir():
+                tracker.finish(tracked_run, "KILLED")
+        for flow_run in flow_runs:
+            ours = (workspace.runs / flow_run.name).is_dir() or (own_server and alive == {run})
+            if ours and flow_run.name not in alive:
+                _crash(client, flow_run)
+    if alive == {run}:
+        for path in leftovers:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _open_records(workspace: Workspace) -> list[Path]:
+    return [file for file in workspace.runs.glob(f"*/{RECORD}") if '"state": "running"' in _text(file)]
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError):  # `stillhouse show` says so
+        return ""
+
+
+def _close_records(files: Iterable[Path]) -> None:
+    for file in files:
+        record = json.loads(_text(file) or "{}")
+        if record.get("state") == "running":
+            write_json(file, {**record, "state": "killed", "error": _WHY})
+
+
+def _open_flow_runs(client: SyncPrefectClient) -> list[FlowRun]:
+    state = FlowRunFilterState(type=FlowRunFilterStateType(any_=_OPEN))
+    return client.read_flow_runs(
+        flow_filter=FlowFilter(name=FlowFilterName(any_=FLOWS)),
+        flow_run_filter=FlowRunFilter(state=state),
+    )
+
+
+def _crash(client: SyncPrefectClient, flow_run: FlowRun) -> None:
+    """Sets a flow run and its open task runs to Crashed."""
+    state = TaskRunFilterState(type=TaskRunFilterStateType(any_=_OPEN))
+    task_runs = client.read_task_runs(
+        flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run.id])),
+        task_run_filter=TaskRunFilter(state=state),
+    )
+    for task_run in task_runs:
+        client.set_task_run_state(task_run.id, Crashed(message=_WHY), force=True)
+    client.set_flow_run_state(flow_run.id, Crashed(message=_WHY), force=True)
+
+
+def _leftovers(workspace: Workspace) -> list[Path]:
+    """Outputs and parts that were being written."""
+    return [
+        *workspace.outputs.glob("*/.*"),
+        *workspace.labels.glob("*/parts/*.partial"),
+        *workspace.labels.glob("*/parts/.*"),
+    ]

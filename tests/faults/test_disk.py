@@ -1,0 +1,59 @@
+"""A disk that fills up in the middle of a step: a clear line, what was done stays, and the same command goes on."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tasks.shared.resources import STEPS
+from tests.faults.conftest import Truth, inside, read_truth
+from tests.flows.conftest import World
+
+pytestmark = [pytest.mark.drill, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A tmpfs of 64 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no right to mount a tmpfs here")
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_full_disk_in_a_step(prepared: World, truth: Truth, small_disk: Path, step: str) -> None:
+    world = replace(prepared, home=str(small_disk / "home"))
+    process = world.start("run", "toy.yaml")
+    inside(process, world, step)
+    ballast = small_disk / "ballast"
+    _fill(ballast)
+    os.kill(process.pid, signal.SIGCONT)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 2, stdout + stderr
+    assert stderr.count("\n") == 1, stderr
+    assert "no space left" in stderr.lower()
+    done = [line.split()[1] for line in stdout.splitlines() if line.startswith("done ")]
+    ballast.unlink()
+    output = world.done("run", "toy.yaml")
+    reused = [line.split()[1] for line in output.splitlines() if line.startswith("reused ")]
+    assert reused[: len(done)] == done, "earlier work is kept"
+    after = read_truth(world)
+    assert after.outputs == truth.outputs
+    assert after.labels == truth.labels
+
+
+def _fill(ballast: Path) -> None:
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 4096)
+        except OSError:
+            return

@@ -1,0 +1,120 @@
+"""kill -9 at any moment, then the same command: the same result, nothing partial read, nothing left running."""
+
+import json
+import random
+import sqlite3
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from tasks.shared.resources import STEPS
+from tests.faults.conftest import Truth, gone, inside, read_truth
+from tests.flows.conftest import World
+
+pytestmark = [pytest.mark.drill, pytest.mark.timeout(1800)]
+
+MOMENTS = 25
+AT_ONCE = 2
+"""Drills side by side: each is one process that mostly imports, then trains with one thread."""
+
+
+def test_at_random_moments(prepared: World, truth: Truth) -> None:
+    drawn = random.Random(20261123)
+    moments = [drawn.uniform(0.1, truth.seconds) for _ in range(MOMENTS)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        drills = [pool.submit(_killed_after, prepared, moment, truth) for moment in moments]
+        complaints = {f"{moment:.2f} s": drill.exception() for moment, drill in zip(moments, drills, strict=True)}
+    assert {moment: problem for moment, problem in complaints.items() if problem} == {}
+
+
+def _killed_after(prepared: World, moment: float, truth: Truth) -> None:
+    world = replace(prepared, home=f"killed-{moment:.4f}")
+    process = world.start("run", "toy.yaml")
+    threading.Event().wait(moment)
+    process.kill()
+    process.communicate()
+    _goes_on(world, truth)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_inside_a_step(prepared: World, truth: Truth, step: str) -> None:
+    world = replace(prepared, home=f"killed-in-{step}")
+    process = world.start("run", "toy.yaml")
+    inside(process, world, step)
+    process.kill()
+    process.communicate()
+    _goes_on(world, truth)
+
+
+def _goes_on(world: World, truth: Truth) -> None:
+    """The same command once more, after a kill."""
+    assert gone(world.workspace, seconds=15), "the temporary server outlived its run"
+    committed = {file: file.stat().st_mtime_ns for file in world.workspace.glob("labels/*/parts/*.json")}
+    world.done("run", "toy.yaml")
+    after = read_truth(world)
+    assert after.outputs == truth.outputs
+    assert after.labels == truth.labels
+    assert after.quality == truth.quality
+    assert {file: file.stat().st_mtime_ns for file in committed} == committed, "a committed part was labelled again"
+    assert _still_open(world) == []
+    half_made = [path for path in world.workspace.glob("*/*/.*") if path.name != ".trash"]
+    assert half_made + list(world.workspace.rglob("*.partial")) == []
+
+
+def _still_open(world: World) -> list[str]:
+    """What still counts as going on: in our records, in MLflow, in Prefect."""
+    records = [json.loads(file.read_text(encoding="utf-8")) for file in (world.workspace / "runs").glob("*/run.json")]
+    found = [record["run"] for record in records if record["state"] == "running"]
+    with sqlite3.connect(world.workspace / "mlflow" / "mlflow.db") as database:
+        found += [name for (name,) in database.execute("select name from runs where status = 'RUNNING'")]
+    with sqlite3.connect(world.workspace / "prefect" / "prefect.db") as database:
+        for kind in ("flow_run", "task_run"):
+            found += [
+                f"{kind} {name}"
+                for name, state in database.execute(f"select name, state_type from {kind}")
+                if state not in ("COMPLETED", "CRASHED", "FAILED")
+            ]
+    return found
+
+
+def test_two_identical_runs_share_the_work(prepared: World, truth: Truth) -> None:
+    world = replace(prepared, home="together")
+    processes = [world.start("run", "toy.yaml") for _ in range(2)]
+    outputs = [process.communicate(timeout=240) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    runs = [json.loads(file.read_text(encoding="utf-8")) for file in (world.workspace / "runs").glob("*/run.json")]
+    for title in truth.outputs:
+        states = sorted(step["state"] for run in runs for step in run["steps"] if step["title"] == title)
+        assert states == ["done", "reused"], title
+    assert read_truth(world).outputs == truth.outputs
+
+
+def test_one_of_two_runs_is_killed_while_the_other_waits(prepared: World, truth: Truth) -> None:
+    world = replace(prepared, home="one-of-two")
+    first = world.start("run", "toy.yaml")
+    inside(first, world, "train_teacher")
+    second = world.start("run", "toy.yaml")
+    log = _line_in_a_log(world, "waiting train_teacher")
+    first.kill()
+    began = time.monotonic()
+    stdout, stderr = second.communicate(timeout=240)
+    assert second.returncode == 0, stdout + stderr
+    assert time.monotonic() - began < 60 + truth.seconds, "it waited for a slot of the dead"
+    assert str(first.pid) in log, "who is waited for is said"
+    assert read_truth(world).outputs == truth.outputs
+    world.done("run", "toy.yaml")
+    assert _still_open(world) == []
+
+
+def _line_in_a_log(world: World, beginning: str) -> str:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for log in (world.workspace / "runs").glob("*/log.txt"):
+            lines = [line for line in log.read_text(encoding="utf-8").splitlines() if beginning in line]
+            if lines:
+                return lines[0]
+        time.sleep(0.05)
+    raise AssertionError(f"no log says {beginning!r}")
