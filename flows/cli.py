@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -11,11 +12,16 @@ from pathlib import Path
 import click
 
 from tasks.shared.errors import StillhouseError, one_line
+from tasks.shared.workspace import find_workspace
 
 MISTAKE = 2
 FAULT = 1
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+
+_FULL = ("No space left on device", "database or disk is full")
+_HARDLY_ANY = 2**20
+"""Free bytes of a disk that counts as full."""
 
 
 def _one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
@@ -35,8 +41,9 @@ def _one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
         except Exception as error:
             if os.environ.get("STILLHOUSE_DEBUG"):
                 raise
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
-                click.echo(f"stillhouse: {error.strerror}: {error.filename or 'the output'}; nothing is lost", err=True)
+            trouble = _disk_trouble(error)
+            if trouble:
+                click.echo(f"stillhouse: {trouble}; then run the same command again: what was finished is kept", err=True)
                 sys.exit(MISTAKE)
             kind = type(error).__name__
             click.echo(
@@ -45,6 +52,22 @@ def _one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
             sys.exit(FAULT)
 
     return guarded
+
+
+def _disk_trouble(error: BaseException) -> str:
+    """What is wrong with the disk, if that is behind an error: libraries wrap it, or only say that a server failed."""
+    workspace = find_workspace().root
+    behind: BaseException | None = error
+    while behind is not None:
+        number = behind.errno if isinstance(behind, OSError) else None
+        if number in (errno.ENOSPC, errno.EDQUOT) or any(words in str(behind) for words in _FULL):
+            return f"no space left in {workspace}; make some"
+        if isinstance(behind, OSError) and number in (errno.EACCES, errno.EROFS):
+            return f"{behind.strerror}: {behind.filename or workspace}; mend that"
+        behind = behind.__cause__ or behind.__context__
+    if workspace.exists() and shutil.disk_usage(workspace).free < _HARDLY_ANY:
+        return f"no space left in {workspace}; make some"
+    return ""
 
 
 _RECIPE = click.argument("recipe")
@@ -149,7 +172,7 @@ def predict(
     separator: str | None,
     header: bool,
 ) -> None:
-    """Classify TEXTS with STUDENT: a student's folder, a run, or `latest`.
+    """Classify TEXTS with STUDENT: a student's folder, a run, `latest`, or a registered model.
 
     Without texts and --input, standard input is read, a text a line. Files and standard input give JSON lines.
 
@@ -158,6 +181,7 @@ def predict(
       stillhouse predict latest "oil prices rose as the cartel cut its output"
       cat texts.txt | stillhouse predict latest > labels.jsonl
       stillhouse predict latest --input texts.csv --output labels.jsonl
+      stillhouse predict models:/quickstart-student@champion "corn and wheat exports"
     """
     from flows.predict import Table, predict_texts
 
@@ -189,6 +213,41 @@ def recipes(name: str | None) -> None:
     from flows.commands import list_recipes
 
     list_recipes(name)
+
+
+@main.command()
+@click.option("--prefect-port", default=4200, show_default=True, help="Port of the Prefect server; 0 for a free one.")
+@click.option("--mlflow-port", default=5000, show_default=True, help="Port of the MLflow server; 0 for a free one.")
+@_one_clear_line
+def up(prefect_port: int, mlflow_port: int) -> None:
+    """Run a Prefect server, an MLflow server and a worker until Ctrl-C, on 127.0.0.1 alone.
+
+    Their state is in the workspace, and MLflow shows what was tracked without it too. `stillhouse deploy` gives the
+    worker something to do.
+    """
+    from flows.servers import up as bring_up
+
+    bring_up(prefect_port, mlflow_port)
+
+
+@main.command()
+@click.argument("recipe", required=False)
+@click.option("--timezone", metavar="NAME", help="Timezone of the schedules, e.g. Europe/Paris; UTC by default.")
+@_one_clear_line
+def deploy(recipe: str | None, timezone: str | None) -> None:
+    """Give the Prefect server its deployments: nightly, hourly and on demand; again after every change.
+
+    They run RECIPE, a shipped recipe's name or a YAML file, in the folder this is called in; without it, the recipe
+    that deployments/prefect.yaml names. The server is that of PREFECT_API_URL, else that of `stillhouse up`.
+
+    \b
+    Examples:
+      stillhouse deploy
+      stillhouse deploy my-recipe.yaml --timezone Europe/Paris
+    """
+    from flows.deploy import deploy as deploy_flows
+
+    deploy_flows(recipe, timezone)
 
 
 @main.command()

@@ -27,7 +27,7 @@ from tasks.shared.workspace import existing_workspace, find_workspace, open_work
 
 def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str], only_label: bool = False) -> None:
     """Runs a recipe, whole or as far as the soft labels, and prints what came out."""
-    recipe = load_recipe(_recipe_file(name), overrides)
+    recipe = load_recipe(find_recipe(name), overrides)
     forced = _checked_steps(force)
     check_device(recipe.device)
     workspace = open_workspace()
@@ -62,7 +62,7 @@ def plan_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> No
     from flows.pipeline import distil
     from flows.plan import Planner
 
-    recipe = load_recipe(_recipe_file(name), overrides)
+    recipe = load_recipe(find_recipe(name), overrides)
     check_device(recipe.device)
     workspace = find_workspace()
     if workspace.root.exists():
@@ -85,7 +85,7 @@ def show_run(run: str | None, as_json: bool) -> None:
 def list_recipes(name: str | None) -> None:
     """Prints the shipped recipes' names and first lines, or one of them whole."""
     if name is not None:
-        click.echo(_recipe_file(name).read_text(encoding="utf-8"), nl=False)
+        click.echo(find_recipe(name).read_text(encoding="utf-8"), nl=False)
         return
     for file in _shipped():
         summary = file.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
@@ -97,7 +97,8 @@ def _shipped() -> list[Path]:
     return sorted(folder.glob("*.yaml"))
 
 
-def _recipe_file(name: str) -> Path:
+def find_recipe(name: str) -> Path:
+    """The file of a recipe, by a shipped recipe's name or a path; raises StillhouseError if there is none."""
     shipped = {file.stem: file for file in _shipped()}
     if name in shipped:
         return shipped[name]

@@ -11,10 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from tasks.shared.errors import printable, without_logins
+
 log = logging.getLogger("stillhouse")
 
 _STYLES = {"running": "cyan", "done": "green", "reused": "blue", "failed": "red", "waiting": "yellow"}
 _PATIENCE_SECONDS = 2.0
+_LONGEST_WARNING = 600
 
 
 class View:
@@ -42,7 +45,7 @@ class View:
     def warn(self, message: str) -> None:
         """Something the person can act on."""
         log.warning("%s", message)
-        self.console.print(Text.assemble(("warning ", "yellow"), message))
+        self.console.print(Text.assemble(("warning ", "yellow"), printable(message, _LONGEST_WARNING)))
 
     @contextmanager
     def progress(self, title: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
@@ -86,16 +89,25 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:,.{0 if speed >= 10 else 1}f} {self._unit}/s")
 
 
+class _Formatter(logging.Formatter):
+    """What libraries say, without the logins of servers and with nothing in it that would steer a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        lines = without_logins(super().format(record)).split("\n")
+        return "\n".join(line if line.isprintable() else printable(line, len(line) * 10) for line in lines)
+
+
 @contextmanager
 def logging_to(file: Path) -> Iterator[None]:
     """Sends all that libraries log or warn about to a file, and nothing of it to the terminal."""
     handler = logging.FileHandler(file, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.captureWarnings(True)
+    logging.raiseExceptions = False  # a log that cannot be written on a full disk is no reason for a traceback
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         try:

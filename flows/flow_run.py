@@ -2,8 +2,8 @@
 
 import re
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact
+from prefect.logging.handlers import APILogHandler
 from prefect.runtime import flow_run
 from rich.console import Console
 
-from flows.console import View, logging_to
+from flows.console import View, log, logging_to
 from flows.killed import close_killed_runs
 from flows.limits import make_limits
 from flows.records import RECORD, SCHEMA, lock_run, new_run_id
@@ -77,9 +78,20 @@ def carry_out(recipe: Recipe, pipeline: Callable[[Recipe, Do], object]) -> Path:
         folder = workspace.runs / run
         folder.mkdir(parents=True, exist_ok=True)  # there already where the orchestrator tries a run again
         (folder / "recipe.yaml").write_text(recipe_to_yaml(recipe), encoding="utf-8")
-        with logging_to(folder / LOG):
+        with logging_to(folder / LOG), nullcontext() if watched and watched.own_server else _logging_to_prefect():
             _Run(folder, recipe, workspace, watched).carry_out(pipeline)
     return folder
+
+
+@contextmanager
+def _logging_to_prefect() -> Iterator[None]:
+    """Sends what the view says to the flow run's page too."""
+    handler = APILogHandler()
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 class _Run:

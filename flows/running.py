@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -15,11 +15,12 @@ from prefect.runtime import flow_run, task_run
 from prefect.states import Completed
 
 from flows.console import View
+from flows.progress import published
 from tasks.shared.devices import pick_device
 from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import Output, locked, make_output
 from tasks.shared.resources import STEPS
-from tasks.shared.steps import Context, Record, Step
+from tasks.shared.steps import Advance, Context, Record, Step
 from tasks.shared.tracking import Tracker
 from tasks.shared.workspace import Workspace
 
@@ -158,7 +159,7 @@ class Runner:
                 workspace=self.workspace,
                 device=pick_device(self.device),
                 run=run,
-                progress=partial(self.view.progress, step.title),
+                progress=partial(self._progress, step),
                 metrics=partial(self.tracker.metrics, run),
                 warn=self.view.warn,
             )
@@ -176,6 +177,10 @@ class Runner:
         finally:
             with suppress(Exception) if status == "FAILED" else nullcontext():  # a full disk refuses this too
                 self.tracker.finish(run, status)
+
+    def _progress(self, step: Step[Any], total: int | None, unit: str) -> AbstractContextManager[Advance]:
+        shown = self.view.progress(step.title, total, unit)
+        return shown if self.own_server else published(shown, step.name, total, unit)
 
     def _track(self, run: str, step: Step[Any], output: Output) -> None:
         self.tracker.tag(run, {"stillhouse.digest": output.digest, "stillhouse.path": str(output.path)})

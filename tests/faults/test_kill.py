@@ -1,5 +1,6 @@
 """kill -9 at any moment, then the same command: the same result, nothing partial read, nothing left running."""
 
+import itertools
 import json
 import random
 import sqlite3
@@ -59,25 +60,9 @@ def _goes_on(world: World, truth: Truth) -> None:
     assert after.labels == truth.labels
     assert after.quality == truth.quality
     assert {file: file.stat().st_mtime_ns for file in committed} == committed, "a committed part was labelled again"
-    assert _still_open(world) == []
+    assert world.still_open() == []
     half_made = [path for path in world.workspace.glob("*/*/.*") if path.name != ".trash"]
     assert half_made + list(world.workspace.rglob("*.partial")) == []
-
-
-def _still_open(world: World) -> list[str]:
-    """What still counts as going on: in our records, in MLflow, in Prefect."""
-    records = [json.loads(file.read_text(encoding="utf-8")) for file in (world.workspace / "runs").glob("*/run.json")]
-    found = [record["run"] for record in records if record["state"] == "running"]
-    with sqlite3.connect(world.workspace / "mlflow" / "mlflow.db") as database:
-        found += [name for (name,) in database.execute("select name from runs where status = 'RUNNING'")]
-    with sqlite3.connect(world.workspace / "prefect" / "prefect.db") as database:
-        for kind in ("flow_run", "task_run"):
-            found += [
-                f"{kind} {name}"
-                for name, state in database.execute(f"select name, state_type from {kind}")
-                if state not in ("COMPLETED", "CRASHED", "FAILED")
-            ]
-    return found
 
 
 def test_two_identical_runs_share_the_work(prepared: World, truth: Truth) -> None:
@@ -90,6 +75,23 @@ def test_two_identical_runs_share_the_work(prepared: World, truth: Truth) -> Non
         states = sorted(step["state"] for run in runs for step in run["steps"] if step["title"] == title)
         assert states == ["done", "reused"], title
     assert read_truth(world).outputs == truth.outputs
+
+
+def test_two_different_runs_share_the_gpu(prepared: World, truth: Truth) -> None:
+    """The tag's limit holds though each run has a Prefect server of its own."""
+    world = replace(prepared, home="different")
+    seeds = ("0, 1", "2, 3")
+    processes = [world.start("run", "toy.yaml", "--set", f"seeds=[{pair}]") for pair in seeds]
+    outputs = [process.communicate(timeout=240) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    with sqlite3.connect(world.workspace / "prefect" / "prefect.db") as database:
+        held = database.execute(
+            "select start_time, end_time, flow_run_id, name from task_run"
+            " where tags like '%gpu%' and state_name = 'Completed' order by start_time"
+        ).fetchall()
+    assert len({run for _, _, run, _ in held}) == 2
+    for (_, ended, *_), (began, *_) in itertools.pairwise(held):
+        assert ended <= began, held
 
 
 def test_one_of_two_runs_is_killed_while_the_other_waits(prepared: World, truth: Truth) -> None:
@@ -106,7 +108,7 @@ def test_one_of_two_runs_is_killed_while_the_other_waits(prepared: World, truth:
     assert str(first.pid) in log, "who is waited for is said"
     assert read_truth(world).outputs == truth.outputs
     world.done("run", "toy.yaml")
-    assert _still_open(world) == []
+    assert world.still_open() == []
 
 
 def _line_in_a_log(world: World, beginning: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -68,6 +69,19 @@ class World:
     def states(self) -> dict[str, str]:
         """What became of each step of the latest run."""
         return {step["title"]: step["state"] for step in self.record()["steps"]}
+
+    def still_open(self) -> list[str]:
+        """What counts as going on: in our records, in MLflow, in Prefect."""
+        records = [json.loads(file.read_text(encoding="utf-8")) for file in self.workspace.glob("runs/*/run.json")]
+        found = [record["run"] for record in records if record["state"] == "running"]
+        with sqlite3.connect(self.workspace / "mlflow" / "mlflow.db") as database:
+            found += [name for (name,) in database.execute("select name from runs where status = 'RUNNING'")]
+        with sqlite3.connect(self.workspace / "prefect" / "prefect.db") as database:
+            for kind in ("flow_run", "task_run"):
+                states = database.execute(f"select name, state_type from {kind}")
+                closed = ("COMPLETED", "CRASHED", "FAILED")
+                found += [f"{kind} {name}" for name, state in states if state not in closed]
+        return found
 
 
 def toy_recipe() -> dict:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -131,12 +132,10 @@ def test_prefect_shows_names_tags_and_reused_steps(world: World, first: dict) ->
             " join flow_run f on f.id = t.flow_run_id where f.name = ?",
             (first["run"],),
         ).fetchall()
-        limits = dict(database.execute('select name, "limit" from concurrency_limit_v2').fetchall())
     tags = {name: json.loads(tags) for name, tags, _ in rows}
     assert sorted(tags) == sorted(STEPS)
     assert tags["train_student seed 0"] == ["gpu"]
     assert tags["load_data"] == ["cpu"]
-    assert limits["tag:gpu"] == 1
 
 
 def test_the_student_needs_only_this_package_to_load(world: World, first: dict) -> None:
@@ -239,7 +238,19 @@ def test_a_recipe_made_of_the_template_is_valid(world: World) -> None:
     assert set(template) >= set(toy_recipe())
 
 
-def test_a_killed_run_leaves_no_server_and_blocks_nothing(world: World) -> None:
+def test_only_labelling_stops_there_and_a_run_goes_on_from_it(world: World) -> None:
+    texts = "\n".join(text for text, _ in toy_rows(20, seed=9))
+    (world.folder / "more.txt").write_text(texts, encoding="utf-8")
+    arguments = ["toy.yaml", "--set", "data.unlabelled=[more.txt]"]
+    printed = world.done("label", *arguments)
+    assert "296 texts, 20 of them labelled" in printed
+    assert "train_student" not in printed
+    plan = world.done("plan", *arguments)
+    assert re.search("reuse +label by teacher 0", plan)
+    assert world.record()["verdict"], "the latest result is still the one of a whole run"
+
+
+def test_a_killed_run_leaves_no_server_blocks_nothing_and_is_closed(world: World) -> None:
     arguments = ["run", "toy.yaml", "--set", "training.learning_rate=0.02", "--set", "seeds=[0]"]
     with subprocess.Popen(
         [STILLHOUSE, *arguments],
@@ -255,7 +266,10 @@ def test_a_killed_run_leaves_no_server_and_blocks_nothing(world: World) -> None:
     gone, alive = psutil.wait_procs(children, timeout=20)
     assert gone, "the run had a server"
     assert not alive
+    (killed,) = [found for found in world.still_open() if (world.workspace / "runs" / found).is_dir()][:1]
     world.done(*arguments)
+    assert world.still_open() == []
+    assert json.loads(world.done("show", killed, "--json"))["state"] == "killed"
     states = world.states()
     assert states["prepare_student"] == "reused"
     assert states["train_student seed 0"] == "done"
