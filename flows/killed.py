@@ -99,9 +99,6 @@ def _crash(client: SyncPrefectClient, flow_run: FlowRun) -> None:
 
 
 def _leftovers(workspace: Workspace) -> list[Path]:
-    """Outputs and parts that were being written."""
-    return [
-        *workspace.outputs.glob("*/.*"),
-        *workspace.labels.glob("*/parts/*.partial"),
-        *workspace.labels.glob("*/parts/.*"),
-    ]
+    """What was being written: under temporary names, until it is whole."""
+    patterns = ("outputs/*/.*", "labels/*/.*", "labels/*/*/.*", "labels/*/*/*.partial", "runs/*/.*", "mlflow/.new-*")
+    return [path for pattern in (*patterns, "registry/.*") for path in workspace.root.glob(pattern)]

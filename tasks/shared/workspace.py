@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.shared.errors import StillhouseError
+from tasks.shared.errors import StillhouseError, brief_path, one_line
 
 MARKER = "stillhouse.json"
 FORMAT = 1
@@ -48,14 +48,34 @@ class Workspace:
         return self.root / "prefect"
 
     @property
+    def servers(self) -> Path:
+        """State and logs of the servers that `stillhouse up` starts."""
+        return self.root / "servers"
+
+    @property
     def mlflow(self) -> Path:
         """MLflow's database and artifacts."""
         return self.root / "mlflow"
 
+    @property
+    def registry(self) -> Path:
+        """Copies of registered models that were fetched from a server."""
+        return self.root / "registry"
+
 
 def find_workspace() -> Workspace:
-    """The workspace that STILLHOUSE_HOME names, else ./workspace; it need not exist."""
-    return Workspace(Path(os.environ.get("STILLHOUSE_HOME") or "workspace").expanduser().absolute())
+    """The workspace that STILLHOUSE_HOME names, else ./workspace; it need not exist.
+
+    Raises:
+        StillhouseError: there can be no folder of that name.
+    """
+    name = os.environ.get("STILLHOUSE_HOME") or "workspace"
+    try:
+        root = Path(name).expanduser().absolute()
+        root.exists()
+    except (OSError, RuntimeError) as error:  # a name too long, or ~ of nobody
+        raise StillhouseError(f"STILLHOUSE_HOME: {brief_path(name)} can be no folder: {one_line(error)}") from None
+    return Workspace(root)
 
 
 def existing_workspace() -> Workspace:

@@ -61,8 +61,9 @@ def _goes_on(world: World, truth: Truth) -> None:
     assert after.quality == truth.quality
     assert {file: file.stat().st_mtime_ns for file in committed} == committed, "a committed part was labelled again"
     assert world.still_open() == []
-    half_made = [path for path in world.workspace.glob("*/*/.*") if path.name != ".trash"]
-    assert half_made + list(world.workspace.rglob("*.partial")) == []
+    parts = [world.workspace / part for part in ("outputs", "labels", "runs", "registry")]
+    hidden = [path for part in parts for path in part.rglob(".*")]
+    assert hidden + list(world.workspace.rglob("*.partial")) == [], "nothing half-made is left"
 
 
 def test_two_identical_runs_share_the_work(prepared: World, truth: Truth) -> None:

@@ -1,20 +1,137 @@
-"""The deployment file names a flow that is there, and the flow's form is the recipe."""
+"""The deployment file: its generated parts are what the code says, its flows are there, its form is the recipe."""
 
 import importlib
+import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
+import pytest
 import yaml
+from filelock import FileLock
+from prefect import Flow
+from prefect.utilities.callables import parameter_schema
 
-FILE = Path(__file__).parent.parent.parent / "deployments" / "prefect.yaml"
+from flows.commands import find_recipe
+from flows.deploy import SILENCE, deploy
+from flows.deployments import FILE, with_generated_parts
+from flows.servers import POOL, up
+from tasks.shared.errors import StillhouseError
+from tasks.shared.recipe import Recipe
+from tasks.shared.recipe_file import load_recipe
+from tasks.shared.workspace import open_workspace
+
+DEPLOYMENTS = {
+    deployment["name"]: deployment for deployment in yaml.safe_load(FILE.read_text(encoding="utf-8"))["deployments"]
+}
 
 
-def test_the_deployed_flow_exists_and_its_one_parameter_is_the_recipe() -> None:
-    deployments = yaml.safe_load(FILE.read_text(encoding="utf-8"))["deployments"]
-    assert [deployment["name"] for deployment in deployments] == ["on-demand"]
-    path, name = deployments[0]["entrypoint"].split(":")
-    flow = getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name)
-    schema = flow.parameters.model_dump()
+@pytest.fixture(autouse=True)
+def _own_environment() -> Iterator[None]:
+    """Commands set what Prefect and MLflow read in the environment of their process."""
+    with patch.dict(os.environ):
+        yield
+
+
+def flow_of(name: str) -> Flow[..., Any]:
+    module, _, attribute = DEPLOYMENTS[name]["entrypoint"].rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def test_the_generated_parts_are_up_to_date() -> None:
+    text = FILE.read_text(encoding="utf-8")
+    assert with_generated_parts(text) == text, "run `make docs`"
+
+
+def test_generated_parts_follow_and_what_is_written_by_hand_stays() -> None:
+    text = FILE.read_text(encoding="utf-8")
+    old = text.replace("hidden_size: 64", "hidden_size: 65").replace("flows.label.label", "flows.gone.gone")
+    assert old != text
+    assert with_generated_parts(old) == text
+    by_hand = text.replace('"0 2 * * *"', '"30 3 * * 1"')
+    assert with_generated_parts(by_hand) == by_hand != text
+
+
+def test_what_is_deployed() -> None:
+    assert {name: deployment["entrypoint"] for name, deployment in DEPLOYMENTS.items()} == {
+        "nightly": "flows.distill.distill",
+        "hourly": "flows.label.label",
+        "on-demand": "flows.distill.distill",
+    }
+    schedules = {name: deployment.get("schedules", []) for name, deployment in DEPLOYMENTS.items()}
+    assert schedules == {
+        "nightly": [{"cron": "0 2 * * *", "timezone": "UTC"}],
+        "hourly": [{"cron": "15 * * * *", "timezone": "UTC"}],
+        "on-demand": [],
+    }
+    waiting = {"limit": 1, "collision_strategy": "ENQUEUE"}
+    assert [DEPLOYMENTS[name].get("concurrency_limit") for name in schedules] == [waiting, waiting, None]
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_a_deployment_runs_a_flow_that_is_there_with_a_shipped_recipe(name: str) -> None:
+    assert isinstance(flow_of(name), Flow)
+    assert Recipe.model_validate(DEPLOYMENTS[name]["parameters"]["recipe"]) == load_recipe(find_recipe("quickstart"))
+    assert DEPLOYMENTS[name]["work_pool"]["name"] == POOL
+    # Runs are watched by this tag, and crashed when three heartbeats are missing.
+    assert DEPLOYMENTS[name]["tags"] == ["stillhouse"]
+    heartbeat = int(DEPLOYMENTS[name]["work_pool"]["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"])
+    assert SILENCE.total_seconds() == 3 * heartbeat
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_the_form_is_the_recipe_described_field_by_field(name: str) -> None:
+    schema = parameter_schema(flow_of(name)).model_dump()
     assert list(schema["properties"]) == ["recipe"]
-    recipe = schema["definitions"]["Recipe"]
-    assert recipe["required"] == ["data"]
-    assert all("description" in schema["definitions"]["Data"]["properties"][key] for key in ("train", "test", "text"))
+    assert schema["definitions"]["Recipe"]["required"] == ["data"]
+    assert list(undescribed(schema["definitions"]["Recipe"], schema["definitions"])) == []
+
+
+def undescribed(section: dict[str, Any], definitions: dict[str, Any], path: str = "recipe") -> Iterator[str]:
+    """Fields that a person would have to guess, sections and lists of sections included."""
+    for name, field in section["properties"].items():
+        nested = [value["$ref"] for value in (field, field.get("items", {})) if "$ref" in value]
+        if not nested and not field.get("description"):
+            yield f"{path}.{name}"
+        for reference in nested:
+            yield from undescribed(definitions[reference.rpartition("/")[2]], definitions, f"{path}.{name}")
+
+
+def test_deploying_needs_a_server() -> None:
+    with pytest.raises(StillhouseError, match="start one with `stillhouse up`"):
+        deploy(None, None)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "timezone", "complaint"),
+    [
+        ("mine.yaml", None, "mine.yaml: unknown key 'sedes'; did you mean 'seeds'"),
+        ("gone.yaml", None, "no recipe file"),
+        (None, "Mars/Olympus", "no timezone 'Mars/Olympus'"),
+    ],
+)
+def test_a_mistake_is_found_before_anything_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: str | None, timezone: str | None, complaint: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("data: {train: a.csv, test: b.csv}\nsedes: [1]\n", encoding="utf-8")
+    with pytest.raises(StillhouseError, match=complaint):
+        deploy(recipe, timezone)
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(StillhouseError, match=f"port {port} is taken; choose another with --mlflow-port"):
+            up(0, port)
+
+
+def test_a_workspace_has_its_servers_once() -> None:
+    lock = FileLock(open_workspace().locks / "servers.lock")
+    Path(lock.lock_file).parent.mkdir()
+    with lock, pytest.raises(StillhouseError, match="are up already"):
+        up(0, 0)

@@ -1,0 +1,155 @@
+"""`stillhouse deploy`: a Prefect server's limits, its work pool, its zombie automation and its deployments."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+import yaml
+
+from flows.commands import find_recipe
+from flows.deployments import FILE, recipe_parameter
+from flows.servers import POOL, running_servers
+from tasks.shared.errors import StillhouseError, one_line
+from tasks.shared.prefect_server import prepare_environment, wait_for_server
+from tasks.shared.recipe_file import validate_recipe
+from tasks.shared.workspace import find_workspace
+
+AUTOMATION = "stillhouse: crash zombie runs"
+SILENCE = timedelta(seconds=90)
+"""How long a run may give no sign of life: three heartbeats as deployments/prefect.yaml sets them."""
+
+Plain = Any
+"""Data as YAML gives it."""
+
+
+def deploy(recipe: str | None, timezone: str | None) -> None:
+    """Checks everything first, then makes or changes what the server is to have; the same again changes nothing."""
+    document = _document(recipe, timezone)
+    with _server():
+        from flows.limits import make_limits
+
+        make_limits()
+        _make_pool()
+        _make_automation()
+        _apply(document)
+        click.echo(f"deployed to {os.environ['PREFECT_API_URL'].removesuffix('/api')}, to run in {Path.cwd()}:")
+    for deployment in document["deployments"]:
+        flow = deployment["entrypoint"].rpartition(".")[2]
+        times = [f"{schedule['cron']} ({schedule['timezone']})" for schedule in deployment.get("schedules", [])]
+        runs = deployment["parameters"]["recipe"].get("name", "a recipe without a name")
+        click.echo(f"  {flow + '/' + deployment['name']:<20} {runs}   {', '.join(times) or 'when asked'}")
+
+
+def _document(recipe: str | None, timezone: str | None) -> dict[str, Plain]:
+    """The deployment file, with another recipe and timezone if asked for."""
+    try:
+        document: dict[str, Plain] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StillhouseError(f"no {FILE}: deploy from a copy of the repository") from None
+    except yaml.YAMLError as error:
+        raise StillhouseError(f"{FILE} is not valid YAML: {one_line(error)}") from None
+    parameters = recipe_parameter(find_recipe(recipe)) if recipe else None
+    for deployment in document["deployments"]:
+        deployment["parameters"] = parameters or deployment["parameters"]
+        validate_recipe(deployment["parameters"]["recipe"], f"{FILE.name}, {deployment['name']}")
+        for schedule in deployment.get("schedules", []):
+            schedule["timezone"] = timezone or schedule["timezone"]
+            _check_timezone(schedule["timezone"])
+    return document
+
+
+def _check_timezone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # not found is a KeyError
+        raise StillhouseError(f"no timezone {ascii(name)[:80]}; names look like Europe/Paris or UTC") from None
+
+
+@contextmanager
+def _server() -> Iterator[None]:
+    """Points Prefect to the server of PREFECT_API_URL, else to that of `stillhouse up`."""
+    workspace = find_workspace()
+    prepare_environment(workspace)
+    if not os.environ.get("PREFECT_API_URL"):
+        servers = running_servers(workspace)
+        if servers is None:
+            hint = "start one with `stillhouse up` in another terminal, or set PREFECT_API_URL"
+            raise StillhouseError(f"no Prefect server is up for {workspace.root}; {hint}")
+        os.environ["PREFECT_API_URL"] = f"{servers['prefect']}/api"
+    wait_for_server(None)
+    yield
+
+
+def _make_pool() -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectNotFound
+    from prefect.workers.process import ProcessWorker
+
+    with get_client(sync_client=True) as client:
+        try:
+            client.read_work_pool(POOL)
+        except ObjectNotFound:
+            template = ProcessWorker.get_default_base_job_template()
+            client.create_work_pool(WorkPoolCreate(name=POOL, type=ProcessWorker.type, base_job_template=template))
+
+
+def _make_automation() -> None:
+    """A run that has given a sign of life and then neither another nor an end is set to Crashed.
+
+    Without it, a run whose machine died stays Running for ever. Only runs with our tag are watched, as those of other
+    people may send their heartbeats less often.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.objects import StateType
+    from prefect.events.actions import ChangeFlowRunState
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+    from prefect.events.schemas.events import ResourceSpecification
+
+    ends = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed")}
+    silent = EventTrigger(
+        after={"prefect.flow-run.heartbeat"},
+        expect={"prefect.flow-run.heartbeat", *ends},
+        match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+        match_related=ResourceSpecification(
+            {"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.stillhouse"}
+        ),
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=SILENCE,
+    )
+    crash = ChangeFlowRunState(
+        state=StateType.CRASHED, message=f"no sign of life for {SILENCE.seconds} seconds: its process or machine died"
+    )
+    wanted = AutomationCore(
+        name=AUTOMATION,
+        description="Sets runs that were killed, or whose machine died, to Crashed. Made by `stillhouse deploy`.",
+        trigger=silent,
+        actions=[crash],
+    )
+    with get_client(sync_client=True) as client:
+        found = client.read_automations_by_name(AUTOMATION)
+        if found:
+            client.update_automation(found[0].id, wanted)
+        else:
+            client.create_automation(wanted)
+
+
+def _apply(document: dict[str, Plain]) -> None:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / FILE.name
+        file.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+        command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--prefect-file", str(file), "--all"]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - Prefect
+    if result.returncode:
+        click.echo(result.stdout + result.stderr, err=True)
+        raise StillhouseError(f"Prefect refused {FILE}; its own words are above")
