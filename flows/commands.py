@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from flows.preflight import check_inputs
 from flows.records import find_run, latest_run, lock_run, new_run_id
 from tasks.shared.devices import check_device
 from tasks.shared.errors import StillhouseError
@@ -30,6 +31,7 @@ def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str], only_l
     recipe = load_recipe(find_recipe(name), overrides)
     forced = _checked_steps(force)
     check_device(recipe.device)
+    check_inputs(recipe)
     workspace = open_workspace()
     prepare_environment(workspace)
     run = new_run_id(f"{recipe.name}-label" if only_label else recipe.name)
@@ -64,6 +66,7 @@ def plan_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> No
 
     recipe = load_recipe(find_recipe(name), overrides)
     check_device(recipe.device)
+    check_inputs(recipe)
     workspace = find_workspace()
     if workspace.root.exists():
         open_workspace()
@@ -160,13 +163,18 @@ def _from_here(path: str) -> str:
 
 
 def _next_commands(record: dict[str, Any]) -> list[tuple[str, str]]:
-    uri, recipe = shlex.quote(record["mlflow"]["uri"]), shlex.quote(_recipe_again(record))
+    recipe = shlex.quote(_recipe_again(record))
     runs = f"tracked runs: experiment {record['mlflow']['experiment']}, Training runs"
     return [
-        (f'{_program("stillhouse")} predict latest "a text of yours"', "use the student"),
-        (f"{_program('mlflow')} ui --backend-store-uri {uri}", runs),
-        (f"{_program('stillhouse')} run {recipe} --set student.hidden_size=128", "change the recipe"),
+        (f'{program("stillhouse")} predict latest "a text of yours"', "use the student"),
+        (_pages(record["mlflow"]["uri"]), runs),
+        (f"{program('stillhouse')} run {recipe} --set student.hidden_size=128", "change the recipe"),
     ]
+
+
+def _pages(uri: str) -> str:
+    """Where MLflow's pages are: on the server, or what starts one."""
+    return uri if uri.startswith("http") else f"{program('mlflow')} ui --backend-store-uri {shlex.quote(uri)}"
 
 
 def _recipe_again(record: dict[str, Any]) -> str:
@@ -177,7 +185,7 @@ def _recipe_again(record: dict[str, Any]) -> str:
     return _from_here(str(Path(record["path"]) / "recipe.yaml"))
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
     """How to call a program of this environment from here: by its name if that finds it, else by its path."""
     ours = Path(sys.executable).with_name(name)
     found = shutil.which(name)

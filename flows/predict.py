@@ -2,22 +2,27 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import click
+from pydantic import ValidationError
 from rich.console import Console
 
 from flows.console import View, quiet_transformers
 from flows.records import find_run, latest_run
-from tasks.shared.errors import StillhouseError, one_line
+from tasks.shared.errors import StillhouseError, brief_path, one_line
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Data
+from tasks.shared.recipe_mistakes import first_mistake
+from tasks.shared.registry import SCHEME, Registry
+from tasks.shared.rows import LONGEST_TEXT
 from tasks.shared.sources import open_sources
 from tasks.shared.texts import normalise
 from tasks.shared.workspace import existing_workspace, find_workspace
@@ -25,10 +30,12 @@ from tasks.shared.workspace import existing_workspace, find_workspace
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 TEXTS_AT_ONCE = 1024
-BATCH_SIZE = 32
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# Control characters beyond ASCII's, which JSON escapes itself, line ends of Unicode, and marks of writing direction.
+_STEERING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 Texts = Iterable[tuple[str, str | None]]
 T = TypeVar("T")
@@ -50,6 +57,8 @@ def predict_texts(student: str, texts: tuple[str, ...], table: Table | None, out
     """Classifies texts, else a file's, else those of standard input; see the command's help."""
     if texts and table:
         raise StillhouseError("give texts or --input, not both")
+    if any(_SURROGATE.search(text) for text in texts):
+        raise StillhouseError("a text holds bytes that are not UTF-8; use --input with --encoding")
     if table and output and output.exists() and table.path.exists() and table.path.samefile(output):
         raise StillhouseError(f"--output {output} is the input file; choose another")
     folder = _student_folder(student)
@@ -71,7 +80,7 @@ def predict_texts(student: str, texts: tuple[str, ...], table: Table | None, out
         for text, scores in classifier.classify(wanted):
             label = max(scores, key=lambda name: scores[name]) if scores else None
             line = {"text": text, "label": label, "probabilities": scores}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.write(json_line(line))
             advance(1)
 
 
@@ -82,23 +91,20 @@ class Classifier:
         """Loads a Hugging Face folder; raises StillhouseError if it is not a classifier's."""
         prepare_environment(find_workspace())
         quiet_transformers()
-        import models  # noqa: F401 - registers the students
+        from models.classifier import TextClassifier
         from models.teacher import load_classifier
 
         try:
             model, tokenizer = load_classifier(folder, "cpu")
         except (OSError, ValueError, KeyError) as error:
             raise StillhouseError(f"{folder} is not a student's folder: {one_line(error)}") from None
-        self._model: PreTrainedModel = model
-        self._tokenizer: PreTrainedTokenizerBase = tokenizer
-        names: dict[Any, str] = model.config.id2label or {}
-        self._names = [str(names[number]) for number in range(len(names))]
+        self._classifier = TextClassifier(model, tokenizer)
+        self._pairs: bool | None = getattr(model.config, "pairs", None)
 
     def check_pairs(self, pairs: bool) -> None:
         """Raises StillhouseError if the model was trained on pairs and gets single texts, or the other way round."""
-        trained_on_pairs = getattr(self._model.config, "pairs", None)
-        if trained_on_pairs is not None and trained_on_pairs != pairs:
-            want = "pairs of texts: name --input and --pair-column" if trained_on_pairs else "single texts"
+        if self._pairs is not None and self._pairs != pairs:
+            want = "pairs of texts: name --input and --pair-column" if self._pairs else "single texts"
             raise StillhouseError(f"this student reads {want}")
 
     def classify(self, texts: Texts) -> Iterator[tuple[str, dict[str, float]]]:
@@ -108,54 +114,65 @@ class Classifier:
             rows = [row for row, (text, _) in enumerate(read) if text]
             scores = iter(self._probabilities([read[row] for row in rows]) if rows else [])
             for (text, _), (normal, _) in zip(chunk, read, strict=True):
-                found = dict(zip(self._names, next(scores).tolist(), strict=True)) if normal else {}
+                found = dict(zip(self._classifier.classes, next(scores).tolist(), strict=True)) if normal else {}
                 yield text, {name: round(score, 6) for name, score in found.items()}
 
     def _probabilities(self, rows: list[tuple[str, str | None]]) -> "NDArray[np.floating]":
-        import torch
-
-        from models.encoding import encode
-        from models.inference import predict_logits
-
         pairs = None if rows[0][1] is None else [pair or "" for _, pair in rows]
-        encoded = encode(self._tokenizer, [text for text, _ in rows], pairs, self._max_length)
-        logits = predict_logits(self._model, encoded, BATCH_SIZE)
-        scores: NDArray[np.floating] = torch.from_numpy(logits).double().softmax(-1).numpy()
-        return scores
-
-    @property
-    def _max_length(self) -> int:
-        return min(self._tokenizer.model_max_length, getattr(self._model.config, "max_position_embeddings", 10**6))
+        return self._classifier.probabilities([text for text, _ in rows], pairs)
 
 
 def _student_folder(student: str) -> Path:
-    path = Path(student).expanduser()
-    if path.is_dir():
+    if student.startswith(SCHEME):
+        return _registered_folder(student)
+    try:
+        path = Path(student).expanduser()
+        is_folder = path.is_dir()
+    except (OSError, RuntimeError) as error:  # a name too long, or ~ of nobody
+        raise StillhouseError(f"{brief_path(student)} can be no folder: {one_line(error)}") from None
+    if is_folder:
         if not (path / "config.json").is_file():
             raise StillhouseError(f"{path} is not a student's folder, it has no config.json")
         return path
     if len(path.parts) > 1:
-        raise StillhouseError(f"no folder {ascii(str(path.absolute()))[1:-1]}")
+        raise StillhouseError(f"no folder {brief_path(path.absolute())}")
     workspace = existing_workspace()
     record = latest_run(workspace) if student == "latest" else find_run(workspace, student)
     if student == "latest":
-        click.echo(f"stillhouse: the student of {record['run']}", err=True)
+        click.echo(f"stillhouse: the student of {brief_path(record['run'])}", err=True)
     if not record["best"]:
         raise StillhouseError(f"run {record['run']} has no student, it {record['state']}")
-    return Path(record["best"]["path"])
+    found = Path(str(record["best"]["path"]))
+    if not found.resolve().is_relative_to(workspace.root.resolve()):
+        raise StillhouseError(f"run {record['run']} names a student outside the workspace; name its folder to use it")
+    return found
+
+
+def _registered_folder(student: str) -> Path:
+    workspace = find_workspace()
+    prepare_environment(workspace)
+    registry = Registry(workspace)
+    version = registry.find(student, "predict")
+    if version.address != student:
+        click.echo(f"stillhouse: {student} is version {version.number} now", err=True)
+    return registry.folder(version)
 
 
 def _rows(table: Table) -> Texts:
     name = str(table.path)
-    data = Data(
-        train=name,
-        test=name,
-        text=table.text,
-        text_pair=table.text_pair,
-        encoding=table.encoding,
-        separator=table.separator,
-        header=table.header,
-    )
+    try:
+        data = Data(
+            train=name,
+            test=name,
+            text=table.text,
+            text_pair=table.text_pair,
+            label=f"not {table.text}, not {table.text_pair}",  # labels are not read
+            encoding=table.encoding,
+            separator=table.separator,
+            header=table.header,
+        )
+    except ValidationError as error:
+        raise StillhouseError(_in_options(f"data.{first_mistake(error, Data)}")) from None
     try:
         for opened in open_sources(name, data, split="train", labelled=False, where="--input"):
             for row in opened.rows():
@@ -177,7 +194,10 @@ def _standard_input() -> Texts:
         raise StillhouseError("no texts: give some, or --input, or standard input")
     if sys.stdin.isatty():
         click.echo("stillhouse: reading texts, a line each; end with Ctrl-D", err=True)
-    for number, line in enumerate(sys.stdin.buffer, start=1):
+    # Not `for line in`: without line ends all of it would be one line in memory.
+    for number, line in enumerate(iter(lambda: sys.stdin.buffer.readline(LONGEST_TEXT + 2), b""), start=1):
+        if len(line.rstrip(b"\r\n")) > LONGEST_TEXT:
+            raise StillhouseError(f"standard input, line {number}: longer than {LONGEST_TEXT:,} bytes; split it")
         try:
             yield line.decode("utf-8").rstrip("\r\n"), None
         except UnicodeDecodeError:
@@ -204,6 +224,11 @@ def _writing(output: Path | None) -> Iterator[TextIO]:
         raise StillhouseError(f"--output {output}: {error.strerror}") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def json_line(value: object) -> str:
+    """A value as a line of JSON that breaks no line and steers no terminal, whatever texts and names are in it."""
+    return _STEERING.sub(lambda found: json.dumps(found.group())[1:-1], json.dumps(value, ensure_ascii=False)) + "\n"
 
 
 def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

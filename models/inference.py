@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from models.encoding import Encoded, sorted_batches
+from .encoding import Encoded, sorted_batches  # relative: registered models carry copies of these modules
 
 
 def predict_logits(

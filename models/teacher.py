@@ -43,22 +43,10 @@ def load_classifier(folder: Path, device: str) -> tuple[PreTrainedModel, PreTrai
     return _with_padding(model.to(device).eval(), AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
 
 
-def class_columns(model: PreTrainedModel, classes: Sequence[str]) -> list[int]:
-    """Which of the model's logits belongs to each of `classes`, matched by name whatever the order and case.
-
-    A model that names its classes LABEL_0, LABEL_1 ... fits classes that are themselves numbers.
-
-    Raises:
-        ValueError: the model's classes are not the same ones.
-    """
+def class_names(model: PreTrainedModel) -> list[str]:
+    """The names of the model's classes, in the order of its logits."""
     names: dict[Any, str] = model.config.id2label or {}
-    own = [str(names[index]) for index in range(len(names))]
-    for spell in (str, str.casefold, lambda name: name.removeprefix("LABEL_")):
-        places = {spell(name): index for index, name in enumerate(own)}
-        columns = [places.get(spell(name), -1) for name in classes]
-        if sorted(columns) == list(range(len(own))):
-            return columns
-    raise ValueError(f"its classes are {_some(own)}, the data's are {_some(classes)}")
+    return [str(names[index]) for index in range(len(names))]
 
 
 def _load(folder: Path, **settings: object) -> tuple[Any, list[str]]:

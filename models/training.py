@@ -122,7 +122,7 @@ def train(
 def accuracy_on(
     model: PreTrainedModel, examples: Examples, columns: Sequence[int] | None = None, batch_size: int = 128
 ) -> float:
-    """Share of rows whose largest logit is that of the gold class; `columns` as `class_columns` gives them."""
+    """Share of rows whose largest logit is that of the gold class; `columns[n]` is the logit of class n."""
     logits = predict_logits(model, examples.encoded, batch_size)
     predicted = (logits if columns is None else logits[:, columns]).argmax(-1)
     return float((predicted == examples.labels).mean())

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tasks.shared.dataset import DataRecord, read_chunks, read_keys
-from tasks.shared.label_store import Keys, Labeller, LabelStore, Plan, view_of
+from tasks.shared.label_store import Keys, Labeller, LabelStore, Plan
+from tasks.shared.label_view import view_of
 from tasks.shared.outputs import Json, Output, write_json
 from tasks.shared.recipe import Labelling
 from tasks.shared.steps import Context, Step

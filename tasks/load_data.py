@@ -1,4 +1,4 @@
-"""Step load_data: from whatever files there are to the four parts gold, dev, test and transfer."""
+"""Step load_data: from whatever files there are to the parts gold, dev, test, transfer and perhaps gate."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.shared.dataset import NO_LABEL, PARTS, DataRecord, PartWriter, part_file
-from tasks.shared.draw import DEV, GOLD, TRANSFER, Classes, Text, counted, draw_parts, find_classes, read_texts, scan
+from tasks.shared.draw import (
+    DEV,
+    GOLD,
+    TRANSFER,
+    Classes,
+    Draw,
+    Text,
+    counted,
+    draw_parts,
+    find_classes,
+    read_texts,
+    scan,
+)
 from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import Json, Output
 from tasks.shared.recipe import Data
 from tasks.shared.sources import Source, open_sources
 from tasks.shared.steps import Advance, Context, Step
 from tasks.shared.texts import NORMALISATION
+
+CHECKED_WHOLE = 5_000_000
+"""Bytes of all sources together up to which they are read whole before a run starts, in less than a second."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +42,7 @@ class LoadData(Step[DataRecord]):
 
     def inputs(self) -> Mapping[str, Json]:
         """The options of the draw, and the digests of the sources, in place of their paths."""
-        options = self.data.model_dump(exclude={"train", "test", "dev", "unlabelled"})
+        options = self.data.model_dump(exclude={"train", "test", "dev", "gate", "unlabelled"})
         sources = {part: [source.digest() for source in found] for part, found in self._sources().items()}
         return {"options": options, "sources": sources, "normalisation": NORMALISATION}
 
@@ -41,23 +56,50 @@ class LoadData(Step[DataRecord]):
             for number, spec in enumerate(data.unlabelled)
             for source in open_sources(spec, data, split="train", labelled=False, where=f"data.unlabelled.{number}")
         ]
-        return {"train": train, "test": test, "dev": dev or [], "unlabelled": unlabelled}
+        sources = {"train": train, "test": test, "dev": dev or [], "unlabelled": unlabelled}
+        if data.gate:
+            sources["gate"] = open_sources(data.gate, data, split="test", labelled=True, where="data.gate")
+        return sources
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Writes a Parquet file a part; the facts hold classes, counts, digests and warnings."""
         sources = self._sources()
         with context.progress(None, "rows") as advance:
-            train = scan(sources["train"], advance=advance)
-            classes = find_classes(self.data.classes, train, self.data.train)
-            dev, test = (scan(sources[part], classes, advance) for part in ("dev", "test"))
-            if not len(test.keys):
-                raise StillhouseError(f"data.test: {self.data.test} has no row with a text")
-            unlabelled = scan(sources["unlabelled"], advance=advance)
-            draw = draw_parts(self.data, classes, train, unlabelled, dev, test)
+            classes, draw = self._choose(sources, advance)
             rows, digests = self._write(folder, sources, draw.places, classes, advance)
         for warning in draw.warnings:
             context.warn(warning)
         return {"classes": classes.names, "rows": rows, "digests": digests, "warnings": draw.warnings}
+
+    def check_sources(self) -> tuple[str, ...] | None:
+        """Opens every source and reads its first rows; sources that are small all together are read whole.
+
+        Returns:
+            The classes of the data, None where that takes reading more.
+
+        Raises:
+            StillhouseError: what is wrong with a source, or with the data that was read.
+        """
+        sources = self._sources()
+        every = [source for part in sources.values() for source in part]
+        if sum(source.size for source in every) <= CHECKED_WHOLE:
+            return tuple(self._choose(sources, lambda rows: None)[0].names)
+        for source in every:
+            source.check()
+        return tuple(self.data.classes) if self.data.classes else None
+
+    def _choose(self, sources: Mapping[str, Sequence[Source]], advance: Advance) -> tuple[Classes, Draw]:
+        train = scan(sources["train"], advance=advance)
+        if self.data.minimum_rows and len(train.keys) < self.data.minimum_rows:
+            found = f"{len(train.keys):,} rows with a text, fewer than data.minimum_rows, {self.data.minimum_rows:,}"
+            raise StillhouseError(f"data.train: {self.data.train} has {found}; is the delivery whole?")
+        classes = find_classes(self.data.classes, train, self.data.train)
+        held_out = {part: scan(sources[part], classes, advance) for part in ("dev", "test", "gate") if part in sources}
+        for part in ("test", "gate"):
+            if part in held_out and not len(held_out[part].keys):
+                raise StillhouseError(f"data.{part}: {getattr(self.data, part)} has no row with a text")
+        unlabelled = scan(sources["unlabelled"], advance=advance)
+        return classes, draw_parts(self.data, classes, train, unlabelled, **held_out)
 
     def _write(
         self,
@@ -67,8 +109,9 @@ class LoadData(Step[DataRecord]):
         classes: Classes,
         advance: Advance,
     ) -> tuple[dict[str, int], dict[str, str]]:
-        writers = {part: PartWriter(part_file(folder, part)) for part in PARTS}
-        for part in ("dev", "test"):
+        whole = [part for part in ("dev", "test", "gate") if part in sources]
+        writers = {part: PartWriter(part_file(folder, part)) for part in dict.fromkeys([*PARTS, *whole])}
+        for part in whole:
             for key, text, pair, label in counted(read_texts(sources[part]), advance):
                 writers[part].add(key, text, pair, classes.number(label))
         learning = [*sources["train"], *sources["unlabelled"]]
@@ -95,7 +138,7 @@ class LoadData(Step[DataRecord]):
 
     def summary(self, record: DataRecord) -> str:
         """Rows a part."""
-        counts = ", ".join(f"{record.rows[part]:,} {part}" for part in PARTS)
+        counts = ", ".join(f"{rows:,} {part}" for part, rows in record.rows.items())
         return f"{len(record.classes)} classes; {counts}"
 
 

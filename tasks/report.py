@@ -32,10 +32,15 @@ class ResultRecord:
     sentence: str
     scores: tuple[ScoreRecord, ...]
 
-    def best(self) -> dict[str, Any]:
-        """The student that does best on dev; of equals the first."""
+    @property
+    def best_score(self) -> ScoreRecord:
+        """The scorecard of the student that does best on dev; of equals the first."""
         students = [score for score in self.scores if score.model.role == "student"]
-        return _entry(max(students, key=lambda score: score.model.dev_accuracy))
+        return max(students, key=lambda score: score.model.dev_accuracy)
+
+    def best(self) -> dict[str, Any]:
+        """That student's scorecard as plain data."""
+        return _entry(self.best_score)
 
     def models(self, role: str) -> list[dict[str, Any]]:
         """The scorecards of a role as plain data, an entry a seed."""

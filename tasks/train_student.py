@@ -12,7 +12,8 @@ import numpy as np
 from tasks.label import LabelRecord
 from tasks.prepare_student import PreparedRecord
 from tasks.shared.dataset import NO_LABEL, DataRecord, read_keys, read_labels
-from tasks.shared.label_store import LabelStore, read_view
+from tasks.shared.label_store import LabelStore
+from tasks.shared.label_view import read_view
 from tasks.shared.outputs import Json, Output
 from tasks.shared.recipe import Student, Term, Training
 from tasks.shared.steps import Context, Step

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tasks.shared.bases import find_base
+from tasks.shared.bases import Base, find_base
+from tasks.shared.class_names import columns_by_name
 from tasks.shared.dataset import DataRecord
 from tasks.shared.errors import StillhouseError, one_line
 from tasks.shared.outputs import Json, Output, hash_folder
@@ -58,6 +60,7 @@ class TrainTeacher(Step[TeacherRecord]):
     """Fine-tunes on gold, or takes the classifier as it is (`epochs: 0`), and measures it on dev."""
 
     name: ClassVar[str] = "train_teacher"
+    version: ClassVar[int] = 2
     data: DataRecord
     teacher: Teacher
     number: int
@@ -72,14 +75,18 @@ class TrainTeacher(Step[TeacherRecord]):
         """The teacher."""
         return f"teacher {self.number}"
 
+    @cached_property
+    def base(self) -> Base:
+        """What it starts from, looked up once: an alias may move while a run goes on."""
+        return find_base(self.teacher.model, f"teachers.{self.number}.model")
+
     def inputs(self) -> Mapping[str, Json]:
         """Gold and dev rows, the classes, the base model's files, the options; not the floor, which decides nothing."""
-        base = find_base(self.teacher.model, f"teachers.{self.number}.model")
         return {
             "gold": self.data.digests["gold"],
             "dev": self.data.digests["dev"],
             "classes": self.data.classes,
-            "base": hash_folder(base, ignore=_NOT_WEIGHTS),
+            "base": hash_folder(self.base.path, ignore=_NOT_WEIGHTS),
             "options": self.teacher.model_dump(exclude={"model", "floor"}),
         }
 
@@ -88,30 +95,33 @@ class TrainTeacher(Step[TeacherRecord]):
         import torch
         from safetensors import SafetensorError
 
-        from models.teacher import class_columns, load_base, load_classifier
+        from models.teacher import class_names, load_base, load_classifier
         from models.training import accuracy_on
         from tasks.shared.examples import read_examples
 
-        where = f"teachers.{self.number}.model"
-        base, options, classes = find_base(self.teacher.model, where), self.teacher, self.data.classes
+        base, options, classes = self.base.path, self.teacher, self.data.classes
         try:
             if options.epochs:
                 model, tokenizer = load_base(base, classes, options.seed, context.device)
             else:
                 model, tokenizer = load_classifier(base, context.device)
-            columns = class_columns(model, classes)
+            columns = columns_by_name(class_names(model), classes)
             # Without tokenizer files transformers makes one up that knows no word.
             if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
                 raise ValueError("it has no tokenizer files")
         except (OSError, ValueError, SafetensorError) as error:
+            where = f"teachers.{self.number}.model"
             raise StillhouseError(f"{where}: cannot use {self.teacher.model}: {one_line(error)}") from None
         gold, dev = (read_examples(self.data.file(part), tokenizer, options.max_length) for part in ("gold", "dev"))
         if options.epochs:
             self._fine_tune(model, gold, dev, context)
         accuracy = accuracy_on(model, dev, columns)
+        # Set in both places: only what is in `init_kwargs` is saved. Whoever uses the teacher reads as much of a text.
+        tokenizer.model_max_length = tokenizer.init_kwargs["model_max_length"] = options.max_length
         model.save_pretrained(folder / "model")
         tokenizer.save_pretrained(folder / "model")
         return {
+            "base": self.base.name,
             "columns": columns,
             "dev_accuracy": accuracy,
             "majority": float(np.bincount(dev.labels).max() / len(dev.labels)),
@@ -146,8 +156,9 @@ class TrainTeacher(Step[TeacherRecord]):
         )
 
     def consumed(self) -> Mapping[str, tuple[str, Path]]:
-        """Gold and dev."""
-        return {part: (self.data.digests[part], self.data.file(part)) for part in ("gold", "dev")}
+        """Gold and dev, and the model it starts from."""
+        parts = {part: (self.data.digests[part], self.data.file(part)) for part in ("gold", "dev")}
+        return {**parts, self.base.name[-200:]: (self.decided_by["base"], self.base.path)}
 
     def check(self, record: TeacherRecord) -> None:
         """Stops a run whose teacher is below the floor, or no better than always saying the commonest class."""

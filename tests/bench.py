@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks.shared.outputs import Output, find_output, make_output
+from tasks.shared.outputs import Output, make_output
 from tasks.shared.steps import Advance, Context, Points, Step
 from tasks.shared.workspace import Workspace
 
@@ -19,6 +19,7 @@ class Bench:
         made: titles of the steps that were really made.
         warnings: what they warned of.
         series: what they tracked, by name.
+        run: id of the tracked run of all steps.
         stop_after: units of progress after which the person presses Ctrl-C; None for never.
     """
 
@@ -26,6 +27,7 @@ class Bench:
     made: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     series: dict[str, Points] = field(default_factory=dict)
+    run: str = "no-run"
     stop_after: int | None = None
 
     def __call__(self, step: Step[Any]) -> Any:
@@ -34,7 +36,7 @@ class Bench:
 
     def output(self, step: Step[Any]) -> Output:
         """The output of a step."""
-        return find_output(step.folder(self.workspace)) or self.make(step)
+        return step.find(self.workspace) or self.make(step)
 
     def make(self, step: Step[Any]) -> Output:
         """The output of a step, made in any case."""
@@ -49,7 +51,7 @@ class Bench:
     @property
     def context(self) -> Context:
         """What steps may use."""
-        return Context(self.workspace, "cpu", "no-run", self._progress, self.series.__setitem__, self.warnings.append)
+        return Context(self.workspace, "cpu", self.run, self._progress, self.series.__setitem__, self.warnings.append)
 
     @contextmanager
     def _progress(self, total: int | None, unit: str) -> Iterator[Advance]:

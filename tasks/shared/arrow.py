@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, repeat
 from typing import TYPE_CHECKING
 
-from tasks.shared.errors import StillhouseError
-from tasks.shared.rows import Columns, Row, Table, brief, check_columns, label_text, reason
+from tasks.shared.errors import StillhouseError, brief
+from tasks.shared.rows import Columns, Row, Table, check_columns, label_text, reason
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,7 +22,10 @@ def read_parquet(table: Table) -> Iterator[Row]:
     columns = table.columns
     try:
         # Column chunks are read piece by piece: by default the whole file would be fetched into memory.
-        with pq.ParquetFile(table.path, buffer_size=1 << 20, pre_buffer=False) as file:
+        with pq.ParquetFile(table.path, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True) as file:
+            groups = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+            if sum(groups) != file.metadata.num_rows:
+                raise pa.ArrowInvalid("it counts its rows in two ways")
             check_columns(file.schema_arrow.names, columns, table.at)
             yield from arrow_rows(file.iter_batches(_BATCH_ROWS, columns=columns.names), columns, table.at)
     except (pa.ArrowException, OSError) as error:

@@ -1,50 +1,182 @@
-"""Where a teacher's model comes from: a folder, a sample, or the hub; always ends as a local folder."""
+"""Where a teacher's model comes from: a folder, a sample, the registry or the hub; always ends as a local folder."""
 
+import json
 import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tasks.shared.errors import StillhouseError
-from tasks.shared.samples import verify_sample_model
+from tasks.shared.class_names import columns_by_name
+from tasks.shared.errors import StillhouseError, brief, brief_path, one_line
+from tasks.shared.hub import files_on_hub
+from tasks.shared.registry import SCHEME, Registry
+from tasks.shared.samples import sample_model, verify_sample_model
+from tasks.shared.workspace import find_workspace
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model"]
 """What is fetched from the hub: no pickled weights, no code."""
+_WEIGHTS = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
 
 
-def find_base(model: str, where: str) -> Path:
-    """The local folder of a model.
+@dataclass(frozen=True)
+class Base:
+    """A model that was found.
+
+    Attributes:
+        path: its local folder.
+        name: the recipe's name of it; for a registered one, of the version that its alias points to now.
+    """
+
+    path: Path
+    name: str
+
+
+def find_base(model: str, where: str) -> Base:
+    """Finds a model; fetches it if it is elsewhere.
 
     Args:
-        model: a folder, `sample:NAME`, or a hub id.
+        model: a folder, `sample:NAME`, `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or a hub id.
         where: the recipe's path of this setting, for messages.
 
     Raises:
         StillhouseError: there is no such model, or it has no safetensors weights.
     """
     if model.startswith("sample:"):
-        return verify_sample_model(model)
-    folder = Path(model).expanduser()
-    if not folder.is_dir():
-        folder = _from_hub(model, where)
-    if not (folder / "config.json").is_file():
-        raise StillhouseError(f"{where}: {folder} is not a model folder, it has no config.json")
-    if not any(folder.glob("*.safetensors")):
-        advice = "convert it (pickled ones are never read)"
-        raise StillhouseError(f"{where}: {folder} has no .safetensors weights; {advice}")
-    return folder.absolute()
+        return Base(_sample(verify_sample_model, model, where), model)
+    if model.startswith(SCHEME):
+        registry = Registry(find_workspace())
+        version = registry.find(model, where)
+        return Base(registry.folder(version), version.address)
+    folder = _local_folder(model, where) or _from_hub(model, where, local_files_only=False)
+    _check_folder(folder, where)
+    return Base(folder.absolute(), model)
 
 
-def _from_hub(model: str, where: str) -> Path:
+def check_base(model: str, where: str, classes: Sequence[str] | None) -> None:
+    """Finds out, without loading or downloading weights, whether a model will be found and can be used.
+
+    Args:
+        model: a folder, `sample:NAME`, or a hub id.
+        where: the recipe's path of this setting, for messages.
+        classes: of the data, where the model is taken as it is and has to have the same ones.
+
+    Raises:
+        StillhouseError: it will not, or its classes are others.
+    """
+    if model.startswith(SCHEME):
+        return  # what the registry has is asked when the run has opened it
+    if model.startswith("sample:"):
+        folder = _sample(sample_model, model, where)
+    else:
+        found = _local_folder(model, where) or _copy_of_hub(model, where)
+        if found is None:
+            return
+        folder = found
+    config = _check_folder(folder, where)
+    names = config.get("id2label")
+    if classes is None or not isinstance(names, dict) or names.keys() != {str(number) for number in range(len(names))}:
+        return
+    try:
+        columns_by_name([str(names[str(number)]) for number in range(len(names))], classes)
+    except ValueError as error:
+        raise StillhouseError(f"{where}: cannot use {brief_path(model)}: {one_line(error)}") from None
+
+
+def _sample(find: Callable[[str], Path], model: str, where: str) -> Path:
+    try:
+        return find(model)
+    except StillhouseError as error:
+        raise StillhouseError(f"{where}: {error}") from None
+
+
+def _local_folder(model: str, where: str) -> Path | None:
+    try:
+        folder = Path(model).expanduser()
+        if folder.is_dir():
+            return folder
+        if folder.exists():
+            raise StillhouseError(f"{where}: {brief_path(model)} is a file; give the folder that it is in")
+    except (OSError, RuntimeError, ValueError) as error:  # a name too long, or ~ of nobody
+        raise StillhouseError(f"{where}: {brief_path(model)} can be no folder: {one_line(error)}") from None
     if not _HUB_NAME.fullmatch(model):
-        raise StillhouseError(f"{where}: {model[:200]!r} is neither a folder, sample:NAME, nor a hub id NAMESPACE/NAME")
+        raise StillhouseError(f"{where}: {brief(model)} is neither a folder, sample:NAME, nor a hub id NAMESPACE/NAME")
+    return None
+
+
+def _copy_of_hub(model: str, where: str) -> Path | None:
+    """The local copy of a model, where the hub does not answer; None where it says that it has a model to be used."""
+    files = files_on_hub(model, None, where, "model")
+    if files is None:
+        return _from_hub(model, where, local_files_only=True)
+    if "config.json" not in files:
+        raise StillhouseError(f"{where}: {model} on the hub is no model for transformers, it has no config.json")
+    if _WEIGHTS not in files and _INDEX not in files:
+        raise _no_weights(f"{model} on the hub", where)
+    return None
+
+
+def _from_hub(model: str, where: str, *, local_files_only: bool) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
     try:
-        return Path(snapshot_download(model, allow_patterns=_HUB_FILES))
+        return Path(snapshot_download(model, allow_patterns=_HUB_FILES, local_files_only=local_files_only))
     except RepositoryNotFoundError:
-        raise StillhouseError(f"{where}: the hub has no model {model}, and there is no such folder") from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
+        raise StillhouseError(
+            f"{where}: the hub has no model {model}, or not without a login, and there is no such folder"
+        ) from None
+    except HFValidationError as error:
+        raise StillhouseError(f"{where}: {model} can be no name on the hub ({one_line(error)})") from None
+    except (HfHubHTTPError, OSError):
         raise StillhouseError(
             f"{where}: {model} is no folder here, and the hub cannot be reached; give a folder or sample:NAME"
         ) from None
+
+
+def _check_folder(folder: Path, where: str) -> dict[str, Any]:
+    """The configuration of a model whose files are all there and whole; pickled weights count for nothing."""
+    shown = brief_path(folder)
+    if not (folder / "config.json").is_file():
+        raise StillhouseError(f"{where}: {shown} is not a model folder, it has no config.json")
+    config = _json(folder / "config.json", where)
+    names = [_WEIGHTS]
+    if not (folder / _WEIGHTS).is_file():
+        if not (folder / _INDEX).is_file():
+            raise _no_weights(shown, where)
+        names = sorted({str(name) for name in _json(folder / _INDEX, where).get("weight_map", {}).values()})
+    for name in names:
+        _check_weights(folder, name, where)
+    return config
+
+
+def _check_weights(folder: Path, name: str, where: str) -> None:
+    """Reads the header of a weights file, which says how long the file has to be."""
+    from safetensors import SafetensorError, safe_open
+
+    if Path(name).name != name:
+        raise StillhouseError(f"{where}: {brief_path(folder / _INDEX)} names weights outside its folder")
+    try:
+        with safe_open(folder / name, framework="numpy"):
+            pass
+    except (SafetensorError, OSError) as error:
+        advice = "copy or download it again (with git: git lfs pull)"
+        raise StillhouseError(
+            f"{where}: the weights {brief_path(folder / name)} are missing or cut off ({one_line(error)}); {advice}"
+        ) from None
+
+
+def _json(file: Path, where: str) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise StillhouseError(f"{where}: {brief_path(file)} is broken ({one_line(error)}); copy it again") from None
+    if not isinstance(found, dict):
+        raise StillhouseError(f"{where}: {brief_path(file)} is broken, it holds no object; copy it again")
+    return found
+
+
+def _no_weights(what: str, where: str) -> StillhouseError:
+    return StillhouseError(f"{where}: {what} has no .safetensors weights; convert it (pickled ones are never read)")

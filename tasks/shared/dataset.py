@@ -47,6 +47,11 @@ class DataRecord:
     warnings: tuple[str, ...]
     pairs: bool
 
+    @property
+    def gate(self) -> str:
+        """The part whose rows decide which model is the champion."""
+        return "gate" if "gate" in self.digests else "dev"
+
     def file(self, part: str) -> Path:
         """Parquet file of a part."""
         return part_file(self.path, part)

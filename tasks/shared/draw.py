@@ -1,6 +1,6 @@
 """The draw: which row goes to which part. Decided by texts, labels and a seed, never by row numbers."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -17,6 +17,8 @@ from tasks.shared.texts import draw_order, normalise, text_key
 DROPPED, GOLD, DEV, TRANSFER = range(4)
 DEV_SHARE = 0.2
 _ROWS_AT_ONCE = 1024
+_MANY_CLASSES = 100
+"""From here on, labels of which most have one row only are taken for a column of texts or numbers."""
 
 Item = TypeVar("Item")
 
@@ -91,7 +93,7 @@ def scan(sources: Sequence[Source], held_to: Classes | None = None, advance: Adv
 
     Args:
         sources: what to read.
-        held_to: for dev and test: refuse a row without a label or with one that is not among these.
+        held_to: for dev, test and gate: refuse a row without a label or with one that is not among these.
         advance: called with the number of rows read now and then.
     """
     keys, labels, names, empty = bytearray(), bytearray(), dict[str, int](), 0
@@ -114,7 +116,7 @@ def find_classes(names: Sequence[str] | None, train: Scan, where: str) -> Classe
     """The recipe's classes, else the labels of train in order: by number where all are numbers, else by name.
 
     Raises:
-        StillhouseError: fewer than two classes, or a label that is not one of the recipe's.
+        StillhouseError: fewer than two classes, a label that is not one of the recipe's, or labels that hardly repeat.
     """
     if names is not None:
         classes = Classes(names, numbered=True)
@@ -125,25 +127,38 @@ def find_classes(names: Sequence[str] | None, train: Scan, where: str) -> Classe
     if len(train.names) < 2:
         found = f"one class only, {ascii(train.names[0])[:80]}" if train.names else "no labels"
         raise StillhouseError(f"data.train: {where} has {found}; a classifier needs two classes or more (data.label)")
+    labelled = int((train.labels != NO_LABEL).sum())
+    if len(train.names) > _MANY_CLASSES and len(train.names) > labelled / 2:
+        raise StillhouseError(
+            f"data.train: {where} has {len(train.names):,} different labels in {labelled:,} labelled rows, so they "
+            "are no classes; set data.label to another column (or name the classes in data.classes)"
+        )
     numeric = all(name.removeprefix("-").isdecimal() and len(name) < 20 for name in train.names)
     return Classes(sorted(train.names, key=int) if numeric else sorted(train.names), numbered=False)
 
 
-def draw_parts(data: Data, classes: Classes, train: Scan, unlabelled: Scan, dev: Scan, test: Scan) -> Draw:
+def draw_parts(
+    data: Data, classes: Classes, train: Scan, unlabelled: Scan, dev: Scan, test: Scan, gate: Scan | None = None
+) -> Draw:
     """Chooses by a hash of (seed, text), so that new rows hardly move the choice.
 
-    Each text counts once, with the first label it has; texts of dev or test are left out of everything else.
+    Each text counts once, with the first label it has; texts of dev, test or gate are left out of everything else.
     In each class the rows that come first in the hash's order are dev, the next ones gold, the rest transfer.
     """
     keys = np.concatenate([train.keys, unlabelled.keys])
     labels = np.full(len(keys), NO_LABEL, np.int32)
     to_number = np.array([classes.number(name) for name in train.names] + [NO_LABEL], np.int32)
     labels[: len(train.labels)] = to_number[np.where(train.labels == NO_LABEL, -1, train.labels)]
-    usable, warnings = _usable(keys, labels, dev, test)
-    both = int(np.isin(dev.keys, test.keys).sum())
-    if both:
-        warnings.append(f"{both:,} texts of dev are in test too, so what is chosen on dev has seen a part of test")
-    empty = train.empty + unlabelled.empty + dev.empty + test.empty
+    held_out = {"dev": dev, "test": test} | ({"gate": gate} if gate else {})
+    usable, warnings = _usable(keys, labels, held_out)
+    for part, rows_of_part in held_out.items():
+        warnings += _repeats(part, rows_of_part, classes)
+    for chosen_on, other in [("dev", "test"), *([("dev", "gate"), ("gate", "test")] if gate else [])]:
+        both = int(np.isin(held_out[chosen_on].keys, held_out[other].keys).sum())
+        if both:
+            seen = f"so what is chosen on {chosen_on} has seen a part of {other}"
+            warnings.append(f"{both:,} texts of {chosen_on} are in {other} too, {seen}")
+    empty = train.empty + unlabelled.empty + sum(part.empty for part in held_out.values())
     if empty:
         warnings.append(f"{empty:,} rows without a text were left out")
     places = np.where(usable, TRANSFER, DROPPED).astype(np.uint8)
@@ -165,9 +180,9 @@ def draw_parts(data: Data, classes: Classes, train: Scan, unlabelled: Scan, dev:
 
 
 def _usable(
-    keys: NDArray[np.bytes_], labels: NDArray[np.int32], dev: Scan, test: Scan
+    keys: NDArray[np.bytes_], labels: NDArray[np.int32], held_out: Mapping[str, Scan]
 ) -> tuple[NDArray[np.bool_], list[str]]:
-    """The rows to use: one a text (a labelled one if there is one), none that is in dev or test."""
+    """The rows to use: one a text (a labelled one if there is one), none that is in a part held out."""
     warnings = []
     # A stable sort with labelled rows first: of equal texts the first labelled row comes first.
     labelled_first = np.argsort(labels == NO_LABEL, kind="stable")
@@ -181,10 +196,27 @@ def _usable(
         warnings.append(f"{several:,} texts have several gold labels; the first one counts")
     if len(keys) > len(first):
         warnings.append(f"{len(keys) - len(first):,} repeated texts count once")
-    for part, held_out in (("dev", dev), ("test", test)):
-        shared = usable & np.isin(keys, held_out.keys)
+    for part, other in held_out.items():
+        shared = usable & np.isin(keys, other.keys)
         if shared.any():
             count = f"{int(shared.sum()):,} texts of train or unlabelled"
             warnings.append(f"{count} are in {part} too; learning leaves them out")
             usable &= ~shared
     return usable, warnings
+
+
+def _repeats(part: str, held_out: Scan, classes: Classes) -> list[str]:
+    """Warnings about texts that a part to be judged on holds more than once."""
+    if not len(held_out.keys):
+        return []
+    warnings = []
+    distinct, inverse = np.unique(held_out.keys, return_inverse=True)
+    repeated = len(held_out.keys) - len(distinct)
+    if repeated:
+        warnings.append(f"{repeated:,} rows of {part} repeat a text; each row counts")
+    numbers = np.array([classes.number(name) for name in held_out.names], np.int64)[held_out.labels]
+    kinds = np.unique(np.stack([inverse, numbers]), axis=1)[0]
+    several = int((np.bincount(kinds) > 1).sum())
+    if several:
+        warnings.append(f"{several:,} texts of {part} have several gold labels; no model can get all of them right")
+    return warnings

@@ -1,14 +1,64 @@
-"""The one exception that people are meant to read."""
+"""The one exception that people are meant to read, and how text from outside gets into a line for them."""
+
+import difflib
+import re
+from collections.abc import Sequence
+
+_LONGEST_MESSAGE = 1200
+_LOGIN_IN_URL = re.compile(r"(?<=://)[^\s/?#]*@")
 
 
 class StillhouseError(Exception):
     """Something a person can mend; the message is one line: what is wrong, where, what to do.
 
-    The command line prints the message without a traceback and exits with code 2.
+    The command line prints the message without a traceback and exits with code 2. Whatever names, paths and texts it
+    is put together from, it is one printable line without passwords: it also goes to logs, records and servers.
     """
+
+    def __init__(self, message: str) -> None:
+        """Takes the message."""
+        super().__init__(printable(without_logins(message), _LONGEST_MESSAGE))
 
 
 def one_line(error: BaseException) -> str:
-    """A library's message as part of one line: white space folded, control characters shown, cut to 300 characters."""
+    """An error's message as part of one line: ours as it is; a library's folded, escaped and cut to 300 characters."""
+    if isinstance(error, StillhouseError):
+        return str(error)
     text = " ".join(str(error).split()) or type(error).__name__
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)[:300]
+    return printable(without_logins(text), 300)
+
+
+def printable(text: str, longest: int) -> str:
+    """A text that cannot break a line or steer a terminal, cut to so many characters; what is not printable is escaped.
+
+    Escapes of colours, of the cursor or of the writing direction, halves of characters and the like become `\\x1b`.
+    """
+    shown = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text[: longest + 1])
+    return shown if len(shown) <= longest else f"{shown[: longest - 3]}..."
+
+
+def brief(value: object) -> str:
+    """A value from outside as it may stand in a one-line message: in quotation marks if it is text, escaped, short."""
+    text = repr(value[:80] if isinstance(value, str) else value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def brief_path(path: object) -> str:
+    """A file's name for a message: as it is, unless it would not fit one printable line; of a very long one, the ends.
+
+    A person wants to copy the name, so it is not cut where names can still be real.
+    """
+    text = str(path)
+    text = text if len(text) <= 400 else f"{text[:100]}...{text[-100:]}"
+    return text if text.isprintable() else ascii(text)
+
+
+def without_logins(text: str) -> str:
+    """A text in which addresses have lost user and password: `http://user:password@host/` is `http://host/`."""
+    return _LOGIN_IN_URL.sub("", text)
+
+
+def closest(word: str, known: Sequence[str]) -> str:
+    """The end of a message about an unknown word: the nearest known one, or all of them."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(known)}"

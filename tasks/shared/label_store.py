@@ -1,17 +1,17 @@
 """The label store: what a teacher believes about texts, in append-only Parquet parts, a folder a teacher.
 
 A row belongs to a text by its key, never to a row number. A part is immutable; its sidecar is written last and
-means it is complete. Where two parts hold the same text, the one whose name sorts first wins, for every reader.
+means it is complete: a part without one is what a kill left behind, never read, and written over when the labelling
+goes on. Where two parts hold the same text, the one whose name sorts first wins, for every reader.
 """
 
 import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tasks.shared.dataset import KEY, key_column, keys_of
-from tasks.shared.errors import StillhouseError
+from tasks.shared.errors import StillhouseError, brief
 from tasks.shared.outputs import hash_file, hash_of, write_json
 
 FORMAT = 1
@@ -87,7 +87,11 @@ class LabelStore:
     """The labels of one labeller."""
 
     def __init__(self, root: Path, labeller: Labeller) -> None:
-        """Opens the labeller's folder below `root`; makes it if need be."""
+        """Opens the labeller's folder below `root`; makes it if need be.
+
+        Raises:
+            StillhouseError: it is of another format, or what it says of itself is damaged.
+        """
         self.labeller = labeller
         self.folder = root / labeller.id
         for name in ("parts", "plans"):
@@ -95,6 +99,10 @@ class LabelStore:
         identity = self.folder / "labeller.json"
         if not identity.exists():
             write_json(identity, {"format": FORMAT, **asdict(labeller)})
+        try:
+            _check_format(json.loads(identity.read_text(encoding="utf-8"))["format"], self.folder)
+        except (OSError, ValueError, KeyError, TypeError):
+            raise StillhouseError(f"{identity} is damaged; delete that file, the labels stay") from None
 
     def parts(self) -> list[Part]:
         """The complete parts, in the order of their names."""
@@ -108,7 +116,10 @@ class LabelStore:
         """
         file = self.folder / "plans" / f"{name}.npy"
         if file.exists():
-            return Plan(np.load(file, allow_pickle=False))
+            try:
+                return Plan(np.load(file, allow_pickle=False))
+            except (OSError, ValueError, EOFError):
+                raise StillhouseError(f"{file} is damaged; delete it, and what is left is planned anew") from None
         held = np.unique(np.concatenate([np.empty(0, KEY), *(self.read(part)[0] for part in self.parts())]))
         missing = [keys[~_among(keys, held)] for keys in wanted]
         plan = Plan(np.concatenate([np.empty(0, KEY), *missing]))
@@ -153,18 +164,30 @@ class LabelStore:
         Raises:
             StillhouseError: the file is missing, damaged, or somebody else's.
         """
-        file = self._part_file(part.name)
+        file, sidecar = self._part_file(part.name), self._sidecar_file(part.name)
+        if not _PART_NAME.fullmatch(part.name):
+            raise StillhouseError(f"{brief(part.name)} is no part of soft labels; run with --force label")
+        if not sidecar.exists():
+            raise StillhouseError(f"soft labels {file} have lost {sidecar.name}; run with --force label")
         if not file.exists() or hash_file(file) != part.sha256:
             state = "damaged" if file.exists() else "missing"
-            sidecar = self._sidecar_file(part.name).name
             raise StillhouseError(
-                f"soft labels {file} are {state}; delete them with {sidecar}, and run with --force label"
+                f"soft labels {file} are {state}; delete them with {sidecar.name}, and run with --force label"
             )
         table = pq.read_table(file)
-        if table.schema.metadata.get(b"stillhouse.labeller") != self.labeller.id.encode() or len(table) != part.rows:
-            raise StillhouseError(f"soft labels {file} are of another teacher, class order or format")
+        _check_format(table.schema.metadata.get(b"stillhouse.format", b"unknown").decode("ascii", "replace"), file)
+        ours = {name.encode(): value.encode() for name, value in self._metadata.items()}
+        if not ours.items() <= table.schema.metadata.items():
+            raise StillhouseError(
+                f"soft labels {file} are of another teacher or class order; delete them with {sidecar.name}"
+            )
+        if len(table) != part.rows:
+            raise StillhouseError(
+                f"soft labels {file} have {len(table):,} rows, {sidecar.name} says {part.rows:,}; "
+                "delete both, and run with --force label"
+            )
         logits = table.column("logits").combine_chunks().flatten().to_numpy()
-        return keys_of(table.column("key").combine_chunks()), logits.reshape(part.rows, -1)
+        return keys_of(table.column("key").combine_chunks()), logits.reshape(part.rows, len(self.labeller.classes))
 
     def _table(self, keys: Keys, logits: NDArray[np.float32]) -> pa.Table:
         classes = len(self.labeller.classes)
@@ -173,16 +196,20 @@ class LabelStore:
                 pa.field("key", pa.binary(KEY.itemsize), nullable=False),
                 pa.field("logits", pa.list_(pa.float32(), classes), nullable=False),
             ],
-            metadata={
-                "stillhouse.format": str(FORMAT),
-                "stillhouse.labeller": self.labeller.id,
-                "stillhouse.teacher": self.labeller.teacher,
-                "stillhouse.classes": json.dumps(self.labeller.classes),
-                "stillhouse.problem_type": self.labeller.problem_type,
-            },
+            metadata=self._metadata,
         )
         column = pa.FixedSizeListArray.from_arrays(pa.array(logits.reshape(-1), pa.float32()), classes)
         return pa.table([key_column(keys), column], schema=schema)
+
+    @property
+    def _metadata(self) -> dict[str, str]:
+        return {
+            "stillhouse.format": str(FORMAT),
+            "stillhouse.labeller": self.labeller.id,
+            "stillhouse.teacher": self.labeller.teacher,
+            "stillhouse.classes": json.dumps(self.labeller.classes),
+            "stillhouse.problem_type": self.labeller.problem_type,
+        }
 
     def _part_file(self, part: str) -> Path:
         return self.folder / "parts" / f"{part}.parquet"
@@ -201,73 +228,16 @@ class LabelStore:
             ) from None
 
 
+def _check_format(found: object, where: Path) -> None:
+    if found not in (FORMAT, str(FORMAT)):
+        raise StillhouseError(
+            f"soft labels {where} have format {brief(found)}, this Stillhouse knows {FORMAT}: update it"
+        )
+
+
 def _among(keys: Keys, ordered: Keys) -> NDArray[np.bool_]:
     """Which keys are in an ordered array, [keys]; np.isin would sort that array again for each chunk."""
     if not len(ordered):
         return np.zeros(len(keys), np.bool_)
     found: NDArray[np.bool_] = ordered[np.searchsorted(ordered, keys).clip(max=len(ordered) - 1)] == keys
     return found
-
-
-def view_of(store: LabelStore, wanted: Keys) -> dict[str, Any]:
-    """The label view: which parts answer for the wanted keys, and the digest of the joined rows.
-
-    Raises:
-        StillhouseError: a wanted text has no label.
-    """
-    logits, answering = join(store, store.parts(), wanted)
-    return {"parts": [asdict(part) for part in answering], "rows": len(wanted), "digest": digest_of(wanted, logits)}
-
-
-def join(store: LabelStore, parts: Sequence[Part], wanted: Keys) -> tuple[NDArray[np.float32], list[Part]]:
-    """Logits [rows, classes] of distinct keys [rows], joined by key; and those of the parts that they come from.
-
-    Raises:
-        StillhouseError: a wanted text has no label, or a part is not what it was.
-    """
-    order = np.argsort(wanted)
-    ordered = wanted[order]
-    logits = np.empty((len(wanted), len(store.labeller.classes)), np.float32)
-    found = np.zeros(len(wanted), np.bool_)
-    answering = []
-    for part in parts:
-        keys, rows = store.read(part)
-        places = np.searchsorted(ordered, keys)
-        places[places == len(ordered)] = 0
-        hits = np.flatnonzero(ordered[places] == keys) if len(ordered) else np.empty(0, np.int64)
-        targets, first = np.unique(order[places[hits]], return_index=True)
-        fresh = ~found[targets]
-        if fresh.any():
-            answering.append(part)
-        logits[targets[fresh]] = rows[hits[first[fresh]]]
-        found[targets] = True
-    if not found.all():
-        example = wanted[~found][0].ljust(32, b"\0").hex()
-        raise StillhouseError(
-            f"{int((~found).sum()):,} of {len(wanted):,} texts have no soft label in {store.folder} "
-            f"(one has key {example[:16]}...); run again with --force label"
-        )
-    return logits, answering
-
-
-def digest_of(keys: Keys, logits: NDArray[np.float32]) -> str:
-    """SHA-256 over the rows in the order of their keys: the same whatever parts they lie in."""
-    digest = hashlib.sha256()
-    order = np.argsort(keys)
-    for start in range(0, len(order), 65536):
-        rows = order[start : start + 65536]
-        packed = np.concatenate([keys[rows].view(np.uint8).reshape(-1, 32), logits[rows].view(np.uint8)], axis=1)
-        digest.update(packed.tobytes())
-    return digest.hexdigest()
-
-
-def read_view(store: LabelStore, view: Mapping[str, Any], wanted: Keys) -> NDArray[np.float32]:
-    """What a view says of the wanted keys, [rows, classes]; refused unless it is to the bit what the view was made of.
-
-    Raises:
-        StillhouseError: labels are missing, damaged or changed.
-    """
-    logits, _ = join(store, [Part(**part) for part in view["parts"]], wanted)
-    if digest_of(wanted, logits) != view["digest"]:
-        raise StillhouseError(f"soft labels in {store.folder} changed since they were made; run with --force label")
-    return logits

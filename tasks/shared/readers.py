@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
 from tasks.shared.arrow import read_parquet
-from tasks.shared.errors import StillhouseError
-from tasks.shared.rows import Row, Table, brief, check_columns, described, label_text, missing_column
+from tasks.shared.errors import StillhouseError, brief
+from tasks.shared.lines import LONGEST_LINE, decoded_lines
+from tasks.shared.rows import Row, Table, check_columns, described, label_text, missing_column
 
-# A field beyond this is taken for a quote that was left open, before it swallows a large file into memory.
-_LONGEST_FIELD = 20_000_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -27,7 +26,7 @@ def read_tsv(table: Table) -> Iterator[Row]:
 
 def read_txt(table: Table) -> Iterator[Row]:
     """One text a line, blank lines included; there are no columns, so neither pairs nor labels."""
-    for number, line in enumerate(_lines(table, newline=None), 1):
+    for number, line in enumerate(decoded_lines(table, newline=None), 1):
         yield Row(line.removesuffix("\n"), None, None, number)
 
 
@@ -35,7 +34,7 @@ def read_jsonl(table: Table) -> Iterator[Row]:
     """One JSON object a line; a key for the label may be absent on some lines, not on all."""
     text_key, pair_key, label_key = table.columns.text, table.columns.text_pair, table.columns.label
     label_seen, keys = label_key is None, None
-    for number, line in enumerate(_lines(table, newline="\n"), 1):
+    for number, line in enumerate(decoded_lines(table, newline="\n"), 1):
         line = line.rstrip()
         if not line:
             continue
@@ -70,10 +69,10 @@ READERS: dict[str, Callable[[Table], Iterator[Row]]] = {
 
 
 def _separated(table: Table, separator: str, *, quoted: bool) -> Iterator[Row]:
-    csv.field_size_limit(_LONGEST_FIELD)
+    csv.field_size_limit(LONGEST_LINE)
     # strict: a stray or open quotation mark is an error, where it would quietly join texts.
     reader = csv.reader(
-        _lines(table, newline=""),
+        decoded_lines(table, newline=""),
         delimiter=separator,
         quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
         strict=True,
@@ -95,9 +94,7 @@ def _separated(table: Table, separator: str, *, quoted: bool) -> Iterator[Row]:
                 if not cells:
                     continue  # a blank line
                 raise _ragged(table, start, len(cells), len(names))
-            label = None if label_at is None else cells[label_at]
-            if label is not None and (not label or label.isspace()):
-                label = None
+            label = None if label_at is None else label_text(cells[label_at], table.at, "line", start)
             yield Row(cells[text_at], None if pair_at is None else cells[pair_at], label, start)
     except csv.Error as error:
         raise StillhouseError(
@@ -126,45 +123,6 @@ def _ragged(table: Table, line: int, found: int, expected: int) -> StillhouseErr
         f"{table.at} line {line}: {found} column{'s' * (found != 1)} where the first line has {expected}; "
         "put a text that holds the separator in quotation marks (.csv only), or set data.separator"
     )
-
-
-def _lines(table: Table, newline: str | None) -> Iterator[str]:
-    """The decoded lines, ends included; a byte order mark is dropped."""
-    number = 0
-    try:
-        with table.path.open(encoding=table.encoding, newline=newline) as stream:
-            for number, line in enumerate(stream, 1):
-                if "\0" in line:
-                    raise StillhouseError(
-                        f"{table.at} line {number}: holds a NUL byte, so it is not text, "
-                        "or is in another encoding; set data.encoding, for example utf-16"
-                    )
-                yield line.removeprefix("\ufeff") if number == 1 else line
-    except UnicodeError as error:
-        line_number = _undecodable_line(table) or number + 1
-        reason = f"byte 0x{error.object[error.start]:02x}" if isinstance(error, UnicodeDecodeError) else str(error)
-        raise StillhouseError(
-            f"{table.at} line {line_number}: not {table.encoding} text ({reason}); "
-            "set data.encoding to the file's own, for example gbk, cp1252 or utf-16"
-        ) from None
-    except OSError as error:
-        raise StillhouseError(f"{table.at}: cannot be read: {error.strerror}") from None
-
-
-def _undecodable_line(table: Table) -> int | None:
-    """The first line that does not decode; the failing stream itself has read ahead and cannot tell."""
-    import codecs
-
-    decoder = codecs.getincrementaldecoder(table.encoding)()
-    done = 0
-    with table.path.open("rb") as stream:
-        try:
-            for raw in stream:
-                done += decoder.decode(raw).count("\n")
-            decoder.decode(b"", final=True)
-        except UnicodeError:
-            return done + 1
-    return None
 
 
 def _json_object(line: str, at: str, number: int) -> dict[str, object]:

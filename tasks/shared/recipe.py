@@ -3,9 +3,11 @@
 Each field's description is what the docs' option table and the orchestrator's form show.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from tasks.shared.rows import LONGEST_TEXT
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -14,6 +16,15 @@ class Section(BaseModel):
     """A part of the recipe: immutable, and unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - not validated yet
+        # Pydantic would take true for 1; and YAML reads the names yes, no, on and off as true and false.
+        given = value if isinstance(value, list) else [value]
+        if cls.model_fields[str(info.field_name)].annotation is not bool and any(isinstance(v, bool) for v in given):
+            raise ValueError("holds true or false (yes, no, on and off mean that); put names in quotation marks")
+        return value
 
 
 class Data(Section):
@@ -29,16 +40,26 @@ class Data(Section):
     )
     test: str = Field(min_length=1, description="Test rows, only reported on; same kinds of source as train.")
     dev: str | None = Field(None, description="Rows for every choice; without it, a fifth of the gold rows by class.")
+    gate: str | None = Field(
+        None,
+        description="Rows on which a registered model is compared with the champion before it takes that alias, "
+        "kept out of everything else like test; same kinds of source as train. Without it, dev is used.",
+    )
     unlabelled: list[str] = Field(
         default_factory=list, description="More transfer texts; also .txt files with one text a line."
     )
-    text: str = Field("text", min_length=1, description="Column of the text.")
+    text: str = Field(
+        "text",
+        min_length=1,
+        description=f"Column of the text. A text of more than {LONGEST_TEXT:,} bytes in UTF-8 is refused.",
+    )
     text_pair: str | None = Field(None, description="Column of the second text, for pairs.")
     label: str = Field("label", min_length=1, description="Column of the gold label, a name or a number.")
     classes: list[str] | None = Field(
         None,
         min_length=2,
         description="Names of the classes. Where the labels are numbers, the name at position n stands for number n. "
+        "A class without a usable row in train is refused, and so is a label that is not here. "
         "Without it, the classes are the labels found in train, sorted.",
     )
     labels_per_class: int | None = Field(
@@ -46,6 +67,12 @@ class Data(Section):
         ge=3,
         description="Keep this many gold labels a class, dev included; the other rows become unlabelled transfer text. "
         "Without it all are kept.",
+    )
+    minimum_rows: int | None = Field(
+        None,
+        ge=1,
+        description="Fewer rows of train with a text are refused. Set it and `classes` for a run by schedule: "
+        "together they keep it from training on a delivery that was cut short or lost a class.",
     )
     encoding: str = Field("utf-8", description="Character encoding of text files.")
     separator: str | None = Field(
@@ -61,13 +88,26 @@ class Data(Section):
     def _names_differ(cls, classes: list[str] | None) -> list[str] | None:
         if classes and len(set(classes)) != len(classes):
             raise ValueError("holds a name twice")
+        if classes and not all(name.strip() for name in classes):
+            raise ValueError("holds a name without a letter; a row with a blank label counts as one without")
         return classes
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> "Data":
+        columns = [name for name in (self.text, self.text_pair, self.label) if name is not None]
+        if len(set(columns)) != len(columns):
+            raise ValueError("text, text_pair and label name one column twice")
+        return self
 
 
 class Teacher(Section):
     """A Hugging Face sequence classifier, fine-tuned here or taken as it is."""
 
-    model: str = Field("google-bert/bert-base-uncased", min_length=1, description="A folder, a hub id, or sample:NAME.")
+    model: str = Field(
+        "google-bert/bert-base-uncased",
+        min_length=1,
+        description="A folder, a hub id, sample:NAME, or what is registered: models:/NAME@ALIAS, models:/NAME/VERSION.",
+    )
     epochs: int = Field(3, ge=0, le=1000, description="Passes over the gold rows; 0 takes the classifier as it is.")
     batch_size: int = Field(16, ge=1, le=4096, description="Texts in a training batch.")
     learning_rate: float = Field(5e-5, gt=0, le=1, description="Peak learning rate of AdamW.")
@@ -128,6 +168,20 @@ class Training(Section):
     evaluations: int = Field(6, ge=1, le=1000, description="Looks at dev; the best weights seen are kept.")
 
 
+RegisteredName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+
+
+class Names(Section):
+    """What the models are called in MLflow's Model Registry."""
+
+    student: RegisteredName | None = Field(
+        None, description="Name of the student that does best on dev; without it, the recipe's name and `-student`."
+    )
+    teacher: RegisteredName | None = Field(
+        None, description="Name of the teacher; without it, the recipe's name and `-teacher`."
+    )
+
+
 class Recipe(Section):
     """The whole experiment."""
 
@@ -158,10 +212,21 @@ class Recipe(Section):
     worthwhile: float = Field(
         0.005, ge=0, le=1, description="Gain in accuracy worth having; below it the verdict can be NO BETTER."
     )
+    registry: Names = Names()
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where models run; auto takes a GPU if there is one."
     )
     runner: Literal["local"] = Field("local", description="Where steps run.")
+
+    @property
+    def registered_student(self) -> str:
+        """Name of the student in the registry."""
+        return self.registry.student or f"{self.name}-student"
+
+    @property
+    def registered_teacher(self) -> str:
+        """Name of the teacher in the registry."""
+        return self.registry.teacher or f"{self.name}-teacher"
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Recipe":
@@ -169,4 +234,6 @@ class Recipe(Section):
             raise ValueError(f"student.tokenizer is {self.student.tokenizer}, but teachers are numbered from 0")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds holds a number twice")
+        if self.registered_student == self.registered_teacher:
+            raise ValueError(f"registry calls student and teacher both {self.registered_student}")
         return self

@@ -32,5 +32,6 @@ STEPS: dict[str, Resource] = {
     "train_twin": GPU,
     "evaluate": CPU,
     "report": CPU,
+    "register": CPU,
 }
 """The steps in order, and where each runs. `gpu` is taken on a machine without one too: one training at a time."""

@@ -1,13 +1,17 @@
 """What a row is, whatever file or data set it came from: its columns, its label as text, and errors about them."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tasks.shared.errors import StillhouseError
+from tasks.shared.errors import StillhouseError, brief, printable
 
+LONGEST_TEXT = 1 << 20
+"""Bytes of a text in UTF-8: about a long novel. What is longer is a file in which something went wrong."""
+LONGEST_LABEL = 1000
+"""Characters of a label: it becomes the name of a class, which each model carries along."""
 _SHOWN_COLUMNS = 20
 
 
@@ -69,6 +73,9 @@ def check_columns(names: Sequence[str], columns: Columns, at: str) -> None:
 def label_text(value: object, at: str, unit: str, number: int) -> str | None:
     """A label as text, or None if it is missing or blank; `at`, `unit` and `number` say where it stands."""
     if isinstance(value, str):
+        if len(value) > LONGEST_LABEL:
+            found = f"the label has {len(value):,} characters, more than {LONGEST_LABEL:,}"
+            raise StillhouseError(f"{at} {unit} {number}: {found}; is that the text? set data.label to another column")
         return value if value and not value.isspace() else None
     if value is None:
         return None
@@ -86,6 +93,20 @@ def label_text(value: object, at: str, unit: str, number: int) -> str | None:
     )
 
 
+def within_limits(rows: Iterable[Row], at: str) -> Iterator[Row]:
+    """The rows as they are; a text of more than `LONGEST_TEXT` bytes is refused. `at` is what stands before the line.
+
+    Raises:
+        StillhouseError: a text is too long.
+    """
+    for row in rows:
+        for text in (row.text, row.text_pair):
+            if text is not None and len(text) > LONGEST_TEXT // 4 and (size := len(text.encode())) > LONGEST_TEXT:
+                found = f"a text of {size:,} bytes, more than {LONGEST_TEXT:,}"
+                raise StillhouseError(f"{at} {row.line}: {found}; split it, or cut it off: a model reads the beginning")
+        yield row
+
+
 def missing_column(wanted: str, field: str, names: Sequence[str], at: str) -> StillhouseError:
     """The error for a table without a column that the recipe's `field` asks for."""
     near = difflib.get_close_matches(wanted, names, n=1)
@@ -95,16 +116,9 @@ def missing_column(wanted: str, field: str, names: Sequence[str], at: str) -> St
     return StillhouseError(f"{at}: no column {brief(wanted)} ({field}); there is {shown}{more}; {advice}")
 
 
-def brief(value: object) -> str:
-    """A value from outside as it may stand in a one-line message: escaped and cut to 80 characters."""
-    text = repr(value[:80] if isinstance(value, str) else value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
 def reason(error: Exception) -> str:
     """What a library said, as it may stand in a one-line message: its first line, cut to 150 characters."""
-    text = str(error).partition("\n")[0][:150]
-    return text if text.isprintable() else ascii(text)
+    return printable(str(error).partition("\n")[0], 150)
 
 
 def described(value: object) -> str:

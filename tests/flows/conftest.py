@@ -13,6 +13,16 @@ import yaml
 
 from tests.toy import toy_rows, write_csv
 
+SECRET = "planted-4f7d1c-secret"
+"""Stands in the environment of every command here, and must be in nothing that one writes or says."""
+SECRETS = {
+    "AWS_SECRET_ACCESS_KEY": SECRET,
+    "DATABASE_URL": f"postgresql://somebody:{SECRET}@database/somewhere",
+    "HF_TOKEN": f"hf_{SECRET}",
+    "MLFLOW_TRACKING_PASSWORD": SECRET,
+    "PREFECT_API_KEY": f"pnu_{SECRET}",
+}
+
 STILLHOUSE = Path(sys.executable).with_name("stillhouse")
 
 
@@ -43,7 +53,7 @@ class World:
         """The user's, without what names servers; one thread, as tiny models only wait for a second one."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "MLFLOW"))}
         ours = {"STILLHOUSE_HOME": str(self.workspace), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
-        return kept | ours
+        return kept | SECRETS | ours
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Starts a command, for those who want to disturb it."""

@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["run", "nowhere/r.yaml"], "no recipe file"),
         (["run", "quickstart", "--set", "student.hiden_size=3"], "did you mean 'hidden_size'?"),
         (["run", "quickstart", "--set", "student.hidden_size=many"], "student.hidden_size"),
-        (["run", "quickstart", "--set", "student.hidden_size=0"], "greater than or equal to 1"),
+        (["run", "quickstart", "--set", "student.hidden_size=0"], "student.hidden_size: must be 1 or more, not 0"),
         (["run", "quickstart", "--set", "nonsense"], "PATH=VALUE"),
         (["run", "quickstart", "--force", "train_studnet"], "did you mean 'train_student'?"),
         (["plan", "r.yaml", "--set", "data.train=train.cvs"], "train.cvs"),

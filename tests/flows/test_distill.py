@@ -33,6 +33,7 @@ STEPS = [
     "evaluate twin seed 0",
     "evaluate twin seed 1",
     "report",
+    "register",
 ]
 
 

@@ -18,8 +18,7 @@ from transformers import (
 
 from models.encoding import encode
 from models.inference import predict_logits
-from models.student import RecurrentConfig, RecurrentForSequenceClassification
-from models.teacher import class_columns, load_base, load_classifier
+from models.teacher import class_names, load_base, load_classifier
 from tests.tiny import bpe_tokenizer, wordpiece_tokenizer
 
 TEXTS = ["wheat prices rose", "", "the cat sat on the mat and ran off to eat the wheat", "cat", "prices, prices!"]
@@ -101,7 +100,7 @@ def test_new_head_carries_the_classes(folders, tmp_path):
     assert config.label2id == {name: number for number, name in enumerate(CLASSES)}
     assert config.problem_type == "single_label_classification"
     again, _ = load_classifier(tmp_path, "cpu")
-    assert class_columns(again, CLASSES) == [0, 1, 2]
+    assert class_names(again) == CLASSES
     assert not again.training
     batch = encode(tokenizer, TEXTS, None, 16)
     assert np.array_equal(predict_logits(again, batch, 8), predict_logits(model, batch, 8))
@@ -152,42 +151,6 @@ def test_code_in_a_folder_is_not_run_whatever_is_answered(folders, tmp_path, mon
     with pytest.raises(ValueError, match="trust_remote_code"):
         load_classifier(folder, "cpu")
     assert not (tmp_path / "ran").exists()
-
-
-def with_classes(names):
-    shape = {"vocab_size": 4, "embedding_size": 2, "hidden_size": 2}
-    return RecurrentForSequenceClassification(RecurrentConfig(**shape, id2label=dict(enumerate(names))))
-
-
-@pytest.mark.parametrize(
-    ("own", "wanted", "columns"),
-    [
-        (["neg", "neu", "pos"], ["pos", "neg", "neu"], [2, 0, 1]),
-        (["Negative", "POSITIVE"], ["positive", "negative"], [1, 0]),
-        (["a", "A"], ["A", "a"], [1, 0]),  # as they are, before case is left out of account
-        (["LABEL_0", "LABEL_1", "LABEL_2"], ["2", "0", "1"], [2, 0, 1]),
-        (["LABEL_0", "LABEL_1"], ["LABEL_1", "LABEL_0"], [1, 0]),
-        ([str(number) for number in range(12)], [str(number) for number in range(12)], list(range(12))),
-    ],
-)
-def test_columns_are_found_by_name(own, wanted, columns):
-    assert class_columns(with_classes(own), wanted) == columns
-
-
-@pytest.mark.parametrize(
-    ("own", "wanted"),
-    [
-        (["neg", "pos"], ["neg", "neu", "pos"]),
-        (["neg", "neu", "pos"], ["neg", "pos"]),
-        (["neg", "pos"], ["bad", "good"]),
-        (["LABEL_0", "LABEL_1"], ["neg", "pos"]),
-        (["LABEL_0", "LABEL_1"], ["1", "2"]),
-        (["a", "b"], ["A", "a"]),  # both would be the same column
-    ],
-)
-def test_other_classes_are_refused(own, wanted):
-    with pytest.raises(ValueError, match=f"{own[0]}.*{wanted[0]}"):
-        class_columns(with_classes(own), wanted)
 
 
 @pytest.mark.parametrize("load", [load_classifier, lambda folder, device: load_base(folder, CLASSES, 0, device)])

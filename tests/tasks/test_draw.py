@@ -251,6 +251,26 @@ def test_what_cannot_be_learned_from_is_refused():
     assert "class 'w' has no usable row" in complaint(labelled(60), classes=["w", "x", "y", "z"])
 
 
+def test_labels_that_hardly_repeat_are_no_classes():
+    rows = [(f"text {number}", f"label {number // 2}") for number in range(250)]
+    assert complaint([*rows, *[(f"more {number}", f"once {number}") for number in range(60)]]) == (
+        "data.train: train.csv has 185 different labels in 310 labelled rows, so they are no classes; "
+        "set data.label to another column (or name the classes in data.classes)"
+    )
+    assert len(find_classes(None, scan([Rows(rows)]), "").names) == 125, "half as many classes as rows are odd, no more"
+    few = [(f"text {number}", f"label {number}") for number in range(100)]
+    assert len(find_classes(None, scan([Rows(few)]), "").names) == 100
+
+
+def test_repeated_texts_of_dev_and_test_are_counted_and_kept():
+    held_out = [("a", "x"), ("a", "x"), (" a ", "y"), ("b", "z")]
+    assert draw(labelled(30), dev=[("c", "x"), ("c", "x")], test=held_out).warnings == [
+        "1 rows of dev repeat a text; each row counts",
+        "2 rows of test repeat a text; each row counts",
+        "1 texts of test have several gold labels; no model can get all of them right",
+    ]
+
+
 def test_rows_of_dev_and_test_are_held_to_the_classes():
     rows = labelled(30)
     assert complaint(rows, test=[("a", "x"), ("b", "w\n")]) == (

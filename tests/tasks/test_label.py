@@ -11,7 +11,8 @@ from tasks.label import Label
 from tasks.load_data import LoadData
 from tasks.shared import label_store
 from tasks.shared.dataset import read_chunks, read_keys
-from tasks.shared.label_store import LabelStore, read_view
+from tasks.shared.label_store import LabelStore
+from tasks.shared.label_view import read_view
 from tasks.shared.recipe import Data, Labelling, Teacher
 from tasks.shared.workspace import Workspace
 from tasks.train_teacher import TrainTeacher

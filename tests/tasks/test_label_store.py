@@ -1,5 +1,6 @@
 """The label store: joined by key whatever the parts, refused when in doubt, resumed to the byte."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -14,9 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.shared import label_store
-from tasks.shared.dataset import KEY
+from tasks.shared.dataset import KEY, PartWriter, read_chunks, read_keys
+from tasks.shared.draw import read_texts
 from tasks.shared.errors import StillhouseError
-from tasks.shared.label_store import Labeller, LabelStore, digest_of, join, read_view, view_of
+from tasks.shared.label_store import Labeller, LabelStore
+from tasks.shared.label_view import digest_of, join, read_view, view_of
+from tasks.shared.recipe import Data
+from tasks.shared.sources import open_sources
+from tasks.shared.texts import normalise
 
 LABELLER = Labeller(
     teacher="a" * 64,
@@ -85,6 +91,27 @@ def test_any_order_sharding_and_duplication_join_the_same(parts, order, tmp_path
     assert again["rows"] == view["rows"] == len(wanted)
 
 
+@settings(max_examples=40, deadline=None)
+@given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), min_size=1, max_size=8))
+def test_any_text_finds_its_label_from_the_file_to_the_store(texts, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("texts")
+    lines = [json.dumps({"text": text, "label": "x"}, ensure_ascii=len(text) % 2 == 0) for text in texts]
+    (folder / "train.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
+    data = Data(train=str(folder / "train.jsonl"), test="-")
+    sources = open_sources(data.train, data, split="train", labelled=True, where="data.train")
+    known = {key: text for key, text, _, _ in read_texts(sources)}
+    assert list(known.values()) == list(dict.fromkeys(filter(None, map(normalise, texts))))
+    writer = PartWriter(folder / "part.parquet")
+    for key, text in known.items():
+        writer.add(key, text, None, 0)
+    writer.close()
+    assert [text for chunk in read_chunks(folder / "part.parquet") for text in chunk.texts] == list(known.values())
+    keys, store = read_keys(folder / "part.parquet"), LabelStore(folder / "labels", LABELLER)
+    store.write(name_of(0), keys, logits_of(range(len(keys))))
+    backwards = join(store, store.parts(), keys[::-1])[0]
+    np.testing.assert_array_equal(backwards, logits_of(range(len(keys)))[::-1])
+
+
 def test_the_digest_is_of_keys_and_logits():
     keys, logits = keys_of([1, 2]), logits_of([1, 2])
     digest = digest_of(keys, logits)
@@ -110,9 +137,7 @@ def test_another_labellers_labels_are_refused(store, tmp_path):
     other = LabelStore(tmp_path / "labels", replace(LABELLER, classes=("money", "food", "sport")))
     for path in (store.folder / "parts").iterdir():
         (other.folder / "parts" / path.name).write_bytes(path.read_bytes())
-    assert f"{name_of(0)}.parquet are of another teacher, class order or format" in complaint(
-        view_of, other, keys_of([1])
-    )
+    assert f"{name_of(0)}.parquet are of another teacher or class order" in complaint(view_of, other, keys_of([1]))
 
 
 @pytest.mark.parametrize(
@@ -142,6 +167,20 @@ def damaged(store, how):
     return view
 
 
+def rewrite(path, rows=None, metadata=None):
+    """Writes a part anew, with so many of its rows and other metadata."""
+    table = pq.read_table(path)
+    table = table.take(rows) if rows is not None else table
+    changed = {name.encode(): value.encode() for name, value in (metadata or {}).items()}
+    pq.write_table(table.replace_schema_metadata(table.schema.metadata | changed), path)
+
+
+def vouch(path, rows=1):
+    """Makes the sidecar agree with the file, as somebody would who writes into the store by hand."""
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_suffix(".json").write_text(json.dumps({"rows": rows, "sha256": sha256}))
+
+
 def flip(path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -155,8 +194,9 @@ def flip(path):
         (lambda path: path.write_bytes(path.read_bytes()[:-1]), "damaged"),
         (lambda path: path.write_bytes(b""), "damaged"),
         (lambda path: path.unlink(), "missing"),
+        (lambda path: rewrite(path, rows=[0, 0]), "damaged"),
     ],
-    ids=["flipped bit", "cut short", "empty", "gone"],
+    ids=["flipped bit", "cut short", "empty", "gone", "an extra row"],
 )
 def test_a_part_that_is_not_what_it_was_is_refused_by_name(store, how, state):
     view = damaged(store, how)
@@ -165,6 +205,75 @@ def test_a_part_that_is_not_what_it_was_is_refused_by_name(store, how, state):
         message = complaint(*reading)
         assert f"{name_of(1)}.parquet are {state}" in message
         assert f"delete them with {name_of(1)}.json, and run with --force label" in message
+
+
+@pytest.mark.parametrize(
+    ("rows", "metadata", "said"),
+    [
+        ([0, 0], {}, "have 2 rows, "),
+        (None, {"stillhouse.format": "2"}, "have format '2', this Stillhouse knows 1: update it"),
+        (None, {"stillhouse.labeller": "0" * 32}, "are of another teacher or class order; delete them with"),
+        (None, {"stillhouse.classes": '["money", "food", "sport"]'}, "are of another teacher or class order"),
+    ],
+    ids=["an extra row", "a newer format", "another teacher", "another class order"],
+)
+def test_a_part_that_a_sidecar_vouches_for_is_still_held_to_this_labeller(store, rows, metadata, said):
+    store.write(name_of(0), keys_of([1]), logits_of([1]))
+    file = store.folder / "parts" / f"{name_of(0)}.parquet"
+    rewrite(file, rows, metadata)
+    vouch(file)
+    message = complaint(view_of, store, keys_of([1]))
+    assert message.startswith(f"soft labels {file} ")
+    assert said in message
+
+
+def test_a_part_that_lost_its_sidecar_is_refused_by_the_view_and_made_again_by_the_labelling(store):
+    """It is as good as half-written: nobody says that it is whole."""
+    keys = keys_of([0, 1, 2])
+    view = damaged(store, lambda path: path.with_suffix(".json").unlink())
+    file = store.folder / "parts" / f"{name_of(1)}.parquet"
+    said = f"soft labels {file} have lost {name_of(1)}.json; run with --force label"
+    assert complaint(read_view, store, view, keys) == said
+    assert "1 of 3 texts have no soft label" in complaint(view_of, store, keys)
+    plan = store.plan("next", iter([keys]))
+    assert plan.keys.tolist() == keys_of([1]).tolist()
+    store.write(name_of(1), plan.keys, logits_of([1], writer=5))
+    np.testing.assert_array_equal(join(store, store.parts(), keys)[0][1], logits_of([1], writer=5)[0])
+
+
+@pytest.mark.parametrize(
+    "part", ["../../secret", "/etc/passwd", "CON", "x" * 10_000, "a\nb", "\x1b[31m"], ids=lambda part: ascii(part[:20])
+)
+def test_a_view_names_no_file_outside_the_store(store, part):
+    view = {"parts": [{"name": part, "rows": 1, "sha256": "0" * 64}], "rows": 1, "digest": "0" * 64}
+    message = complaint(read_view, store, view, keys_of([1]))
+    assert message.endswith("is no part of soft labels; run with --force label")
+    assert len(message) < 200
+
+
+@pytest.mark.parametrize(
+    "view", [{"parts": [{}]}, {"parts": 3}, {"parts": [{"name": "a", "rows": "x", "sha256": ""}]}, {}]
+)
+def test_a_damaged_view_is_refused(store, view):
+    assert "the view of soft labels in" in complaint(read_view, store, view, keys_of([1]))
+
+
+def test_a_store_of_a_newer_format_is_refused(store, tmp_path):
+    identity = store.folder / "labeller.json"
+    content = json.loads(identity.read_text())
+    identity.write_text(json.dumps(content | {"format": 2}))
+    said = f"soft labels {store.folder} have format 2, this Stillhouse knows 1: update it"
+    assert complaint(LabelStore, tmp_path / "labels", LABELLER) == said
+    identity.write_text("{")
+    assert f"{identity} is damaged" in complaint(LabelStore, tmp_path / "labels", LABELLER)
+    identity.unlink()
+    assert LabelStore(tmp_path / "labels", LABELLER).parts() == []
+
+
+def test_a_damaged_plan_is_refused(store):
+    store.plan("step", wanted())
+    (store.folder / "plans" / "step.npy").write_bytes(b"\x93NUMPY")
+    assert "step.npy is damaged; delete it" in complaint(store.plan, "step", wanted())
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"rows": 1}', '{"rows": "many", "sha256": ""}'])

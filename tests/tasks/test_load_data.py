@@ -21,8 +21,8 @@ TEST = toy_rows(30, seed=1)
 def load(bench, tmp_path):
     """Loads rows given as lists; other settings are the recipe's."""
 
-    def from_rows(train=ROWS, test=TEST, unlabelled=(), dev=None, header=("text", "label"), **options):
-        files = {"train": train, "test": test} | ({"dev": dev} if dev else {})
+    def from_rows(train=ROWS, test=TEST, unlabelled=(), dev=None, gate=None, header=("text", "label"), **options):
+        files = {"train": train, "test": test} | ({"dev": dev} if dev else {}) | ({"gate": gate} if gate else {})
         paths = {name: write_csv(tmp_path / f"{name}.csv", rows, header) for name, rows in files.items()}
         if unlabelled:
             paths["unlabelled"] = [write_csv(tmp_path / "more.csv", [[text] for text in unlabelled], ["text"])]
@@ -96,6 +96,27 @@ def test_texts_of_dev_and_test_are_never_learned_from(load, bench):
         assert not outside & {text for text, _ in rows_of(data, part)}
     assert len(data.warnings) == 4
     assert bench.warnings == list(data.warnings)
+
+
+def test_the_rows_of_gate_are_a_part_of_their_own_and_nowhere_else(load, bench):
+    without = load(labels_per_class=20)
+    gate = [*toy_rows(9, seed=4), ROWS[0], ROWS[1]]
+    data = load(gate=gate, labels_per_class=20)
+    assert rows_of(data, "gate") == gate
+    assert (data.gate, without.gate) == ("gate", "dev")
+    for part in ("gold", "dev", "transfer"):
+        assert not {text for text, _ in gate} & {text for text, _ in rows_of(data, part)}
+    assert "2 texts of train or unlabelled are in gate too; learning leaves them out" in data.warnings
+    assert data.digests["test"] == without.digests["test"]
+    assert set(data.digests) - set(without.digests) == {"gate"}
+    overlapping = load(gate=[*gate, TEST[0]], dev=[*toy_rows(9, seed=3), gate[0]]).warnings
+    assert "1 texts of dev are in gate too, so what is chosen on dev has seen a part of gate" in overlapping
+    assert "1 texts of gate are in test too, so what is chosen on gate has seen a part of test" in overlapping
+
+
+def test_a_gate_of_no_use_is_refused(complaint):
+    assert "data.gate" in complaint(gate=[("", "food")])
+    assert "not in train" in complaint(gate=[("a text", "weather")])
 
 
 def test_empty_texts_are_dropped_and_counted(load):
@@ -221,6 +242,16 @@ def test_what_is_refused(complaint, tmp_path):
     assert "has label 'sport', not in data.classes" in complaint(classes=["food", "money"])
     assert "test.csv has no row with a text" in complaint(test=[("", "food")])
     assert "no column 'topic' (data.label)" in complaint(label="topic")
+
+
+def test_a_delivery_that_is_too_small_or_lost_a_class_is_refused(complaint, load):
+    """What keeps a run by schedule from training on it: a number of rows and the names of the classes."""
+    assert load([*ROWS, ("", "food")], minimum_rows=90).rows["transfer"] > 0
+    message = complaint([*ROWS, ("", "food")], minimum_rows=91)
+    assert "train.csv has 90 rows with a text, fewer than data.minimum_rows, 91; is the delivery whole?" in message
+    lost = [(text, label) for text, label in ROWS if label != "food"]
+    assert "class 'food' has no usable row left" in complaint(lost, test=TEST, classes=list(WORDS))
+    assert "has label 'food', not in train" in complaint(lost), "test tells of the class too"
 
 
 def test_a_refusal_leaves_nothing_behind(complaint, bench):

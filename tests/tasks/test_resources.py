@@ -31,6 +31,7 @@ def test_the_table_lists_exactly_the_steps_in_their_order():
         "train_twin",
         "evaluate",
         "report",
+        "register",
     ]
     assert set(STEPS) == set(steps_that_exist())
 

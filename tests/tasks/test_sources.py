@@ -1,11 +1,14 @@
 import csv
+import gzip
 import hashlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,8 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.shared import lines, readers
 from tasks.shared.errors import StillhouseError
 from tasks.shared.recipe import Data
+from tasks.shared.rows import LONGEST_TEXT
 from tasks.shared.sources import Row, open_sources
 
 TRICKY = [
@@ -277,8 +282,22 @@ def test_a_folder_and_a_pattern_without_files(folder):
 
 def test_odd_file_names_stay_on_one_line():
     assert r"'a\nb.csv'" in complaint("a\nb.csv")
+    assert r"'\x1b[31m.csv'" in complaint("\x1b[31m.csv")
     assert "no file" in complaint("nul\0byte.csv")
     assert "name too long" in complaint("x" * 300 + ".csv").lower()
+    assert "name too long" in complaint("x/" * 5000 + "x.csv").lower()
+
+
+def test_devices_and_pipes_are_not_waited_for(folder):
+    os.mkfifo("pipe.csv")
+    Path("link.csv").symlink_to("/dev/zero")
+    for spec in ("/dev/zero", "pipe.csv", "link.csv"):
+        assert complaint(spec) == f"data.train: {spec} is a device or a pipe; write the rows to a file first"
+    Path("loop.csv").symlink_to("loop.csv")
+    assert "no file loop.csv" in complaint("loop.csv")
+    write_csv("real.csv", [("text", "label"), ("t", "x")])
+    Path("good.csv").symlink_to("real.csv")
+    assert pairs_of(read("good.csv")) == [("t", "x")]
 
 
 def test_unknown_extension_lists_the_known_ones():
@@ -480,6 +499,103 @@ def test_a_file_that_vanishes():
                 use()
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (gzip.compress(b"text,label\na,x\n"), "it looks like compressed (gzip); unpack it first"),
+        (b"PK\3\4\xff", "it looks like a zip archive or a spreadsheet; unpack it, or save it as .csv"),
+        ("text,label\na,x\n".encode("utf-16"), "it looks like UTF-16; set data.encoding to utf-16"),
+        ("text,label\na,x\n".encode("utf-16-le"), "holds a NUL byte; set data.encoding, for example utf-16"),
+        (b"PAR1\0\0", "it looks like Parquet; name it .parquet"),
+    ],
+    ids=["gzip", "zip", "UTF-16", "UTF-16 without a mark", "Parquet"],
+)
+def test_bytes_that_are_no_text_are_recognised(content, said):
+    Path("a.csv").write_bytes(content)
+    assert complaint("a.csv").startswith("data.train: a.csv line 1: ")
+    assert said in complaint("a.csv")
+
+
+@pytest.mark.parametrize("path", ["a.csv", "a.tsv", "a.jsonl", "a.parquet", "a.txt"])
+def test_a_text_has_a_stated_limit_in_bytes(path):
+    for text, fits in (("é" * (LONGEST_TEXT // 2), True), ("é" * (LONGEST_TEXT // 2) + "a", False)):
+        if path == "a.parquet":
+            write_parquet(path, text=["fine", text], label=["x", "y"])
+        elif path == "a.jsonl":
+            write_jsonl(path, [{"text": "fine"}, {"text": text, "label": "y"}])
+        else:
+            separator = {"a.csv": ",", "a.tsv": "\t", "a.txt": " "}[path]
+            start = "fine" if path == "a.txt" else separator.join(("text", "label"))
+            end = "" if path == "a.txt" else f"{separator}x"
+            Path(path).write_text(f"{start}\n{text}{end}\n", encoding="utf-8")
+        if fits:
+            assert read(path, labelled=path != "a.txt")[-1].text == text
+        else:
+            found = f"2: a text of {LONGEST_TEXT + 1:,} bytes, more than 1,048,576; split it"
+            assert found in complaint(path, labelled=path != "a.txt")
+
+
+def test_a_label_that_is_a_text():
+    write_csv("a.csv", [("text", "label"), ("t", "x" * 1001)])
+    assert "a.csv line 2: the label has 1,001 characters, more than 1,000; is that the text? set" in complaint("a.csv")
+
+
+@pytest.mark.parametrize("start", [b"", b'"'], ids=["a line without an end", "a quotation mark that is never closed"])
+def test_what_never_ends_is_refused_in_bounded_memory(monkeypatch, start):
+    limit = 1_000_000
+    monkeypatch.setattr(lines, "LONGEST_LINE", limit)
+    monkeypatch.setattr(readers, "LONGEST_LINE", limit)
+    with Path("a.csv").open("wb") as file:
+        file.write(b"text,label\n" + start)
+        for _ in range(40):
+            file.write(b"word, " * 100_000 + (b"\n" if start else b""))
+    tracemalloc.start()
+    message = complaint("a.csv")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    said = (
+        "broken quoting (field larger than field limit" if start else f"longer than {limit:,} characters; put each row"
+    )
+    assert message.startswith(f"data.train: a.csv line 2: {said}")
+    assert peak < Path("a.csv").stat().st_size / 2
+
+
+def test_a_flipped_bit_in_parquet_is_refused_or_changes_nothing():
+    """Wherever it is, if pages have checksums; without them nobody can tell that a text is another one."""
+    table = pa.table({"text": [f"text {number}" for number in range(60)], "label": ["x", "y"] * 30})
+    pq.write_table(table, "a.parquet", write_page_checksum=True)
+    whole, rows = Path("a.parquet").read_bytes(), read("a.parquet")
+    refused = 0
+    for bit in range(0, 8 * len(whole), 7):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        Path("a.parquet").write_bytes(flipped)
+        try:
+            assert read("a.parquet") == rows
+        except StillhouseError as error:
+            assert str(error).startswith("data.train: a.parquet")  # noqa: PT017
+            refused += 1
+    assert refused > len(whole) / 2
+
+
+@pytest.mark.parametrize("path", ["a.csv", "a.jsonl", "a.parquet"])
+def test_a_check_reads_the_beginning_only(path):
+    rows = [{"text": f"text {number}", "label": "x"} for number in range(5000)]
+    if path == "a.parquet":
+        write_parquet(path, text=[row["text"] for row in rows], label=["x"] * 4999 + [None])
+    elif path == "a.jsonl":
+        write_jsonl(path, rows)
+    else:
+        write_csv(path, [("text", "label"), *[row.values() for row in rows]])
+    if path != "a.parquet":
+        with Path(path).open("a") as file:
+            file.write("{ broken, and too many, columns\n")
+        assert "line 500" in complaint(path)
+    [source] = sources(path)
+    source.check()
+    assert source.size == Path(path).stat().st_size
+
+
 # The hub. A folder acme/news in the current directory is read by the same library in the same way.
 
 
@@ -556,9 +672,64 @@ def test_hub_package_is_optional(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     message = complaint("hub:acme/news")
     assert message == "data.train: hub:acme/news: reading the hub needs one more package: pip install 'stillhouse[hub]'"
+    with pytest.raises(StillhouseError, match="needs one more package"):
+        sources("hub:acme/news")[0].check()
 
 
-@pytest.mark.parametrize("spec", ["hub:", "hub:news", "hub:../news", "hub:a/b/c", "hub:/etc/passwd", "hub:acme/news#"])
+def test_a_check_asks_the_hub_once_and_downloads_nothing(hub, monkeypatch, folder):
+    import huggingface_hub
+
+    def check(spec, answer):
+        def dataset_info(self, name, *, revision, timeout):
+            asked.append((name, revision))
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        asked = []
+        monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", dataset_info)
+        [source] = sources(spec)
+        source.check()
+        return asked
+
+    def refused(spec, answer):
+        with pytest.raises(StillhouseError) as caught:
+            check(spec, answer)
+        return str(caught.value)
+
+    errors, response = huggingface_hub.errors, SimpleNamespace(headers={}, request=None)
+    there = SimpleNamespace(siblings=[SimpleNamespace(rfilename="train.csv")])
+    assert check("hub:acme/sold:small@v1#dev", there) == [("acme/sold", "v1")]
+    assert check("hub:acme/news", there) == [], "a folder of that name is read instead"
+    assert "hub:acme/none: acme/none is not on the hub, or not without a login" in refused(
+        "hub:acme/none", errors.RepositoryNotFoundError("404", response=response)
+    )
+    assert "the data set has no revision v9" in refused(
+        "hub:acme/none@v9", errors.RevisionNotFoundError("404", response=response)
+    )
+    assert "the hub cannot be reached (there is no copy here either); check the network" in refused(
+        "hub:acme/none", ConnectionError("no route")
+    )
+    (folder / "cache" / "acme___none").mkdir(parents=True)
+    assert check("hub:acme/none", ConnectionError("no route")) == [("acme/none", None)], (
+        "what was loaded before will do"
+    )
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "hub:",
+        "hub:news",
+        "hub:a/..",
+        f"hub:a/{'b' * 97}",
+        "hub:a\\\\b/c",
+        "hub:../news",
+        "hub:a/b/c",
+        "hub:/etc/passwd",
+        "hub:acme/news#",
+    ],
+)
 def test_hub_specs_that_are_none(spec):
     assert "is not hub:NAMESPACE/NAME:CONFIG@REVISION#SPLIT" in complaint(spec)
 

@@ -19,7 +19,8 @@ from tasks.load_data import LoadData
 from tasks.prepare_student import PrepareStudent
 from tasks.shared.dataset import NO_LABEL, read_chunks, read_keys
 from tasks.shared.errors import StillhouseError
-from tasks.shared.label_store import LabelStore, read_view
+from tasks.shared.label_store import LabelStore
+from tasks.shared.label_view import read_view
 from tasks.shared.recipe import Data, Labelling, Student, Teacher, Term, Training
 from tasks.train_student import TrainStudent
 from tasks.train_teacher import TrainTeacher

@@ -1,0 +1,79 @@
+"""Takes pictures of what the two servers show, in a headless Chromium.
+
+    .venv/bin/stillhouse up          # in another terminal; then a run with its two addresses exported
+    .venv/bin/python docs/pictures/take.py [FOLDER]
+
+Needs Chromium (Debian's package `chromium`). Without FOLDER the pictures go next to this file.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+
+from flows.records import latest_run
+from flows.servers import running_servers
+from tasks.shared.errors import StillhouseError
+from tasks.shared.workspace import existing_workspace
+
+WIDTH, HEIGHT = 1400, 900
+QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"]
+QUIET += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+def pages() -> dict[str, str]:
+    """Addresses of the pages worth a look, by name."""
+    workspace = existing_workspace()
+    servers = running_servers(workspace)
+    if servers is None:
+        raise StillhouseError("no servers are running for this workspace; start them with: stillhouse up")
+    run = latest_run(workspace)
+    flow_run, tracked = run["prefect"]["flow_run"], run["mlflow"]["run"]
+    mlflow, prefect = servers["mlflow"], servers["prefect"]
+    experiment = httpx.get(f"{mlflow}/api/2.0/mlflow/runs/get?run_id={tracked}").json()["run"]["info"]["experiment_id"]
+    found = {
+        "prefect-run": f"{prefect}/runs/flow-run/{flow_run}",
+        "prefect-artifacts": f"{prefect}/artifacts",
+        "prefect-deployments": f"{prefect}/deployments",
+        "mlflow-runs": f"{mlflow}/#/experiments/{experiment}/runs",
+        "mlflow-run": f"{mlflow}/#/experiments/{experiment}/runs/{tracked}",
+        "mlflow-models": f"{mlflow}/#/models",
+    }
+    deployments = httpx.post(f"{prefect}/api/deployments/filter", json={}).json()
+    on_demand = [deployment["id"] for deployment in deployments if deployment["name"] == "on-demand"]
+    if on_demand:
+        found["prefect-form"] = f"{prefect}/deployments/deployment/{on_demand[0]}/run"
+    models = httpx.get(f"{mlflow}/api/2.0/mlflow/registered-models/search").json()
+    for registered in models.get("registered_models", []):
+        found[f"mlflow-model-{registered['name']}"] = f"{mlflow}/#/models/{registered['name']}"
+    return found
+
+
+def take(url: str, file: Path) -> None:
+    """Opens a page, gives it time to fill itself, and writes what it shows."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        raise StillhouseError("no Chromium here; Debian's package is called chromium")
+    with TemporaryDirectory() as profile:
+        options = [f"--user-data-dir={profile}", f"--window-size={WIDTH},{HEIGHT}", "--virtual-time-budget=20000"]
+        command = [browser, *QUIET, *options, f"--screenshot={file}", url]
+        subprocess.run(command, check=True, capture_output=True, timeout=180)  # noqa: S603 - the browser that is installed
+
+
+def main() -> None:
+    """Takes all pictures."""
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        for name, url in pages().items():
+            take(url, folder.absolute() / f"{name}.png")
+            print(f"{name}.png  {url}")
+    except StillhouseError as error:
+        sys.exit(f"take.py: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""What can be found wrong with a recipe's inputs before a run starts: in a second, without loading a model."""
+
+from tasks.load_data import LoadData
+from tasks.shared.bases import check_base
+from tasks.shared.recipe import Recipe
+
+
+def check_inputs(recipe: Recipe) -> None:
+    """Opens every source and finds every teacher; data that is small is read whole. Prints nothing, keeps nothing.
+
+    Of large files the first rows are read, so load_data may still refuse what comes later. Of what is on the hub it
+    asks only whether it is there.
+
+    Raises:
+        StillhouseError: a source or a teacher that a run could not use.
+    """
+    classes = LoadData(recipe.data).check_sources()
+    for number, teacher in enumerate(recipe.teachers):
+        taken_as_it_is = teacher.epochs == 0
+        check_base(teacher.model, f"teachers.{number}.model", classes if taken_as_it_is else None)

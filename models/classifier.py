@@ -1,0 +1,34 @@
+"""From normalised texts to probabilities, with a fine-tuned classifier and its tokenizer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+# Relative: registered models carry copies of these modules.
+from .encoding import encode
+from .inference import predict_logits
+
+BATCH_SIZE = 32
+
+
+class TextClassifier:
+    """A classifier that reads texts as its tokenizer's maximum length and its positions allow."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Takes a model that stays on its device."""
+        self._model = model
+        self._tokenizer = tokenizer
+        self._max_length = min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", 10**6))
+        names: dict[Any, str] = model.config.id2label or {}
+        self.classes = [str(names[number]) for number in range(len(names))]
+
+    def probabilities(self, texts: Sequence[str], pairs: Sequence[str] | None) -> NDArray[np.float64]:
+        """The probability of each class, [texts, classes]; pairs are the texts' second halves, for models of pairs."""
+        encoded = encode(self._tokenizer, texts, pairs, self._max_length)
+        logits = predict_logits(self._model, encoded, BATCH_SIZE)
+        scores: NDArray[np.float64] = torch.from_numpy(logits).double().softmax(-1).numpy()
+        return scores

@@ -1,0 +1,135 @@
+"""Data sets of the Hugging Face hub as a source of rows, and local folders that `datasets` reads in the same way."""
+
+import hashlib
+import importlib.util
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.shared.arrow import arrow_rows
+from tasks.shared.errors import StillhouseError, brief, brief_path
+from tasks.shared.hub import files_on_hub
+from tasks.shared.rows import Columns, Row, check_columns, reason, within_limits
+
+if TYPE_CHECKING:
+    import datasets
+
+_HUB_SPEC = re.compile(
+    r"hub:(?P<path>\w[\w.-]{0,95}/\w[\w.-]{0,95})(?::(?P<config>[^@#]+))?(?:@(?P<revision>[^#]+))?(?:#(?P<split>.+))?"
+)
+_ROWS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """A split of a data set on the Hugging Face hub, or of a local folder of that name, read by `datasets`."""
+
+    name: str
+    path: str
+    config: str | None
+    revision: str | None
+    split: str
+    columns: Columns
+    at: str
+
+    @property
+    def size(self) -> float:
+        """Nobody knows."""
+        return float("inf")
+
+    def check(self) -> None:
+        """Asks the hub whether the data set is there; where it does not answer, a copy from before will do."""
+        if importlib.util.find_spec("datasets") is None:
+            raise _no_package(self.at)
+        if Path(self.path).is_dir() or files_on_hub(self.path, self.revision, self.at, "data set") is not None:
+            return
+        if not _is_cached(self.path):
+            raise StillhouseError(f"{self.at}: {_unreachable('there is no copy here either')}")
+
+    def digest(self) -> str:
+        """SHA-256 of the columns as they are read; what `datasets` calls a fingerprint changes with file dates."""
+        found, rows = hashlib.sha256(), self.rows()
+        while batch := list(islice(rows, _ROWS_AT_ONCE)):
+            found.update(json.dumps(batch).encode())
+        return found.hexdigest()
+
+    def rows(self) -> Iterator[Row]:
+        """The split's rows; see `Source.rows`. The data set is downloaded first, then read from disk."""
+        if len(self._dataset) == 0:
+            raise StillhouseError(f"{self.at}: split {brief(self.split)} has no rows; choose one with #SPLIT")
+        columns = self.columns
+        check_columns(self._dataset.column_names, columns, self.at)
+        features = self._dataset.features
+        class_names = getattr(features[columns.label], "names", ()) if columns.label else ()
+        batches = self._dataset.select_columns(columns.names).with_format("arrow").iter(batch_size=_ROWS_AT_ONCE)
+        yield from within_limits(arrow_rows(batches, columns, self.at, class_names), f"{self.at} row")
+
+    def place(self, line: int) -> str:
+        """See `Source.place`."""
+        return f"{self.name} row {line}"
+
+    @cached_property
+    def _dataset(self) -> "datasets.Dataset":
+        try:
+            import datasets
+        except ImportError:
+            raise _no_package(self.at) from None
+        try:
+            return datasets.load_dataset(self.path, self.config, split=self.split, revision=self.revision)
+        except Exception as error:  # the library and its HTTP client have no common base class
+            raise StillhouseError(f"{self.at}: {_hub_trouble(error)}") from None
+
+
+def hub_source(spec: str, columns: Columns, split: str, where: str) -> HubSource:
+    """The split that a spec names; nothing is read yet.
+
+    Args:
+        spec: `hub:NAMESPACE/NAME:CONFIG@REVISION#SPLIT`.
+        columns: the columns to read.
+        split: the split where the spec names none.
+        where: the recipe's path of the spec, for messages.
+
+    Raises:
+        StillhouseError: the spec is not of that form.
+    """
+    match = _HUB_SPEC.fullmatch(spec)
+    if match is None:
+        raise StillhouseError(
+            f"{where}: {brief(spec)} is not hub:NAMESPACE/NAME:CONFIG@REVISION#SPLIT; all but the name may be left out"
+        )
+    path, config, revision, named_split = match.group("path", "config", "revision", "split")
+    return HubSource(spec, path, config, revision, named_split or split, columns, f"{where}: {brief_path(spec)}")
+
+
+def _no_package(at: str) -> StillhouseError:
+    return StillhouseError(f"{at}: reading the hub needs one more package: pip install 'stillhouse[hub]'")
+
+
+def _unreachable(said: str) -> str:
+    return f"the hub cannot be reached ({said}); check the network, or download files and name those instead"
+
+
+def _is_cached(path: str) -> bool:
+    """Whether `datasets` has loaded something of that name before."""
+    from datasets import config, naming
+
+    namespace, _, name = path.rpartition("/")
+    return (Path(config.HF_DATASETS_CACHE) / f"{namespace}___{naming.camelcase_to_snakecase(name)}").is_dir()
+
+
+def _hub_trouble(error: Exception) -> str:
+    from datasets.exceptions import DatasetNotFoundError
+
+    said = reason(error)
+    if isinstance(error, DatasetNotFoundError):
+        return f"not on the hub, or not without a login ({said}); check the name, or run `hf auth login`"
+    if isinstance(error, FileNotFoundError):
+        return f"holds no data files that can be read ({said}); check the name, or download files and name those"
+    if isinstance(error, ConnectionError):
+        return _unreachable(said)
+    return f"cannot be loaded ({said}); check its :CONFIG, @REVISION and #SPLIT, or download files and name those"

@@ -1,0 +1,78 @@
+"""The decoded lines of a file of text, in bounded memory; of bytes that are no text it says what they look like."""
+
+import codecs
+from collections.abc import Iterator
+
+from tasks.shared.errors import StillhouseError
+from tasks.shared.rows import Table
+
+LONGEST_LINE = 20_000_000
+"""Characters of a line, all columns together. Beyond it a line end is missing, or a quotation mark was left open."""
+
+_BEGINNINGS = {
+    b"\x1f\x8b": "compressed (gzip); unpack it first",
+    b"PK\x03\x04": "a zip archive or a spreadsheet; unpack it, or save it as .csv",
+    b"BZh": "compressed (bzip2); unpack it first",
+    b"\xfd7zXZ": "compressed (xz); unpack it first",
+    b"\x28\xb5\x2f\xfd": "compressed (zstd); unpack it first",
+    b"PAR1": "Parquet; name it .parquet",
+    b"\xff\xfe": "UTF-16; set data.encoding to utf-16",
+    b"\xfe\xff": "UTF-16; set data.encoding to utf-16",
+}
+
+
+def decoded_lines(table: Table, newline: str | None) -> Iterator[str]:
+    """The decoded lines, ends included; a byte order mark is dropped.
+
+    Args:
+        table: the file and its encoding.
+        newline: as `open` takes it.
+
+    Raises:
+        StillhouseError: the bytes are no text in that encoding, or a line is too long.
+    """
+    number = 0
+    try:
+        with table.path.open(encoding=table.encoding, newline=newline) as stream:
+            # Not `for line in stream`: a large file without line ends would be one line in memory.
+            while line := stream.readline(LONGEST_LINE):
+                number += 1
+                if "\0" in line:
+                    raise _not_text(table, number, "holds a NUL byte", "set data.encoding, for example utf-16")
+                if len(line) == LONGEST_LINE:
+                    raise StillhouseError(
+                        f"{table.at} line {number}: longer than {LONGEST_LINE:,} characters; put each row on its line"
+                    )
+                yield line.removeprefix("\ufeff") if number == 1 else line
+    except UnicodeError as error:
+        line_number = _undecodable_line(table) or number + 1
+        reason = f"byte 0x{error.object[error.start]:02x}" if isinstance(error, UnicodeDecodeError) else str(error)
+        what = f"not {table.encoding} text ({reason})"
+        advice = "set data.encoding to the file's own, for example gbk, cp1252 or utf-16"
+        raise _not_text(table, line_number, what, advice) from None
+    except OSError as error:
+        raise StillhouseError(f"{table.at}: cannot be read: {error.strerror}") from None
+
+
+def _not_text(table: Table, line: int, what: str, advice: str) -> StillhouseError:
+    """The error for bytes that are no text; says what they are where their beginning tells."""
+    with table.path.open("rb") as stream:
+        beginning = stream.read(8)
+    for known, said in _BEGINNINGS.items():
+        if beginning.startswith(known) and not table.encoding.lower().replace("_", "-").startswith("utf-16"):
+            return StillhouseError(f"{table.at} line {line}: {what}; it looks like {said}")
+    return StillhouseError(f"{table.at} line {line}: {what}; {advice}")
+
+
+def _undecodable_line(table: Table) -> int | None:
+    """The first line that does not decode; the failing stream itself has read ahead and cannot tell."""
+    decoder = codecs.getincrementaldecoder(table.encoding)()
+    done = 0
+    with table.path.open("rb") as stream:
+        try:
+            while raw := stream.readline(LONGEST_LINE):
+                done += decoder.decode(raw).count("\n")
+            decoder.decode(b"", final=True)
+        except UnicodeError:
+            return done + 1
+    return None

@@ -1,0 +1,36 @@
+"""A model's classes are matched by name; what does not match is refused."""
+
+import pytest
+
+from tasks.shared.class_names import columns_by_name
+
+
+@pytest.mark.parametrize(
+    ("own", "wanted", "columns"),
+    [
+        (["neg", "neu", "pos"], ["pos", "neg", "neu"], [2, 0, 1]),
+        (["Negative", "POSITIVE"], ["positive", "negative"], [1, 0]),
+        (["a", "A"], ["A", "a"], [1, 0]),  # as they are, before case is left out of account
+        (["LABEL_0", "LABEL_1", "LABEL_2"], ["2", "0", "1"], [2, 0, 1]),
+        (["LABEL_0", "LABEL_1"], ["LABEL_1", "LABEL_0"], [1, 0]),
+        ([str(number) for number in range(12)], [str(number) for number in range(12)], list(range(12))),
+    ],
+)
+def test_columns_are_found_by_name(own, wanted, columns):
+    assert columns_by_name(own, wanted) == columns
+
+
+@pytest.mark.parametrize(
+    ("own", "wanted"),
+    [
+        (["neg", "pos"], ["neg", "neu", "pos"]),
+        (["neg", "neu", "pos"], ["neg", "pos"]),
+        (["neg", "pos"], ["bad", "good"]),
+        (["LABEL_0", "LABEL_1"], ["neg", "pos"]),
+        (["LABEL_0", "LABEL_1"], ["1", "2"]),
+        (["a", "b"], ["A", "a"]),  # both would be the same column
+    ],
+)
+def test_other_classes_are_refused(own, wanted):
+    with pytest.raises(ValueError, match=f"{own[0]}.*{wanted[0]}"):
+        columns_by_name(own, wanted)
