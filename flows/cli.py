@@ -6,12 +6,13 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 
 import click
 
-from tasks.shared.errors import StillhouseError, one_line
+from tasks.shared.errors import StillhouseError, brief_path, one_line
 from tasks.shared.workspace import find_workspace
 
 MISTAKE = 2
@@ -56,17 +57,20 @@ def _one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
 
 def _disk_trouble(error: BaseException) -> str:
     """What is wrong with the disk, if that is behind an error: libraries wrap it, or only say that a server failed."""
-    workspace = find_workspace().root
+    workspace = "the workspace"
+    with suppress(StillhouseError):
+        workspace = brief_path(find_workspace().root)
     behind: BaseException | None = error
     while behind is not None:
         number = behind.errno if isinstance(behind, OSError) else None
         if number in (errno.ENOSPC, errno.EDQUOT) or any(words in str(behind) for words in _FULL):
             return f"no space left in {workspace}; make some"
         if isinstance(behind, OSError) and number in (errno.EACCES, errno.EROFS):
-            return f"{behind.strerror}: {behind.filename or workspace}; mend that"
+            return f"{behind.strerror}: {brief_path(behind.filename or workspace)}; mend that"
         behind = behind.__cause__ or behind.__context__
-    if workspace.exists() and shutil.disk_usage(workspace).free < _HARDLY_ANY:
-        return f"no space left in {workspace}; make some"
+    with suppress(OSError, StillhouseError):
+        if shutil.disk_usage(find_workspace().root).free < _HARDLY_ANY:
+            return f"no space left in {workspace}; make some"
     return ""
 
 

@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ from rich.text import Text
 from flows.preflight import check_inputs
 from flows.records import find_run, latest_run, lock_run, new_run_id
 from tasks.shared.devices import check_device
-from tasks.shared.errors import StillhouseError
+from tasks.shared.errors import StillhouseError, brief, brief_path, closest
 from tasks.shared.prefect_server import prefect_server, prepare_environment, wait_for_server
-from tasks.shared.recipe_file import closest, load_recipe
+from tasks.shared.recipe_file import load_recipe
 from tasks.shared.resources import STEPS
+from tasks.shared.tracking_place import check_tracking_server
 from tasks.shared.workspace import existing_workspace, find_workspace, open_workspace
 
 
@@ -34,6 +35,7 @@ def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str], only_l
     check_inputs(recipe)
     workspace = open_workspace()
     prepare_environment(workspace)
+    check_tracking_server(workspace)
     run = new_run_id(f"{recipe.name}-label" if only_label else recipe.name)
     click.echo(f"{recipe.name}: everything goes to {workspace.root}; starting takes some seconds, the first time ten")
     with _stopping_on_sigterm(), lock_run(workspace, run), prefect_server(workspace) as own_server:
@@ -41,8 +43,10 @@ def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str], only_l
         from flows.distill import distill
         from flows.flow_run import Session, session
         from flows.label import label
+        from tasks.shared.tracking import open_client
 
         quiet_libraries()
+        open_client(workspace)  # makes MLflow's database at the first start, while the server makes its own
         wait_for_server(workspace.prefect / "server.log" if own_server else None)
         session.set(Session(run, View(), forced, own_server))
         folder = (label if only_label else distill)(recipe)
@@ -80,7 +84,7 @@ def show_run(run: str | None, as_json: bool) -> None:
     workspace = existing_workspace()
     record = find_run(workspace, run) if run else latest_run(workspace)
     if as_json:
-        click.echo(json.dumps(record, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(record, indent=2))
     else:
         _print_result(record)
 
@@ -106,17 +110,18 @@ def find_recipe(name: str) -> Path:
     if name in shipped:
         return shipped[name]
     path = Path(name)
-    if path.is_file():
-        return path
+    with suppress(OSError, ValueError):  # a name that no file can have
+        if path.is_file():
+            return path
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
-        raise StillhouseError(f"no recipe file {ascii(str(path.absolute()))[1:-1]}")
-    raise StillhouseError(f"no recipe {ascii(name)[:80]}{closest(name, list(shipped))}; a path ends in .yaml")
+        raise StillhouseError(f"no recipe file {brief_path(path.absolute())}")
+    raise StillhouseError(f"no recipe {brief(name)}{closest(name, list(shipped))}; a path ends in .yaml")
 
 
 def _checked_steps(names: Sequence[str]) -> frozenset[str]:
     for name in names:
         if name not in STEPS:
-            raise StillhouseError(f"--force {ascii(name)[:80]}: no such step{closest(name, list(STEPS))}")
+            raise StillhouseError(f"--force {brief(name)}: no such step{closest(name, list(STEPS))}")
     return frozenset(names)
 
 
@@ -128,7 +133,7 @@ def _print_result(record: dict[str, Any]) -> None:
         labelled = "; ".join(step["note"] for step in record["steps"] if step["step"] == "label")
         console.print(Text(f"run {record['run']} {record['state']}: {record['error'] or labelled or 'no result'}"))
         for name, value in _places(record):
-            console.print(Text.assemble((f"{name:<13}", "dim"), value), soft_wrap=True)
+            console.print(Text.assemble((f"{name:<13}", "dim"), brief_path(value)), soft_wrap=True)
         return
     console.print()
     console.print(rich_table(record["teachers"], record["students"], record["twins"], console.width))
@@ -141,7 +146,7 @@ def _print_result(record: dict[str, Any]) -> None:
     console.print(Text(record["verdict"]["scope"], style="dim"))
     console.print()
     for name, value in _places(record):
-        console.print(Text.assemble((f"{name:<13}", "dim"), value), soft_wrap=True)
+        console.print(Text.assemble((f"{name:<13}", "dim"), brief_path(value)), soft_wrap=True)
     console.print()
     console.print("Next:")
     for command, purpose in _next_commands(record):

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from flows.records import all_runs, going_on, has_result
-from tasks.shared.errors import StillhouseError
+from tasks.shared.errors import StillhouseError, brief_path
 from tasks.shared.outputs import locked
 from tasks.shared.workspace import Workspace, existing_workspace
 
@@ -18,7 +18,7 @@ def disk_usage() -> None:
     groups += [workspace.registry, *(folder for folder in workspace.outputs.glob("*") if folder.is_dir())]
     sizes = {str(folder.relative_to(workspace.root)): _size(folder) for folder in groups if folder.is_dir()}
     for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
-        click.echo(f"{_megabytes(size):>10}  {name}")
+        click.echo(f"{_megabytes(size):>10}  {brief_path(name)}")
     click.echo(f"{_megabytes(sum(sizes.values())):>10}  in all, in {workspace.root}")
 
 
@@ -34,7 +34,7 @@ def collect_garbage(keep: int, delete: bool) -> None:
         for path in garbage:
             size = _size(path)
             freed += size
-            click.echo(f"{_megabytes(size):>10}  {path.relative_to(workspace.root)}")
+            click.echo(f"{_megabytes(size):>10}  {brief_path(path.relative_to(workspace.root))}")
             if delete:
                 shutil.rmtree(path)
     done = "deleted" if delete else "would go; --delete deletes"

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from filelock import FileLock, Timeout
 
-from tasks.shared.errors import StillhouseError
+from tasks.shared.errors import StillhouseError, brief, brief_path
 from tasks.shared.outputs import locked
 from tasks.shared.workspace import Workspace
 
@@ -90,7 +90,7 @@ def find_run(workspace: Workspace, run: str) -> dict[str, Any]:
         return (exact or fitting)[0]
     what = f"{len(fitting)} runs begin with" if fitting else "no run"
     known = ", ".join(str(record["run"]) for record in all_runs(workspace)[:3]) or "none yet"
-    raise StillhouseError(f"{what} {ascii(run)[:80]} in {workspace.root}; the latest: {known}")
+    raise StillhouseError(f"{what} {brief(run)} in {workspace.root}; the latest: {known}")
 
 
 def _read(file: Path) -> dict[str, Any] | None:
@@ -102,5 +102,5 @@ def _read(file: Path) -> dict[str, Any] | None:
         what = "is not a record that this Stillhouse knows"
     except (ValueError, KeyError, TypeError, AttributeError, OSError):
         what = "is damaged"
-    click.echo(f"stillhouse: warning: {file} {what}; it is left out", err=True)
+    click.echo(f"stillhouse: warning: {brief_path(file)} {what}; it is left out", err=True)
     return None

@@ -3,28 +3,28 @@
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any, ParamSpec, TypeVar
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.tracking import MlflowClient
 
-from tasks.shared.errors import StillhouseError
+from tasks.shared.errors import StillhouseError, one_line, without_logins
 from tasks.shared.outputs import locked
+from tasks.shared.tracking_place import check_tracking_server, tracking_uri
 from tasks.shared.workspace import Workspace
 
 _PARAMS_AT_ONCE = 100
 _METRICS_AT_ONCE = 1000
 _RUNS_AT_MOST = 1000
 
-
-def tracking_uri(workspace: Workspace) -> str:
-    """MLFLOW_TRACKING_URI where it is set, else a database in the workspace."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.mlflow / 'mlflow.db'}"
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
 
 
 def open_client(workspace: Workspace) -> MlflowClient:
@@ -49,12 +49,20 @@ def _make_database(workspace: Workspace, database: Path) -> None:
             new.replace(database)
 
 
-def without_password(uri: str) -> str:
-    """An address as it may be shown and stored: whoever needs the password has it in the environment."""
-    parts = urlsplit(uri)
-    if parts.password is None:
-        return uri
-    return urlunsplit(parts._replace(netloc=f"{parts.username}@{parts.netloc.rpartition('@')[2]}"))
+def _clearly(method: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
+    """Turns what a tracking server refuses into one clear line; its own message names the address, login and all."""
+
+    @wraps(method)
+    def asked(*args: Asked.args, **kwargs: Asked.kwargs) -> Answer:
+        try:
+            return method(*args, **kwargs)
+        except MlflowException as error:
+            where = os.environ.get("MLFLOW_TRACKING_URI", "")
+            if not where.startswith("http"):
+                raise
+            raise StillhouseError(f"MLflow at {where} refuses: {one_line(error)}") from None
+
+    return asked
 
 
 class Tracker:
@@ -62,11 +70,13 @@ class Tracker:
 
     def __init__(self, workspace: Workspace, experiment: str) -> None:
         """Opens the experiment; makes it if need be."""
+        check_tracking_server(workspace)
         self._client = open_client(workspace)
-        self.uri = without_password(tracking_uri(workspace))
+        self.uri = without_logins(tracking_uri(workspace))
         with locked(workspace.locks / "mlflow.lock", lambda owner: None):
             self.experiment = self._open(workspace, experiment)
 
+    @_clearly
     def _open(self, workspace: Workspace, experiment: str) -> str:
         found = self._client.get_experiment_by_name(experiment)
         if found and found.lifecycle_stage == "deleted":
@@ -79,6 +89,7 @@ class Tracker:
         """Address of a run's page, where MLflow is a server."""
         return f"{self.uri}/#/experiments/{self.experiment}/runs/{run}" if self.uri.startswith("http") else None
 
+    @_clearly
     def running(self) -> dict[str, str]:
         """All tracked runs of this project that count as going on, and the runs that they belong to."""
         experiments = [found.experiment_id for found in self._client.search_experiments()]
@@ -86,22 +97,26 @@ class Tracker:
         runs = self._client.search_runs(experiments, going_on, max_results=_RUNS_AT_MOST)
         return {run.info.run_id: run.data.tags["stillhouse.run"] for run in runs}
 
+    @_clearly
     def start(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
         """Begins a run and gives its id."""
         nested = {"mlflow.parentRunId": parent} if parent else {}
         run = self._client.create_run(self.experiment, run_name=name, tags={**tags, **nested})
         return str(run.info.run_id)
 
+    @_clearly
     def tag(self, run: str, tags: Mapping[str, str]) -> None:
         """Adds tags."""
         self._client.log_batch(run, tags=[RunTag(key, value) for key, value in tags.items()])
 
+    @_clearly
     def params(self, run: str, values: Mapping[str, Any]) -> None:
         """Records parameters; nested mappings and lists become dotted names."""
         flat = [Param(name, str(value)) for name, value in _flatten(values)]
         for start in range(0, len(flat), _PARAMS_AT_ONCE):
             self._client.log_batch(run, params=flat[start : start + _PARAMS_AT_ONCE])
 
+    @_clearly
     def metrics(self, run: str, name: str, points: Sequence[tuple[int, float]]) -> None:
         """Records a series of (step, value)."""
         now = int(time.time() * 1000)
@@ -109,6 +124,7 @@ class Tracker:
         for start in range(0, len(values), _METRICS_AT_ONCE):
             self._client.log_batch(run, metrics=values[start : start + _METRICS_AT_ONCE])
 
+    @_clearly
     def inputs(self, run: str, digests: Mapping[str, tuple[str, Path]], context: str) -> None:
         """Records which version of what was consumed: digest and place by name."""
         self._client.log_inputs(
@@ -122,6 +138,7 @@ class Tracker:
             ],
         )
 
+    @_clearly
     def artifact(self, run: str, path: Path) -> None:
         """Copies a file, or a folder under its name, to the run's artifacts."""
         if path.is_dir():
@@ -129,6 +146,7 @@ class Tracker:
         else:
             self._client.log_artifact(run, str(path))
 
+    @_clearly
     def finish(self, run: str, status: str) -> None:
         """Ends a run: FINISHED, FAILED or KILLED."""
         self._client.set_terminated(run, status)

@@ -1,7 +1,9 @@
 """Drills in a world with enough texts for several parts of labels; each in a workspace of its own."""
 
 import os
+import shutil
 import signal
+import sqlite3
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,14 +46,37 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> World:
     recipe = toy_recipe()
     recipe["data"]["unlabelled"] = ["more.txt"]
     recipe["training"]["epochs"] = 1
+    recipe["seeds"] = [0]
     (made.folder / "toy.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     return made
 
 
 @pytest.fixture(scope="session")
-def truth(prepared: World) -> Truth:
-    """One undisturbed run."""
-    undisturbed = replace(prepared, home="undisturbed")
+def started(prepared: World) -> World:
+    """The same after a run that was killed in its first step: the databases are there, half of a first run's time."""
+    world = replace(prepared, home="started")
+    process = world.start("run", "toy.yaml")
+    inside(process, world, "load_data")
+    process.kill()
+    process.communicate()
+    assert gone(world.workspace, seconds=15)
+    return world
+
+
+def copy_of(started: World, home: str) -> World:
+    """A workspace of its own, in which a run was killed in its first step."""
+    world = replace(started, home=home)
+    shutil.copytree(started.workspace, world.workspace)
+    with sqlite3.connect(world.workspace / "mlflow" / "mlflow.db") as database:
+        places = (str(started.workspace), str(world.workspace))
+        database.execute("update experiments set artifact_location = replace(artifact_location, ?, ?)", places)
+    return world
+
+
+@pytest.fixture(scope="session")
+def truth(started: World) -> Truth:
+    """One run that nothing disturbs."""
+    undisturbed = copy_of(started, "undisturbed")
     began = time.monotonic()
     undisturbed.done("run", "toy.yaml")
     return read_truth(undisturbed, time.monotonic() - began)

@@ -4,13 +4,12 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tasks.shared.resources import STEPS
-from tests.faults.conftest import Truth, inside, read_truth
+from tests.faults.conftest import Truth, copy_of, inside, read_truth
 from tests.flows.conftest import World
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(600)]
@@ -29,8 +28,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_full_disk_in_a_step(prepared: World, truth: Truth, small_disk: Path, step: str) -> None:
-    world = replace(prepared, home=str(small_disk / "home"))
+def test_a_full_disk_in_a_step(started: World, truth: Truth, small_disk: Path, step: str) -> None:
+    world = copy_of(started, str(small_disk / "home"))
     process = world.start("run", "toy.yaml")
     inside(process, world, step)
     ballast = small_disk / "ballast"

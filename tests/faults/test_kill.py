@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from tasks.shared.resources import STEPS
-from tests.faults.conftest import Truth, gone, inside, read_truth
+from tests.faults.conftest import Truth, copy_of, gone, inside, read_truth
 from tests.flows.conftest import World
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(1800)]
@@ -20,19 +20,25 @@ pytestmark = [pytest.mark.drill, pytest.mark.timeout(1800)]
 MOMENTS = 25
 AT_ONCE = 2
 """Drills side by side: each is one process that mostly imports, then trains with one thread."""
+VIRGIN = 5
+"""Every so many-th drill begins in a new workspace, where a run makes its databases first."""
 
 
-def test_at_random_moments(prepared: World, truth: Truth) -> None:
+def test_at_random_moments(prepared: World, started: World, truth: Truth) -> None:
     drawn = random.Random(20261123)
-    moments = [drawn.uniform(0.1, truth.seconds) for _ in range(MOMENTS)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        drills = [pool.submit(_killed_after, prepared, moment, truth) for moment in moments]
-        complaints = {f"{moment:.2f} s": drill.exception() for moment, drill in zip(moments, drills, strict=True)}
-    assert {moment: problem for moment, problem in complaints.items() if problem} == {}
+        drills = {}
+        for number in range(MOMENTS):
+            virgin = number % VIRGIN == 0
+            moment = drawn.uniform(0.1, truth.seconds + (5 if virgin else 0))
+            name = f"{'new' if virgin else 'used'}-{moment:.3f}"
+            world = replace(prepared, home=name) if virgin else copy_of(started, name)
+            drills[name] = pool.submit(_killed_after, world, moment, truth)
+        complaints = {name: drill.exception() for name, drill in drills.items()}
+    assert {name: problem for name, problem in complaints.items() if problem} == {}
 
 
-def _killed_after(prepared: World, moment: float, truth: Truth) -> None:
-    world = replace(prepared, home=f"killed-{moment:.4f}")
+def _killed_after(world: World, moment: float, truth: Truth) -> None:
     process = world.start("run", "toy.yaml")
     threading.Event().wait(moment)
     process.kill()
@@ -41,8 +47,8 @@ def _killed_after(prepared: World, moment: float, truth: Truth) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_inside_a_step(prepared: World, truth: Truth, step: str) -> None:
-    world = replace(prepared, home=f"killed-in-{step}")
+def test_inside_a_step(started: World, truth: Truth, step: str) -> None:
+    world = copy_of(started, f"killed-in-{step}")
     process = world.start("run", "toy.yaml")
     inside(process, world, step)
     process.kill()
@@ -78,11 +84,10 @@ def test_two_identical_runs_share_the_work(prepared: World, truth: Truth) -> Non
     assert read_truth(world).outputs == truth.outputs
 
 
-def test_two_different_runs_share_the_gpu(prepared: World, truth: Truth) -> None:
+def test_two_different_runs_share_the_gpu(started: World) -> None:
     """The tag's limit holds though each run has a Prefect server of its own."""
-    world = replace(prepared, home="different")
-    seeds = ("0, 1", "2, 3")
-    processes = [world.start("run", "toy.yaml", "--set", f"seeds=[{pair}]") for pair in seeds]
+    world = copy_of(started, "different")
+    processes = [world.start("run", "toy.yaml", "--set", f"seeds=[{seed}]") for seed in (1, 2)]
     outputs = [process.communicate(timeout=240) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     with sqlite3.connect(world.workspace / "prefect" / "prefect.db") as database:
@@ -95,8 +100,8 @@ def test_two_different_runs_share_the_gpu(prepared: World, truth: Truth) -> None
         assert ended <= began, held
 
 
-def test_one_of_two_runs_is_killed_while_the_other_waits(prepared: World, truth: Truth) -> None:
-    world = replace(prepared, home="one-of-two")
+def test_one_of_two_runs_is_killed_while_the_other_waits(started: World, truth: Truth) -> None:
+    world = copy_of(started, "one-of-two")
     first = world.start("run", "toy.yaml")
     inside(first, world, "train_teacher")
     second = world.start("run", "toy.yaml")

@@ -39,7 +39,6 @@ def test_a_secret_of_the_environment_is_nowhere_in_what_runs_leave_or_say(world:
         assert SECRET not in result.stdout + result.stderr
 
 
-@pytest.mark.xfail(reason="MLflow's own message, address and all, reaches Prefect's database", strict=True)
 def test_the_password_of_a_tracking_server_is_neither_kept_nor_said(world: World, tmp_path: Path) -> None:
     result = world.run(
         "run",

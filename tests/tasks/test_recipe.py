@@ -118,3 +118,13 @@ def test_default_sections_and_lists_are_not_shared():
     assert Data(**DATA).unlabelled is not Data(**DATA).unlabelled
     assert Teacher() == one.teachers[0]
     assert Term(term="hard", temperature=1.0).temperature == 1.0
+
+
+def test_models_are_registered_under_the_recipes_name_unless_it_names_them():
+    recipe = Recipe(name="news", data=DATA, registry={"teacher": "shared-teacher"})
+    assert (recipe.registered_student, recipe.registered_teacher) == ("news-student", "shared-teacher")
+    for name in ("a/b", "a:b", "a@b", "", "-a", "x" * 129):
+        with pytest.raises(ValidationError, match=r"registry.student"):
+            Recipe(data=DATA, registry={"student": name})
+    with pytest.raises(ValidationError, match="student and teacher both news-student"):
+        Recipe(name="news", data=DATA, registry={"teacher": "news-student"})

@@ -5,7 +5,8 @@ import json
 import pytest
 from mlflow.tracking import MlflowClient
 
-from tasks.shared.tracking import Tracker, tracking_uri
+from tasks.shared.tracking import Tracker
+from tasks.shared.tracking_place import tracking_uri
 from tasks.shared.workspace import Workspace
 
 

@@ -220,6 +220,11 @@ def test_an_untrained_teacher_is_caught(toy, train, tokenizer, tmp_path):
         TrainTeacher(toy.data, teacher(folder, floor=0.9), 0).check(found)
 
 
+def test_whoever_uses_the_teacher_reads_as_much_of_a_text_as_it_was_trained_on(toy):
+    assert AutoTokenizer.from_pretrained(toy.base).model_max_length == 512
+    assert AutoTokenizer.from_pretrained(toy.teacher.path).model_max_length == toy.teacher.max_length == 16
+
+
 # Other kinds
 
 

@@ -1,0 +1,37 @@
+"""Where runs are tracked and models registered; imports nothing heavy, so that it can be asked before a run."""
+
+import os
+import urllib.error
+import urllib.request
+from urllib.parse import urlsplit, urlunsplit
+
+from tasks.shared.errors import StillhouseError, one_line, without_logins
+from tasks.shared.workspace import Workspace
+
+_PATIENCE_SECONDS = 20
+
+
+def tracking_uri(workspace: Workspace) -> str:
+    """MLFLOW_TRACKING_URI where it is set, else a database in the workspace."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.mlflow / 'mlflow.db'}"
+
+
+def check_tracking_server(workspace: Workspace) -> None:
+    """One question: MLflow's client would ask a server that does not answer for minutes.
+
+    Raises:
+        StillhouseError: MLFLOW_TRACKING_URI is a server that does not answer.
+    """
+    parts = urlsplit(tracking_uri(workspace))
+    if parts.scheme not in ("http", "https"):
+        return
+    health = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], path=f"{parts.path.rstrip('/')}/health"))
+    try:
+        with urllib.request.urlopen(health, timeout=_PATIENCE_SECONDS):  # noqa: S310 - MLFLOW_TRACKING_URI
+            return
+    except urllib.error.HTTPError:  # an answer: whether we may do what we want is told later
+        return
+    except (OSError, ValueError) as error:
+        where = without_logins(urlunsplit(parts))
+        advice = "start it, or unset MLFLOW_TRACKING_URI"
+        raise StillhouseError(f"no MLflow server answers at {where} ({one_line(error)}); {advice}") from None
