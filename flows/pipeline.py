@@ -4,6 +4,7 @@ from tasks.evaluate import Evaluate, Model
 from tasks.label import Label, LabelRecord
 from tasks.load_data import LoadData
 from tasks.prepare_student import PrepareStudent
+from tasks.register import Register
 from tasks.report import Report, ResultRecord
 from tasks.shared.dataset import DataRecord
 from tasks.shared.recipe import Recipe
@@ -24,7 +25,7 @@ def label_texts(recipe: Recipe, do: Do) -> tuple[DataRecord, list[TeacherRecord]
 def distil(recipe: Recipe, do: Do) -> ResultRecord:
     """Carries out a recipe.
 
-    load_data -> train_teacher -> label -+-> train_student x seeds -+-> evaluate -> report
+    load_data -> train_teacher -> label -+-> train_student x seeds -+-> evaluate -> report -> register
                               -> prepare_student                    |
                                          +-> train_twin x seeds ----+
     """
@@ -35,4 +36,6 @@ def distil(recipe: Recipe, do: Do) -> ResultRecord:
     twins = [do(TrainTwin(*shared, seed)) for seed in recipe.seeds]
     models: list[Model] = [*teachers, *students, *twins]
     scores = [do(Evaluate(data, model)) for model in models]
-    return do(Report(tuple(scores), recipe.worthwhile))
+    result = do(Report(tuple(scores), recipe.worthwhile))
+    do(Register(data, result, recipe.registered_student, recipe.registered_teacher))
+    return result

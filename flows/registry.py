@@ -1,0 +1,74 @@
+"""What is registered, for people and for programs."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tasks.shared.errors import printable
+from tasks.shared.prefect_server import prepare_environment
+from tasks.shared.registry import Registry, Version
+from tasks.shared.workspace import find_workspace
+
+_LONGEST = 300
+
+
+def list_models(as_json: bool) -> None:
+    """Prints all registered versions by name, the newest first."""
+    workspace = find_workspace()
+    prepare_environment(workspace)
+    registry = Registry(workspace)
+    versions = registry.versions()
+    if as_json:
+        click.echo(json.dumps([_entry(version) for version in versions], indent=2, ensure_ascii=True))
+        return
+    console = Console(highlight=False)
+    if not versions:
+        console.print(Text(f"nothing is registered at {printable(registry.place, _LONGEST)} yet; a run registers"))
+    for name, found in groupby(versions, key=lambda version: version.name):
+        console.print(Text(printable(name, _LONGEST), style="bold"))
+        console.print(_table(list(found)))
+
+
+def _table(versions: list[Version]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for heading in ("version", "gate %", "verdict", "age", "alias"):
+        table.add_column(heading, justify="right" if heading in ("version", "gate %") else "left", no_wrap=True)
+    table.add_column("why")
+    for version in versions:
+        verdict, reason = (printable(version.tags.get(tag, ""), _LONGEST) for tag in ("verdict", "reason"))
+        aliases = printable(", ".join(version.aliases), _LONGEST)
+        row = (str(version.number), _percent(version), verdict, _age(version.created), aliases, reason)
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def _percent(version: Version) -> str:
+    try:
+        return f"{float(version.tags['gate_score']) * 100:.1f}"
+    except (KeyError, ValueError):  # a person may have changed a tag
+        return ""
+
+
+def _age(created: datetime) -> str:
+    age = datetime.now(UTC) - created
+    for unit, name in ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "min")):
+        if age >= unit:
+            return f"{age // unit} {name}"
+    return "now"
+
+
+def _entry(version: Version) -> dict[str, Any]:
+    return {
+        "name": version.name,
+        "version": version.number,
+        "address": version.address,
+        "aliases": list(version.aliases),
+        "created": version.created.isoformat(timespec="seconds"),
+        "tags": dict(version.tags),
+    }

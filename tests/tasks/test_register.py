@@ -1,0 +1,253 @@
+"""Step register: what is registered, what becomes champion and why, and what a person changed in between."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+
+from tasks.evaluate import ScoreRecord
+from tasks.register import Register
+from tasks.report import ResultRecord
+from tasks.shared.dataset import read_chunks
+from tasks.shared.registry import Registry, UnusableVersionError
+from tasks.shared.tracking import Tracker, open_client
+from tasks.train_student import TrainStudent
+from tests.tiny import tiny_bert
+
+
+@pytest.fixture
+def student(toy):
+    """A real student; `digest` and `dev_accuracy` make other ones of it."""
+    return toy.bench(toy.small(TrainStudent))
+
+
+@pytest.fixture
+def register(toy, bench, student):
+    """Registers a student with some score and the toy's teacher, in a run that is tracked."""
+    bench.run = Tracker(bench.workspace, "toy").start(
+        "register", {"stillhouse.run": "toy-1", "mlflow.parentRunId": "p"}
+    )
+
+    def step(score, outcome="BEATS", data=toy.data, teacher=toy.teacher, **changes):
+        model = replace(student, dev_accuracy=score, digest=f"student that gets {score}", **changes)
+        scores = tuple(ScoreRecord(Path("scorecard"), "0", each, 1.0, 1.0, {}) for each in (model, teacher))
+        verdict = {"outcome": outcome, "difference": 0.01}
+        return Register(data, ResultRecord(Path("result"), "0", verdict, "", scores), "toy-student", "toy-teacher")
+
+    def carry_out(*arguments, **changes):
+        return bench(step(*arguments, **changes)).models[0]
+
+    carry_out.step = step
+    return carry_out
+
+
+@pytest.fixture
+def registry(bench):
+    return Registry(bench.workspace)
+
+
+def aliases(registry, name="toy-student"):
+    found = {
+        alias: version.number for version in registry.versions() if version.name == name for alias in version.aliases
+    }
+    return found, sum(version.name == name for version in registry.versions())
+
+
+def test_the_first_version_is_the_champion_and_says_where_it_comes_from(toy, student, register, registry):
+    model = register(0.8)
+    assert (model.role, model.version, model.champion) == ("student", 1, True)
+    assert aliases(registry) == ({"champion": 1}, 1)
+    assert aliases(registry, "toy-teacher") == ({"champion": 1}, 1)
+    found = registry.with_alias("toy-student", "champion")
+    assert (
+        found.tags.items()
+        >= {
+            "digest": "student that gets 0.8",
+            "role": "student",
+            "gate_score": "0.8",
+            "verdict": "BEATS",
+            "difference": "0.01",
+            "promoted": "yes",
+            "reason": "the first champion of this name",
+            "run": "toy-1",
+            "mlflow_run": "p",
+        }.items()
+    )
+    teacher = registry.with_alias("toy-teacher", "champion").tags
+    assert float(teacher["gate_score"]) == toy.teacher.dev_accuracy
+    assert "verdict" not in teacher, "a verdict is of the student"
+    for file in student.path.iterdir():
+        assert (registry.folder(found) / file.name).read_bytes() == file.read_bytes()
+
+
+def test_nothing_is_pickled_and_nothing_private_goes_along(toy, bench, register, registry, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("uv.lock", "pyproject.toml"):
+        (tmp_path / name).write_text("", encoding="utf-8")
+    register(0.8)
+    root = registry.folder(registry.with_alias("toy-student", "champion")).parent.parent
+    files = [path for path in root.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} <= {"", ".json", ".py", ".safetensors", ".txt", ".yaml"}
+    assert not [path.name for path in files if path.name in ("uv.lock", "pyproject.toml")]
+    texts = [text for part in ("gold", "test") for chunk in read_chunks(toy.data.file(part)) for text in chunk.texts]
+    for path in files:
+        content = path.read_bytes()
+        assert not content.startswith(b"\x80"), f"{path} looks pickled"
+        assert str(bench.workspace.root).encode() not in content
+        assert not any(text.encode() in content for text in texts)
+    saved = mlflow.models.Model.load(root)
+    assert saved.signature.inputs.input_names() == ["text"]
+    assert saved.signature.outputs.input_names() == ["label", *(f"probability_{name}" for name in toy.data.classes)]
+    assert len(mlflow.pyfunc.load_model(str(root)).predict(saved.load_input_example(str(root)))) == 1
+
+
+def test_a_rerun_makes_no_version(bench, register, registry):
+    first = register(0.8)
+    assert register(0.8) == first
+    assert bench.made == ["register"]
+    bench.make(register.step(0.8))
+    assert aliases(registry) == ({"champion": 1}, 1), "nor does a step that is forced"
+
+
+@pytest.mark.parametrize(("score", "champion", "reason"), [
+    (0.7, False, "70.00% of dev right, below the 80.00% of the champion, version 1"),
+    (0.9, True, "90.00% of dev right, not below the 80.00% of the champion before, version 1"),
+])  # fmt: skip
+def test_what_is_worse_is_registered_but_not_promoted(register, registry, score, champion, reason):
+    register(0.8)
+    model = register(score)
+    assert (model.version, model.champion, model.reason) == (2, champion, reason)
+    tags = registry.get("toy-student", 2).tags
+    assert (tags["promoted"], tags["reason"]) == ("yes" if champion else "no", reason)
+    assert aliases(registry) == ({"champion": 2, "previous": 1} if champion else {"champion": 1}, 2)
+
+
+def test_no_better_is_not_promoted_even_where_there_is_no_champion(register, registry):
+    model = register(0.9, "NO BETTER")
+    assert not model.champion
+    assert "NO BETTER" in model.reason
+    assert aliases(registry) == ({}, 1)
+    assert aliases(registry, "toy-teacher") == ({"champion": 1}, 1), "no verdict applies to a teacher"
+
+
+def test_on_other_rows_the_champion_is_scored_again(toy, register, registry, student):
+    register(0.01)
+    other = replace(toy.data, digests={**toy.data.digests, "dev": "other rows"})
+    model = register(0.02, data=other)
+    assert not model.champion, "it does better than the 0.01 on the rows of old, but not on these"
+    tags = registry.with_alias("toy-student", "champion").tags
+    assert float(tags["gate_score"]) == student.dev_accuracy
+    assert tags["gate_rows"] == registry.get("toy-student", 2).tags["gate_rows"]
+
+
+def test_a_champion_of_other_classes_can_still_be_compared(toy, register, registry, tokenizer, tmp_path):
+    """Of three classes it knows one, under another name of its own."""
+    old = tiny_bert(tmp_path / "old", tokenizer, ["sport", "weather"])
+    register(0.8, path=old)
+    other = replace(toy.data, digests={**toy.data.digests, "dev": "other rows"})
+    model = register(0.5, data=other)
+    assert model.champion, model
+    assert float(registry.get("toy-student", 1).tags["gate_score"]) <= 0.4, model.reason
+
+
+def test_an_alias_that_a_person_moved_back_stays_where_it_is(bench, register, registry):
+    register(0.8)
+    register(0.9)
+    registry.point("champion", registry.get("toy-student", 1))
+    register(0.9)
+    assert aliases(registry)[0]["champion"] == 1
+    assert bench.made == ["register", "register"]
+
+
+def test_what_a_killed_run_left_is_finished_by_the_next(bench, register, registry):
+    register(0.8)
+    killed = bench.output(register.step(0.9))
+    (killed.path / "manifest.json").unlink()
+    registry.point("champion", registry.get("toy-student", 1))
+    assert register(0.9).version == 2
+    assert aliases(registry) == ({"champion": 2, "previous": 1}, 2)
+
+
+def test_two_runs_at_once_leave_the_better_one_as_champion(bench, register, registry):
+    register(0.5)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(bench.make, [register.step(score) for score in (0.9, 0.7, 0.8)]))
+    found, versions = aliases(registry)
+    assert versions == 4
+    assert registry.get("toy-student", found["champion"]).tags["gate_score"] == "0.9"
+
+
+def test_what_was_deleted_from_the_registry_is_registered_again(bench, register, registry):
+    register(0.8)
+    open_client(bench.workspace).delete_model_version("toy-student", "1")
+    assert register(0.8).version == 2
+    assert aliases(registry) == ({"champion": 2}, 1)
+    open_client(bench.workspace).delete_registered_model("toy-student")
+    assert register(0.8).champion
+    assert bench.made == ["register"] * 3
+
+
+def test_a_champion_whose_files_were_changed_is_refused_and_replaced(toy, bench, register, registry):
+    register(0.8)
+    champion = registry.with_alias("toy-student", "champion")
+    (registry.folder(champion) / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UnusableVersionError, match=r"models:/toy-student/1 .* are not those that were registered"):
+        registry.folder(champion)
+    other = replace(toy.data, digests={**toy.data.digests, "dev": "other rows"})
+    model = register(0.1, data=other)
+    assert model.champion
+    assert "cannot be compared: the files of models:/toy-student/1" in model.reason
+    assert any("so it is replaced" in warning for warning in bench.warnings)
+    assert aliases(registry) == ({"champion": 2, "previous": 1}, 2)
+
+
+def test_the_rows_of_gate_decide_where_there_are_some(toy, bench, register, registry):
+    gate = replace(
+        toy.data,
+        digests={**toy.data.digests, "gate": toy.data.digests["test"]},
+        rows={**toy.data.rows, "gate": toy.data.rows["test"]},
+    )
+    gate = replace(gate, path=_with_gate(toy.data, bench.workspace.root / "data"))
+    model = register(0.01, data=gate)
+    assert model.gate_score > 0.5
+    assert "of gate right" in register(0.02, data=gate).reason
+
+
+def _with_gate(data, folder):
+    folder.mkdir()
+    for part in ("gold", "dev", "test", "transfer"):
+        (folder / data.file(part).name).symlink_to(data.file(part))
+    (folder / "gate.parquet").symlink_to(data.file("test"))
+    return folder
+
+
+def test_a_pair_model_says_that_it_reads_pairs(toy, register, registry):
+    register(0.8, data=replace(toy.data, pairs=True))
+    root = registry.folder(registry.with_alias("toy-student", "champion")).parent.parent
+    served = mlflow.pyfunc.load_model(str(root))
+    assert served.metadata.signature.inputs.input_names() == ["text", "text_pair"]
+    frame = pd.DataFrame({"text": ["soup", "", "soup"], "text_pair": ["and bread", "", "goal"]})
+    found = served.predict(frame)
+    assert found["label"].isna().tolist() == [False, True, False]
+    assert found["probability_food"][0] != found["probability_food"][2]
+
+
+def test_what_decides(toy, register, monkeypatch):
+    key = register.step(0.8).key
+    same = replace(toy.data, digests={**toy.data.digests, "test": "0", "transfer": "0"})
+    assert register.step(0.8, data=same).key == key
+    others = [
+        register.step(0.9),
+        register.step(0.8, "INCONCLUSIVE"),
+        register.step(0.8, data=replace(toy.data, digests={**toy.data.digests, "dev": "0"})),
+        register.step(0.8, data=replace(toy.data, classes=("a", "b", "c"))),
+        replace(register.step(0.8), student="another"),
+    ]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@server")
+    others.append(register.step(0.8))
+    assert len({key, *(step.key for step in others)}) == 7
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:changed@server")
+    assert register.step(0.8).key == others[-1].key, "a new password is no other registry"

@@ -1,0 +1,120 @@
+"""The registry by itself: names that lead to a folder, and names that do not; teachers taken from it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tasks.shared.errors import StillhouseError
+from tasks.shared.outputs import hash_folder
+from tasks.shared.recipe import Teacher
+from tasks.shared.registry import Registry, UnusableVersionError
+from tasks.shared.tracking import Tracker, open_client
+from tasks.shared.workspace import Workspace
+from tasks.train_teacher import TrainTeacher
+
+
+@pytest.fixture
+def registry(toy, bench):
+    """A registry with the toy's teacher in it, twice."""
+    run = Tracker(bench.workspace, "toy").start("register", {})
+    registry = Registry(bench.workspace)
+    for number, alias in ((1, "previous"), (2, "champion")):
+        tags = {"digest": f"digest {number}", "sha256": hash_folder(toy.teacher.path)}
+        scratch = bench.workspace.root / "scratch"
+        registry.point(alias, registry.add("news", toy.teacher.path, False, run, tags, scratch))
+        assert not scratch.exists()
+    return registry
+
+
+def test_a_version_is_found_by_alias_number_and_digest(toy, registry):
+    for address, number in (("models:/news@champion", 2), ("models:/news@previous", 1), ("models:/news/1", 1)):
+        assert registry.find(address, "here").number == number
+    assert registry.with_digest("news", "digest 1").address == "models:/news/1"
+    assert [version.number for version in registry.versions()] == [2, 1]
+    folder = registry.folder(registry.find("models:/news/1", "here"))
+    assert (folder / "model.safetensors").read_bytes() == (toy.teacher.path / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        (
+            "models:/news@champoin",
+            "here: no models:/news@champoin in the registry at .*; there is models:/news@champion",
+        ),
+        ("models:/news/3", "there is models:/news@champion, models:/news@previous, models:/news/2, models:/news/1"),
+        ("models:/nwes@champion", "there is models:/news/2, models:/news/1"),
+        ("models:/news", "'models:/news' is not models:/NAME@ALIAS or models:/NAME/VERSION"),
+        ("models:/../../etc@x", "is not models:/NAME@ALIAS"),
+        ("models:/x'; drop@y", "no models:/x'; drop@y in the registry"),
+        ("models:/a:b/1", "cannot contain"),
+    ],
+)
+def test_what_is_not_there_is_told_in_a_line(registry, address, message):
+    with pytest.raises(StillhouseError, match=message):
+        registry.find(address, "here")
+
+
+def test_looking_makes_nothing(tmp_path, monkeypatch):
+    nowhere = Registry(Workspace(tmp_path / "nowhere"))
+    assert nowhere.versions() == []
+    assert nowhere.with_alias("news", "champion") is None
+    with pytest.raises(StillhouseError, match="nothing is registered there yet"):
+        nowhere.find("models:/news@champion", "here")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_server_that_does_not_answer_is_told_at_once(bench, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
+    with pytest.raises(StillhouseError, match="no MLflow server answers at http://") as caught:
+        Registry(bench.workspace).versions()
+    assert "secret" not in str(caught.value)
+
+
+def test_a_model_of_others_is_neither_listed_nor_loaded(bench, registry):
+    client = open_client(bench.workspace)
+    client.create_registered_model("theirs")
+    client.create_model_version("theirs", "file:///somewhere")
+    assert {version.name for version in registry.versions()} == {"news"}
+    with pytest.raises(UnusableVersionError, match="models:/theirs/1 was not registered by Stillhouse"):
+        registry.folder(registry.find("models:/theirs/1", "here"))
+
+
+def test_files_that_are_gone_are_told(registry):
+    version = registry.find("models:/news@champion", "here")
+    folder = registry.folder(version)
+    folder.rename(folder.with_name("moved"))
+    with pytest.raises(UnusableVersionError, match="the files of models:/news/2 are gone"):
+        registry.folder(version)
+
+
+def test_a_registered_teacher_teaches_again(toy, bench, registry):
+    options = Teacher(model="models:/news@champion", epochs=0, max_length=16)
+    step = TrainTeacher(toy.data, options, 0)
+    assert bench(step).dev_accuracy == toy.teacher.dev_accuracy
+    output = bench.output(step)
+    assert output.facts["base"] == "models:/news/2", "which version the alias meant is recorded"
+    assert "models:/news/2" in step.consumed()
+    registry.point("champion", registry.find("models:/news/1", "here"))
+    assert TrainTeacher(toy.data, options, 0).key == step.key, "the same bytes under another version"
+    assert replace(step, teacher=options.model_copy(update={"model": str(toy.teacher.path)})).key == step.key
+    with pytest.raises(StillhouseError, match=r"teachers.0.model: no models:/news@nope in the registry"):
+        _ = TrainTeacher(toy.data, options.model_copy(update={"model": "models:/news@nope"}), 0).key
+
+
+def test_a_server_is_asked_for_the_files_once(toy, bench, registry, monkeypatch):
+    """What is not on this machine is copied into the workspace; here a place that MLflow does not call local."""
+    version = registry.find("models:/news@champion", "here")
+    source = Path(registry.folder(version)).parent.parent
+    client = open_client(bench.workspace)
+    monkeypatch.setattr("mlflow.utils.uri.is_local_uri", lambda uri, **_: False)
+    copy = registry.folder(version)
+    assert copy.is_relative_to(bench.workspace.registry)
+    assert sorted(path.name for path in bench.workspace.registry.iterdir()) == [copy.name]
+    (source / "artifacts" / "model" / "config.json").unlink()
+    assert registry.folder(version) == copy, "it is not fetched twice"
+    (copy / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UnusableVersionError):
+        registry.folder(version)
+    assert client.get_model_version("news", "2")
