@@ -1,25 +1,19 @@
 """What the commands do: run and plan recipes, show runs, list recipes."""
 
 import json
-import os
-import shlex
-import shutil
 import signal
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from importlib import resources
-from pathlib import Path
-from typing import Any
+from contextlib import contextmanager
 
 import click
 from rich.console import Console
-from rich.text import Text
 
 from flows.preflight import check_inputs
 from flows.records import find_run, latest_run, lock_run, new_run_id
+from flows.result import print_result
+from flows.shipped import find_recipe, shipped
 from tasks.shared.devices import check_device
-from tasks.shared.errors import StillhouseError, brief, brief_path, closest
+from tasks.shared.errors import StillhouseError, brief, closest
 from tasks.shared.prefect_server import prefect_server, prepare_environment, wait_for_server
 from tasks.shared.recipe_file import load_recipe
 from tasks.shared.resources import STEPS
@@ -50,7 +44,7 @@ def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str], only_l
         wait_for_server(workspace.prefect / "server.log" if own_server else None)
         session.set(Session(run, View(), forced, own_server))
         folder = (label if only_label else distill)(recipe)
-    _print_result(json.loads((folder / "run.json").read_text(encoding="utf-8")))
+    print_result(json.loads((folder / "run.json").read_text(encoding="utf-8")))
 
 
 @contextmanager
@@ -72,6 +66,7 @@ def plan_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> No
     check_device(recipe.device)
     check_inputs(recipe)
     workspace = find_workspace()
+    prepare_environment(workspace)
     if workspace.root.exists():
         open_workspace()
     planner = Planner(workspace, _checked_steps(force))
@@ -86,7 +81,7 @@ def show_run(run: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(record, indent=2))
     else:
-        _print_result(record)
+        print_result(record)
 
 
 def list_recipes(name: str | None) -> None:
@@ -94,28 +89,9 @@ def list_recipes(name: str | None) -> None:
     if name is not None:
         click.echo(find_recipe(name).read_text(encoding="utf-8"), nl=False)
         return
-    for file in _shipped():
+    for file in shipped():
         summary = file.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
         click.echo(f"{file.stem:<12}{summary}")
-
-
-def _shipped() -> list[Path]:
-    folder = Path(str(resources.files("flows") / "recipes"))
-    return sorted(folder.glob("*.yaml"))
-
-
-def find_recipe(name: str) -> Path:
-    """The file of a recipe, by a shipped recipe's name or a path; raises StillhouseError if there is none."""
-    shipped = {file.stem: file for file in _shipped()}
-    if name in shipped:
-        return shipped[name]
-    path = Path(name)
-    with suppress(OSError, ValueError):  # a name that no file can have
-        if path.is_file():
-            return path
-    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
-        raise StillhouseError(f"no recipe file {brief_path(path.absolute())}")
-    raise StillhouseError(f"no recipe {brief(name)}{closest(name, list(shipped))}; a path ends in .yaml")
 
 
 def _checked_steps(names: Sequence[str]) -> frozenset[str]:
@@ -123,77 +99,3 @@ def _checked_steps(names: Sequence[str]) -> frozenset[str]:
         if name not in STEPS:
             raise StillhouseError(f"--force {brief(name)}: no such step{closest(name, list(STEPS))}")
     return frozenset(names)
-
-
-def _print_result(record: dict[str, Any]) -> None:
-    from flows.table import rich_table
-
-    console = Console(highlight=False)
-    if record["verdict"] is None:
-        labelled = "; ".join(step["note"] for step in record["steps"] if step["step"] == "label")
-        console.print(Text(f"run {record['run']} {record['state']}: {record['error'] or labelled or 'no result'}"))
-        for name, value in _places(record):
-            console.print(Text.assemble((f"{name:<13}", "dim"), brief_path(value)), soft_wrap=True)
-        return
-    console.print()
-    console.print(rich_table(record["teachers"], record["students"], record["twins"], console.width))
-    machine = record["machine"]
-    what = "mean ± standard deviation over seeds, on test" if len(record["students"]) > 1 else "on test"
-    note = f"{what}; times on {machine['processor']}, {machine['cores']} cores"
-    console.print(Text(note, style="dim"))
-    console.print()
-    console.print(Text(record["verdict"]["sentence"], style="bold"))
-    console.print(Text(record["verdict"]["scope"], style="dim"))
-    console.print()
-    for name, value in _places(record):
-        console.print(Text.assemble((f"{name:<13}", "dim"), brief_path(value)), soft_wrap=True)
-    console.print()
-    console.print("Next:")
-    for command, purpose in _next_commands(record):
-        console.print(Text.assemble("  ", command, (f"   # {purpose}", "dim")), soft_wrap=True)
-
-
-def _places(record: dict[str, Any]) -> list[tuple[str, str]]:
-    return [
-        *([("student", _from_here(record["best"]["path"]))] if record["best"] else []),
-        *([("soft labels", ", ".join(_from_here(labels) for labels in record["labels"]))] if record["labels"] else []),
-        ("tracked run", record["mlflow"]["run"]),
-        ("log", _from_here(str(Path(record["path"]) / "log.txt"))),
-    ]
-
-
-def _from_here(path: str) -> str:
-    """A path as short as it can be said from the current folder."""
-    return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
-
-
-def _next_commands(record: dict[str, Any]) -> list[tuple[str, str]]:
-    recipe = shlex.quote(_recipe_again(record))
-    runs = f"tracked runs: experiment {record['mlflow']['experiment']}, Training runs"
-    return [
-        (f'{program("stillhouse")} predict latest "a text of yours"', "use the student"),
-        (_pages(record["mlflow"]["uri"]), runs),
-        (f"{program('stillhouse')} run {recipe} --set student.hidden_size=128", "change the recipe"),
-    ]
-
-
-def _pages(uri: str) -> str:
-    """Where MLflow's pages are: on the server, or what starts one."""
-    return uri if uri.startswith("http") else f"{program('mlflow')} ui --backend-store-uri {shlex.quote(uri)}"
-
-
-def _recipe_again(record: dict[str, Any]) -> str:
-    """What names the recipe of a run: a shipped recipe if it is that, else the copy in the run's folder."""
-    for file in _shipped():
-        if load_recipe(file).model_dump(mode="json") == record["recipe"]:
-            return file.stem
-    return _from_here(str(Path(record["path"]) / "recipe.yaml"))
-
-
-def program(name: str) -> str:
-    """How to call a program of this environment from here: by its name if that finds it, else by its path."""
-    ours = Path(sys.executable).with_name(name)
-    found = shutil.which(name)
-    if found and Path(found).absolute() == ours:
-        return name
-    return shlex.quote(_from_here(str(ours)))

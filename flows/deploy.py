@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 import click
 import yaml
 
-from flows.commands import find_recipe
 from flows.deployments import FILE, recipe_parameter
 from flows.servers import POOL, running_servers
+from flows.shipped import find_recipe
 from tasks.shared.errors import StillhouseError, one_line
 from tasks.shared.prefect_server import prepare_environment, wait_for_server
 from tasks.shared.recipe_file import validate_recipe

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from flows.commands import find_recipe
+from flows.shipped import find_recipe
 from tasks.shared.recipe_file import load_recipe
 
 FILE = Path(__file__).parent.parent / "deployments" / "prefect.yaml"

@@ -22,6 +22,7 @@ from flows.records import RECORD, SCHEMA, lock_run, new_run_id
 from flows.running import Runner, prefect_tags, publish_tracked_run
 from flows.table import markdown
 from tasks.label import LabelRecord
+from tasks.register import RegisterRecord
 from tasks.report import ResultRecord
 from tasks.shared.errors import one_line
 from tasks.shared.outputs import write_json
@@ -157,6 +158,7 @@ class _Run:
             "students": result.models("student") if result else [],
             "twins": result.models("twin") if result else [],
             "best": result.best() if result else None,
+            "registered": [model for made in self._runner.made(RegisterRecord) for model in made.to_list()],
             "labels": [str(self._workspace.labels / view.store) for view in self._runner.made(LabelRecord)],
             "machine": result.scores[0].cost["machine"] if result else None,
             "steps": self._runner.done,

@@ -20,6 +20,7 @@ from types import FrameType
 import click
 from filelock import FileLock, Timeout
 
+from flows.result import program
 from tasks.shared.child import start_child, stop_child
 from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import write_json
@@ -181,7 +182,7 @@ class _Servers:
   logs      {self._workspace.servers}
 
 In another terminal:
-  stillhouse deploy                                    # make deploy: nightly, hourly and on demand
+  {program("stillhouse")} deploy     # make deploy: nightly, hourly and on demand
   export PREFECT_API_URL={prefect}/api     # so that `stillhouse run` shows up there
   export MLFLOW_TRACKING_URI={mlflow}
 

@@ -33,7 +33,7 @@ def open_client(workspace: Workspace) -> MlflowClient:
     database = workspace.mlflow / "mlflow.db"
     if uri == f"sqlite:///{database}" and not database.exists():
         _make_database(workspace, database)
-    return MlflowClient(uri)
+    return MlflowClient(uri, registry_uri=uri)
 
 
 def _make_database(workspace: Workspace, database: Path) -> None:

@@ -31,8 +31,8 @@ class NotPlainError(Exception):
 def plain(recipe: str) -> None:
     """The steps as plain functions; prints when the first began and the last ended."""
     import models.cost  # noqa: F401 - a run has imported this, too, before its first step
-    from flows.commands import find_recipe
     from flows.pipeline import distil
+    from flows.shipped import find_recipe
     from tasks.shared.devices import pick_device
     from tasks.shared.outputs import make_output
     from tasks.shared.recipe_file import load_recipe

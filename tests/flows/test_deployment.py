@@ -14,10 +14,10 @@ from filelock import FileLock
 from prefect import Flow
 from prefect.utilities.callables import parameter_schema
 
-from flows.commands import find_recipe
 from flows.deploy import SILENCE, deploy
 from flows.deployments import FILE, with_generated_parts
 from flows.servers import POOL, up
+from flows.shipped import find_recipe
 from tasks.shared.errors import StillhouseError
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import load_recipe
