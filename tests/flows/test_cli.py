@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from flows.cli import main
+from tests.toy import toy_rows, write_csv
 
 TEXTS = "text,label\nred apple,fruit\ngreen pear,fruit\nfast car,thing\nblue chair,thing\n"
 
@@ -65,6 +66,9 @@ def test_commands_that_look_leave_other_folders_alone(folder: Path) -> None:
 
 
 def test_a_server_that_is_not_there_is_told_at_once(folder: Path) -> None:
+    for name, seed in (("train.csv", 0), ("test.csv", 1)):
+        write_csv(folder / name, toy_rows(60, seed))
+    (folder / "r.yaml").write_text("data: {train: train.csv, test: test.csv}\nteachers: [{model: sample:minilm-l6}]\n")
     result = subprocess.run(
         [Path(sys.executable).with_name("stillhouse"), "run", "r.yaml"],
         capture_output=True,
