@@ -162,7 +162,12 @@ class _Run:
             "labels": [str(self._workspace.labels / view.store) for view in self._runner.made(LabelRecord)],
             "machine": result.scores[0].cost["machine"] if result else None,
             "steps": self._runner.done,
-            "mlflow": {"uri": self._tracker.uri, "run": self._parent, "experiment": self._recipe.name},
+            "mlflow": {
+                "uri": self._tracker.uri,
+                "run": self._parent,
+                "experiment": self._recipe.name,
+                "page": self._tracker.page(self._parent),
+            },
             "prefect": {"flow_run": str(flow_run.id), "name": flow_run.name},
             "recipe": self._recipe.model_dump(mode="json"),
         }

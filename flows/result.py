@@ -60,17 +60,19 @@ def _from_here(path: str) -> str:
 
 def _next_commands(record: dict[str, Any]) -> list[tuple[str, str]]:
     recipe = shlex.quote(_recipe_again(record))
-    runs = f"tracked runs: experiment {record['mlflow']['experiment']}, Training runs"
     return [
         (f'{program("stillhouse")} predict latest "a text of yours"', "use the student"),
-        (_pages(record["mlflow"]["uri"]), runs),
+        _pages(record["mlflow"]),
         (f"{program('stillhouse')} run {recipe} --set student.hidden_size=128", "change the recipe"),
     ]
 
 
-def _pages(uri: str) -> str:
-    """Where MLflow's pages are: on the server, or what starts one."""
-    return uri if uri.startswith("http") else f"{program('mlflow')} ui --backend-store-uri {shlex.quote(uri)}"
+def _pages(mlflow: dict[str, Any]) -> tuple[str, str]:
+    """Where MLflow's page of the run is, or the command that starts a server for it; and what it is for."""
+    if mlflow.get("page"):
+        return mlflow["page"], "the tracked run"
+    command = f"{program('mlflow')} ui --backend-store-uri {shlex.quote(mlflow['uri'])}"
+    return command, f"tracked runs: choose Model training, experiment {mlflow['experiment']}"
 
 
 def _recipe_again(record: dict[str, Any]) -> str:

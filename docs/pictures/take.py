@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
+from PIL import Image
 
 from flows.records import latest_run
 from flows.servers import running_servers
@@ -20,7 +21,12 @@ from tasks.shared.errors import StillhouseError
 from tasks.shared.workspace import existing_workspace
 
 WIDTH, HEIGHT = 1400, 900
+ASSISTANT = 345
+"""Columns of a panel for chatting that MLflow opens on the right; it is cut off."""
+TRAINING = "?workflowType=machine_learning"
+"""MLflow's pages for training; without it they are those for chat models."""
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"]
+QUIET += ["--force-prefers-reduced-motion"]
 QUIET += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
@@ -38,9 +44,9 @@ def pages() -> dict[str, str]:
         "prefect-run": f"{prefect}/runs/flow-run/{flow_run}",
         "prefect-artifacts": f"{prefect}/artifacts",
         "prefect-deployments": f"{prefect}/deployments",
-        "mlflow-runs": f"{mlflow}/#/experiments/{experiment}/runs",
-        "mlflow-run": f"{mlflow}/#/experiments/{experiment}/runs/{tracked}",
-        "mlflow-models": f"{mlflow}/#/models",
+        "mlflow-runs": f"{mlflow}/#/experiments/{experiment}/runs{TRAINING}",
+        "mlflow-run": f"{mlflow}/#/experiments/{experiment}/runs/{tracked}{TRAINING}",
+        "mlflow-models": f"{mlflow}/#/models{TRAINING}",
     }
     deployments = httpx.post(f"{prefect}/api/deployments/filter", json={}).json()
     on_demand = [deployment["id"] for deployment in deployments if deployment["name"] == "on-demand"]
@@ -48,7 +54,7 @@ def pages() -> dict[str, str]:
         found["prefect-form"] = f"{prefect}/deployments/deployment/{on_demand[0]}/run"
     models = httpx.get(f"{mlflow}/api/2.0/mlflow/registered-models/search").json()
     for registered in models.get("registered_models", []):
-        found[f"mlflow-model-{registered['name']}"] = f"{mlflow}/#/models/{registered['name']}"
+        found[f"mlflow-model-{registered['name']}"] = f"{mlflow}/#/models/{registered['name']}{TRAINING}"
     return found
 
 
@@ -58,9 +64,12 @@ def take(url: str, file: Path) -> None:
     if browser is None:
         raise StillhouseError("no Chromium here; Debian's package is called chromium")
     with TemporaryDirectory() as profile:
-        options = [f"--user-data-dir={profile}", f"--window-size={WIDTH},{HEIGHT}", "--virtual-time-budget=20000"]
+        width = WIDTH + ASSISTANT if "#" in url else WIDTH
+        options = [f"--user-data-dir={profile}", f"--window-size={width},{HEIGHT}", "--virtual-time-budget=30000"]
         command = [browser, *QUIET, *options, f"--screenshot={file}", url]
         subprocess.run(command, check=True, capture_output=True, timeout=180)  # noqa: S603 - the browser that is installed
+    with Image.open(file) as picture:
+        picture.crop((0, 0, WIDTH, HEIGHT)).quantize(128).save(file, optimize=True)
 
 
 def main() -> None:

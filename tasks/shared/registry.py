@@ -142,7 +142,8 @@ class Registry:
             if not client.search_registered_models(f"name = '{name}'"):
                 client.create_registered_model(name)
             source = f"{client.get_run(run).info.artifact_uri}/{name}"
-            return client.create_model_version(name, source, run, {_PREFIX + key: tags[key] for key in tags})
+            prefixed = {_PREFIX + key: value for key, value in tags.items()}
+            return client.create_model_version(name, source, run, prefixed, description=_description(tags))
 
         save_model(scratch, model, pairs)
         created = self._do(create)
@@ -150,10 +151,12 @@ class Registry:
         return _version(created, {})
 
     def tag(self, version: Version, tags: Mapping[str, str]) -> None:
-        """Writes on a version, over what was there under the same names."""
+        """Writes on a version, over what was there under the same names, and describes it anew."""
         for key, value in tags.items():
             name, number = _PREFIX + key, str(version.number)
             self._do(lambda client: client.set_model_version_tag(version.name, number, name, value))  # noqa: B023
+        described = _description({**version.tags, **tags})
+        self._do(lambda client: client.update_model_version(version.name, str(version.number), described))
 
     def point(self, alias: str, version: Version) -> None:
         """Lets an alias point to a version, and to no other."""
@@ -257,6 +260,14 @@ class Registry:
 
 class _MissingError(StillhouseError):
     """The registry has no such thing."""
+
+
+def _description(tags: Mapping[str, str]) -> str:
+    """What MLflow's pages say of a version: their column of tags is too narrow to be read."""
+    said = [f"{float(tags['gate_score']):.1%} of the gate rows right"] if "gate_score" in tags else []
+    said += [f"verdict {tags['verdict']}"] if "verdict" in tags else []
+    said += [f"{'' if tags.get('promoted') == 'yes' else 'not '}promoted: {tags['reason']}"] if "reason" in tags else []
+    return "; ".join(said)
 
 
 def _page(condition: str, token: str | None, client: "MlflowClient") -> "PagedList[ModelVersion]":

@@ -86,8 +86,10 @@ class Tracker:
         return str(found.experiment_id if found else self._client.create_experiment(experiment, place))
 
     def page(self, run: str) -> str | None:
-        """Address of a run's page, where MLflow is a server."""
-        return f"{self.uri}/#/experiments/{self.experiment}/runs/{run}" if self.uri.startswith("http") else None
+        """Address of a run's page, where MLflow is a server; without its ending MLflow shows pages for chat models."""
+        if not self.uri.startswith("http"):
+            return None
+        return f"{self.uri.rstrip('/')}/#/experiments/{self.experiment}/runs/{run}?workflowType=machine_learning"
 
     @_clearly
     def running(self) -> dict[str, str]:
