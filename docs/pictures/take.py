@@ -1,9 +1,10 @@
 """Takes pictures of what the two servers show, in a headless Chromium.
 
     .venv/bin/stillhouse up          # in another terminal; then a run with its two addresses exported
-    .venv/bin/python docs/pictures/take.py [FOLDER]
+    .venv/bin/python docs/pictures/take.py [FOLDER [RUN]]
 
-Needs Chromium (Debian's package `chromium`). Without FOLDER the pictures go next to this file.
+Needs Chromium (Debian's package `chromium`). Without FOLDER the pictures go next to this file; without
+RUN they are of the latest one.
 """
 
 import shutil
@@ -15,13 +16,13 @@ from tempfile import TemporaryDirectory
 import httpx
 from PIL import Image
 
-from flows.records import latest_run
+from flows.records import find_run, latest_run
 from flows.servers import running_servers
 from tasks.shared.errors import StillhouseError
 from tasks.shared.workspace import existing_workspace
 
 WIDTH, HEIGHT = 1400, 900
-ASSISTANT = 345
+ASSISTANT = 480
 """Columns of a panel for chatting that MLflow opens on the right; it is cut off."""
 TRAINING = "?workflowType=machine_learning"
 """MLflow's pages for training; without it they are those for chat models."""
@@ -30,13 +31,13 @@ QUIET += ["--force-prefers-reduced-motion"]
 QUIET += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
-def pages() -> dict[str, str]:
+def pages(wanted: str | None) -> dict[str, str]:
     """Addresses of the pages worth a look, by name."""
     workspace = existing_workspace()
     servers = running_servers(workspace)
     if servers is None:
         raise StillhouseError("no servers are running for this workspace; start them with: stillhouse up")
-    run = latest_run(workspace)
+    run = find_run(workspace, wanted) if wanted else latest_run(workspace)
     flow_run, tracked = run["prefect"]["flow_run"], run["mlflow"]["run"]
     mlflow, prefect = servers["mlflow"], servers["prefect"]
     experiment = httpx.get(f"{mlflow}/api/2.0/mlflow/runs/get?run_id={tracked}").json()["run"]["info"]["experiment_id"]
@@ -77,7 +78,7 @@ def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        for name, url in pages().items():
+        for name, url in pages(sys.argv[2] if len(sys.argv) > 2 else None).items():
             take(url, folder.absolute() / f"{name}.png")
             print(f"{name}.png  {url}")
     except StillhouseError as error:
