@@ -3,8 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +16,7 @@ import yaml
 from flows.deployments import FILE, recipe_parameter
 from flows.servers import POOL, running_servers
 from flows.shipped import find_recipe
-from tasks.shared.errors import StillhouseError, one_line
+from tasks.shared.errors import StillhouseError, brief, one_line, without_logins
 from tasks.shared.prefect_server import prepare_environment, wait_for_server
 from tasks.shared.recipe_file import validate_recipe
 from tasks.shared.workspace import find_workspace
@@ -33,17 +32,18 @@ Plain = Any
 def deploy(recipe: str | None, timezone: str | None) -> None:
     """Checks everything first, then makes or changes what the server is to have; the same again changes nothing."""
     document = _document(recipe, timezone)
-    with _server():
-        from flows.limits import make_limits
+    _point_to_server()
+    from flows.limits import make_limits
 
-        make_limits()
-        _make_pool()
-        _make_automation()
-        _apply(document)
-        click.echo(f"deployed to {os.environ['PREFECT_API_URL'].removesuffix('/api')}, to run in {Path.cwd()}:")
+    make_limits()
+    _make_pool()
+    _make_automation()
+    _apply(document)
+    server = without_logins(os.environ["PREFECT_API_URL"].removesuffix("/api"))
+    click.echo(f"deployed to {server}, to run in {Path.cwd()}:")
     for deployment in document["deployments"]:
         flow = deployment["entrypoint"].rpartition(".")[2]
-        times = [f"{schedule['cron']} ({schedule['timezone']})" for schedule in deployment.get("schedules", [])]
+        times = [_said(schedule) for schedule in deployment.get("schedules") or []]
         runs = deployment["parameters"]["recipe"].get("name", "a recipe without a name")
         click.echo(f"  {flow + '/' + deployment['name']:<20} {runs}   {', '.join(times) or 'when asked'}")
 
@@ -60,21 +60,26 @@ def _document(recipe: str | None, timezone: str | None) -> dict[str, Plain]:
     for deployment in document["deployments"]:
         deployment["parameters"] = parameters or deployment["parameters"]
         validate_recipe(deployment["parameters"]["recipe"], f"{FILE.name}, {deployment['name']}")
-        for schedule in deployment.get("schedules", []):
-            schedule["timezone"] = timezone or schedule["timezone"]
+        for schedule in deployment.get("schedules") or []:
+            schedule["timezone"] = timezone or schedule.get("timezone") or "UTC"
             _check_timezone(schedule["timezone"])
     return document
+
+
+def _said(schedule: Mapping[str, Plain]) -> str:
+    """A schedule in a few words, whichever of Prefect's kinds it is."""
+    when = next((f"{kind} {schedule[kind]}" for kind in ("interval", "rrule") if kind in schedule), "")
+    return f"{schedule.get('cron') or when} ({schedule['timezone']})"
 
 
 def _check_timezone(name: str) -> None:
     try:
         ZoneInfo(name)
     except (ValueError, OSError, KeyError):  # not found is a KeyError
-        raise StillhouseError(f"no timezone {ascii(name)[:80]}; names look like Europe/Paris or UTC") from None
+        raise StillhouseError(f"no timezone {brief(name)}; names look like Europe/Paris or UTC") from None
 
 
-@contextmanager
-def _server() -> Iterator[None]:
+def _point_to_server() -> None:
     """Points Prefect to the server of PREFECT_API_URL, else to that of `stillhouse up`."""
     workspace = find_workspace()
     prepare_environment(workspace)
@@ -85,7 +90,6 @@ def _server() -> Iterator[None]:
             raise StillhouseError(f"no Prefect server is up for {workspace.root}; {hint}")
         os.environ["PREFECT_API_URL"] = f"{servers['prefect']}/api"
     wait_for_server(None)
-    yield
 
 
 def _make_pool() -> None:

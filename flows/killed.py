@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -21,12 +22,13 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Crashed
 
 from flows.records import RECORD, going_on
-from tasks.shared.outputs import write_json
+from tasks.shared.outputs import locked, write_json
 from tasks.shared.tracking import Tracker
 from tasks.shared.workspace import Workspace
 
 FLOWS = ["distill", "label"]
 _OPEN = [StateType.RUNNING, StateType.PENDING]
+_OPEN_RECORD = '"state": "running"'
 _WHY = "its process was killed"
 
 
@@ -46,13 +48,14 @@ def close_killed_runs(workspace: Workspace, tracker: Tracker, run: str, own_serv
     leftovers = _leftovers(workspace)
     with get_client(sync_client=True) as client:
         flow_runs = _open_flow_runs(client)
-        alive = {*going_on(workspace), run}
+        with locked(workspace.locks / "gc.lock", lambda owner: None):  # nobody may take a lock while it is looked at
+            alive = {*going_on(workspace), run}
         _close_records(path for path in records if path.parent.name not in alive)
         for tracked_run, name in tracked.items():
-            if name not in alive and (workspace.runs / name).is_dir():
+            if name not in alive and _is_run(workspace, name):
                 tracker.finish(tracked_run, "KILLED")
         for flow_run in flow_runs:
-            ours = (workspace.runs / flow_run.name).is_dir() or (own_server and alive == {run})
+            ours = _is_run(workspace, flow_run.name) or (own_server and alive == {run})
             if ours and flow_run.name not in alive:
                 _crash(client, flow_run)
     if alive == {run}:
@@ -60,8 +63,13 @@ def close_killed_runs(workspace: Workspace, tracker: Tracker, run: str, own_serv
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
+def _is_run(workspace: Workspace, name: str) -> bool:
+    """Whether a run of this workspace has that name; on a shared server there are names of all kinds."""
+    return Path(name).name == name and (workspace.runs / name).is_dir()
+
+
 def _open_records(workspace: Workspace) -> list[Path]:
-    return [file for file in workspace.runs.glob(f"*/{RECORD}") if '"state": "running"' in _text(file)]
+    return [file for file in workspace.runs.glob(f"*/{RECORD}") if _OPEN_RECORD in _text(file)]
 
 
 def _text(file: Path) -> str:
@@ -73,9 +81,10 @@ def _text(file: Path) -> str:
 
 def _close_records(files: Iterable[Path]) -> None:
     for file in files:
-        record = json.loads(_text(file) or "{}")
-        if record.get("state") == "running":
-            write_json(file, {**record, "state": "killed", "error": _WHY})
+        with suppress(ValueError):  # a damaged record; `stillhouse show` says so
+            record = json.loads(_text(file))
+            if record["state"] == "running":
+                write_json(file, {**record, "state": "killed", "error": _WHY})
 
 
 def _open_flow_runs(client: SyncPrefectClient) -> list[FlowRun]:
@@ -101,4 +110,4 @@ def _crash(client: SyncPrefectClient, flow_run: FlowRun) -> None:
 def _leftovers(workspace: Workspace) -> list[Path]:
     """What was being written: under temporary names, until it is whole."""
     patterns = ("outputs/*/.*", "labels/*/.*", "labels/*/*/.*", "labels/*/*/*.partial", "runs/*/.*", "mlflow/.new-*")
-    return [path for pattern in (*patterns, "registry/.*") for path in workspace.root.glob(pattern)]
+    return [path for pattern in patterns for path in workspace.root.glob(pattern)]

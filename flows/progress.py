@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager, contextmanager
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
+from flows.console import log
+from tasks.shared.errors import one_line
 from tasks.shared.steps import Advance
 
 _PATIENCE_SECONDS = 5.0
@@ -56,7 +58,10 @@ class _Artifact:
             self._tell(100.0)
 
     def _tell(self, percent: float) -> None:
-        if self._id is None:
-            self._id = create_progress_artifact(percent, key=self._key, description=self._description)
-        else:
-            update_progress_artifact(self._id, progress=percent)  # type: ignore[arg-type]
+        try:
+            if self._id is None:
+                self._id = create_progress_artifact(percent, key=self._key, description=self._description)
+            else:
+                update_progress_artifact(self._id, progress=percent)  # type: ignore[arg-type]
+        except Exception as error:  # a server that is restarted must not end an hour of training
+            log.warning("progress could not be shown: %s", one_line(error))

@@ -17,7 +17,7 @@ from prefect.states import Completed
 from flows.console import View
 from flows.progress import published
 from tasks.shared.devices import pick_device
-from tasks.shared.errors import StillhouseError
+from tasks.shared.errors import StillhouseError, without_logins
 from tasks.shared.outputs import Output, locked, make_output
 from tasks.shared.resources import STEPS
 from tasks.shared.steps import Advance, Context, Record, Step
@@ -56,7 +56,8 @@ def prefect_tags(own_server: bool) -> dict[str, str]:
     if task_run.id:
         tags["prefect.task_run_id"] = str(task_run.id)
     if page and not own_server:
-        tags |= {"prefect.url": str(page), "mlflow.note.content": f"[The run in Prefect]({page})"}
+        address = without_logins(str(page))
+        tags |= {"prefect.url": address, "mlflow.note.content": f"[The run in Prefect]({address})"}
     return tags
 
 
@@ -152,7 +153,7 @@ class Runner:
 
     def _work(self, step: Step[Any]) -> Output:
         run = self.tracker.start(step.title, self._tags(step, "done"), self.parent)
-        status = "FAILED"
+        status = "KILLED"
         try:
             publish_tracked_run(self.tracker, run)
             context = Context(
@@ -169,13 +170,14 @@ class Runner:
             self._track(run, step, output)
             status = "FINISHED"
             return output
-        except KeyboardInterrupt:
-            status = "KILLED"
+        except Exception as error:
+            status = "FAILED"
+            if isinstance(error, FloatingPointError):
+                raise StillhouseError(f"{step.title}: {error}") from None
             raise
-        except FloatingPointError as error:
-            raise StillhouseError(f"{step.title}: {error}") from None
         finally:
-            with suppress(Exception) if status == "FAILED" else nullcontext():  # a full disk refuses this too
+            # A full disk refuses this too, and must not hide what went wrong before.
+            with nullcontext() if status == "FINISHED" else suppress(Exception):
                 self.tracker.finish(run, status)
 
     def _progress(self, step: Step[Any], total: int | None, unit: str) -> AbstractContextManager[Advance]:

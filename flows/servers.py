@@ -104,6 +104,7 @@ class _Servers:
     def start(self, stopping: Callable[[], bool]) -> None:
         """Starts all three and waits until each answers, or until it is told to stop."""
         click.echo(f"starting the servers of {self._workspace.root}; the first time takes half a minute")
+        _places(self._workspace)[1].unlink(missing_ok=True)  # of servers that were killed
         began = datetime.now().astimezone()
         prefect = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", self._ports["prefect"]]
         self._add("Prefect server", prefect)

@@ -8,7 +8,6 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tasks.shared.errors import StillhouseError, brief, brief_path
-from tasks.shared.errors import closest as closest
 from tasks.shared.plain_yaml import LONGEST, Plain, plain_yaml
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_mistakes import first_mistake, refuse_unknown_keys

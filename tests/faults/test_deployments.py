@@ -37,7 +37,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> World:
 def up(world: World) -> Iterator[subprocess.Popen[str]]:
     """`stillhouse up`, once it says where its servers are; whatever happens, nothing of it is left."""
     addresses = world.workspace / "servers" / "addresses.json"
-    addresses.unlink(missing_ok=True)  # of one that was killed
+    addresses.unlink(missing_ok=True)  # of one that was killed: its coming is waited for
     process = world.start("up", "--prefect-port", "0", "--mlflow-port", "0")
     try:
         until(lambda: addresses.exists() or process.poll() is not None, 180, "the servers are up")
@@ -94,6 +94,8 @@ def test_two_runs_at_once_never_use_the_gpu_together(fresh: World) -> None:
         assert (second.returncode, "up already" in second.stderr) == (2, True), second.stderr
         world.done("deploy", "toy.yaml")
         with api(world) as client:
+            hourly = client.read_deployment_by_name("label/hourly")
+            client.update_deployment_schedule(hourly.id, hourly.schedules[0].id, active=False)
             before = what_is_deployed(client)
             world.done("deploy", "toy.yaml")
             assert what_is_deployed(client) == before, "the second deploy changed something"

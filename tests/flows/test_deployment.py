@@ -62,8 +62,8 @@ def test_what_is_deployed() -> None:
     }
     schedules = {name: deployment.get("schedules", []) for name, deployment in DEPLOYMENTS.items()}
     assert schedules == {
-        "nightly": [{"cron": "0 2 * * *", "timezone": "UTC"}],
-        "hourly": [{"cron": "15 * * * *", "timezone": "UTC"}],
+        "nightly": [{"slug": "nightly", "cron": "0 2 * * *", "timezone": "UTC"}],
+        "hourly": [{"slug": "hourly", "cron": "15 * * * *", "timezone": "UTC"}],
         "on-demand": [],
     }
     waiting = {"limit": 1, "collision_strategy": "ENQUEUE"}
