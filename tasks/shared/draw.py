@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.shared.dataset import KEY, NO_LABEL
-from tasks.shared.errors import StillhouseError
+from tasks.shared.errors import StillhouseError, brief
 from tasks.shared.recipe import Data
 from tasks.shared.sources import Source
 from tasks.shared.steps import Advance
