@@ -104,7 +104,7 @@ def scan(sources: Sequence[Source], held_to: Classes | None = None, advance: Adv
                 empty += 1
                 continue
             if held_to is not None and (row.label is None or row.label not in held_to):
-                what = "has no label" if row.label is None else f"has label {ascii(row.label)[:80]}, not in train"
+                what = "has no label" if row.label is None else f"has label {brief(row.label)}, not in train"
                 raise StillhouseError(f"{source.place(row.line)} {what}; give it one of the classes or leave it out")
             keys += text_key(text, None if row.text_pair is None else normalise(row.text_pair))
             code = NO_LABEL if row.label is None else names.setdefault(row.label, len(names))
@@ -122,10 +122,10 @@ def find_classes(names: Sequence[str] | None, train: Scan, where: str) -> Classe
         classes = Classes(names, numbered=True)
         strange = [label for label in train.names if label not in classes]
         if strange:
-            raise StillhouseError(f"data.train: {where} has label {ascii(strange[0])[:80]}, not in data.classes")
+            raise StillhouseError(f"data.train: {where} has label {brief(strange[0])}, not in data.classes")
         return classes
     if len(train.names) < 2:
-        found = f"one class only, {ascii(train.names[0])[:80]}" if train.names else "no labels"
+        found = f"one class only, {brief(train.names[0])}" if train.names else "no labels"
         raise StillhouseError(f"data.train: {where} has {found}; a classifier needs two classes or more (data.label)")
     labelled = int((train.labels != NO_LABEL).sum())
     if len(train.names) > _MANY_CLASSES and len(train.names) > labelled / 2:
@@ -170,9 +170,9 @@ def draw_parts(
         places[chosen[:for_dev]] = DEV
         places[chosen[for_dev:]] = GOLD
         if not len(chosen):
-            raise StillhouseError(f"data.train: class {ascii(name)[:80]} has no usable row left to learn from")
+            raise StillhouseError(f"data.train: class {brief(name)} has no usable row left to learn from")
         if data.labels_per_class and len(chosen) < data.labels_per_class:
-            found = f"class {ascii(name)[:80]} has {len(chosen)} gold labels"
+            found = f"class {brief(name)} has {len(chosen)} gold labels"
             warnings.append(f"{found}, fewer than {data.labels_per_class}")
     if not data.dev and not (places == DEV).any():
         raise StillhouseError("data.train: too few gold labels to spare a fifth for dev; name a file in data.dev")
