@@ -8,6 +8,7 @@ import click
 from flows.records import all_runs, going_on, has_result
 from tasks.shared.errors import StillhouseError, brief_path
 from tasks.shared.outputs import locked
+from tasks.shared.registry_files import fetch_lock
 from tasks.shared.workspace import Workspace, existing_workspace
 
 
@@ -36,15 +37,25 @@ def collect_garbage(keep: int, delete: bool) -> None:
             freed += size
             click.echo(f"{_megabytes(size):>10}  {brief_path(path.relative_to(workspace.root))}")
             if delete:
-                shutil.rmtree(path)
+                _remove(path, workspace)
     done = "deleted" if delete else "would go; --delete deletes"
     click.echo(f"{_megabytes(freed):>10}  in {len(garbage)} folders {done}")
+
+
+def _remove(path: Path, workspace: Workspace) -> None:
+    if path.parent != workspace.registry:
+        shutil.rmtree(path)
+        return
+    # `predict` is no run that blocks this, and may be fetching.
+    with locked(fetch_lock(workspace, path.name), lambda owner: click.echo(f"waiting for {owner}")):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _garbage(workspace: Workspace, keep: int) -> list[Path]:
     """Outputs, labels and run folders that the latest finished runs, and those begun since, do not need.
 
-    What is half-made is never needed; an unfinished run's finished steps are.
+    What is half-made is never needed; an unfinished run's finished steps are. Nor are copies of registered models: the
+    registry has them.
     """
     runs = all_runs(workspace)
     finished = [place for place, record in enumerate(runs) if has_result(record)]
@@ -53,6 +64,7 @@ def _garbage(workspace: Workspace, keep: int) -> list[Path]:
     needed |= {Path(labels) for record in kept for labels in record["labels"]}
     needed |= {Path(record["path"]) for record in kept}
     places = [*workspace.outputs.glob("*/*"), *workspace.labels.glob("*"), *workspace.runs.glob("*")]
+    places += workspace.registry.glob("*")
     return sorted(path for path in places if path.is_dir() and path not in needed)
 
 

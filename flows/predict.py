@@ -21,7 +21,8 @@ from tasks.shared.errors import StillhouseError, brief_path, one_line
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Data
 from tasks.shared.recipe_mistakes import first_mistake
-from tasks.shared.registry import SCHEME, Registry
+from tasks.shared.registry import Registry
+from tasks.shared.registry_version import SCHEME
 from tasks.shared.rows import LONGEST_TEXT
 from tasks.shared.sources import open_sources
 from tasks.shared.texts import normalise

@@ -2,19 +2,24 @@
 
 from tasks.load_data import LoadData
 from tasks.shared.bases import check_base
+from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Recipe
+from tasks.shared.registry_version import SCHEME
+from tasks.shared.workspace import find_workspace
 
 
 def check_inputs(recipe: Recipe) -> None:
     """Opens every source and finds every teacher; data that is small is read whole. Prints nothing, keeps nothing.
 
-    Of large files the first rows are read, so load_data may still refuse what comes later. Of what is on the hub it
-    asks only whether it is there.
+    Of large files the first rows are read, so load_data may still refuse what comes later. Of what is on the hub or in
+    the registry it asks only whether it is there.
 
     Raises:
         StillhouseError: a source or a teacher that a run could not use.
     """
     classes = LoadData(recipe.data).check_sources()
+    if any(teacher.model.startswith(SCHEME) for teacher in recipe.teachers):
+        prepare_environment(find_workspace())  # asking the registry imports MLflow
     for number, teacher in enumerate(recipe.teachers):
         taken_as_it_is = teacher.epochs == 0
         check_base(teacher.model, f"teachers.{number}.model", classes if taken_as_it_is else None)

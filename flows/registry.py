@@ -12,7 +12,8 @@ from rich.text import Text
 
 from tasks.shared.errors import printable
 from tasks.shared.prefect_server import prepare_environment
-from tasks.shared.registry import Registry, Version
+from tasks.shared.registry import Registry
+from tasks.shared.registry_version import Version
 from tasks.shared.workspace import find_workspace
 
 _LONGEST = 300
@@ -49,10 +50,7 @@ def _table(versions: list[Version]) -> Table:
 
 
 def _percent(version: Version) -> str:
-    try:
-        return f"{float(version.tags['gate_score']) * 100:.1f}"
-    except (KeyError, ValueError):  # a person may have changed a tag
-        return ""
+    return "" if version.gate_score is None else f"{version.gate_score * 100:.1f}"
 
 
 def _age(created: datetime) -> str:

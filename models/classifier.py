@@ -23,8 +23,7 @@ class TextClassifier:
         self._model = model
         self._tokenizer = tokenizer
         self._max_length = min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", 10**6))
-        names: dict[Any, str] = model.config.id2label or {}
-        self.classes = [str(names[number]) for number in range(len(names))]
+        self.classes = class_names(model)
 
     def probabilities(self, texts: Sequence[str], pairs: Sequence[str] | None) -> NDArray[np.float64]:
         """The probability of each class, [texts, classes]; pairs are the texts' second halves, for models of pairs."""
@@ -32,3 +31,9 @@ class TextClassifier:
         logits = predict_logits(self._model, encoded, BATCH_SIZE)
         scores: NDArray[np.float64] = torch.from_numpy(logits).double().softmax(-1).numpy()
         return scores
+
+
+def class_names(model: PreTrainedModel) -> list[str]:
+    """The names of the model's classes, in the order of its logits."""
+    names: dict[Any, str] = model.config.id2label or {}
+    return [str(names[number]) for number in range(len(names))]

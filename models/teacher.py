@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from safetensors import SafetensorError
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 
 def load_base(
@@ -43,23 +50,32 @@ def load_classifier(folder: Path, device: str) -> tuple[PreTrainedModel, PreTrai
     return _with_padding(model.to(device).eval(), AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
 
 
-def class_names(model: PreTrainedModel) -> list[str]:
-    """The names of the model's classes, in the order of its logits."""
-    names: dict[Any, str] = model.config.id2label or {}
-    return [str(names[index]) for index in range(len(names))]
+def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Writes a classifier's folder: the same bytes whatever was encoded before, so that a copy of it is no other model.
+
+    A tokenizer remembers the truncation and padding of its last call, and would write them down.
+    """
+    if isinstance(tokenizer, PreTrainedTokenizerFast):
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def _load(folder: Path, **settings: object) -> tuple[Any, list[str]]:
     """The model, and the names of those of its weights that are not in the folder and so were drawn at random."""
-    model, found = AutoModelForSequenceClassification.from_pretrained(
-        folder,
-        **settings,
-        use_safetensors=True,
-        trust_remote_code=False,
-        dtype=torch.float32,
-        ignore_mismatched_sizes=True,
-        output_loading_info=True,
-    )
+    try:
+        model, found = AutoModelForSequenceClassification.from_pretrained(
+            folder,
+            **settings,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    except SafetensorError as error:
+        raise ValueError(f"its weights are cut off or damaged: {error}") from None
     return model, sorted({*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])})
 
 

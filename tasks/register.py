@@ -1,29 +1,23 @@
 """Step register: teacher and best student become versions in MLflow's Model Registry, and perhaps its champions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
-
-import numpy as np
-from safetensors import SafetensorError
+from typing import Any, ClassVar
 
 from tasks.evaluate import Model
 from tasks.report import ResultRecord
-from tasks.shared.class_names import columns_by_name
-from tasks.shared.dataset import DataRecord, read_chunks
-from tasks.shared.errors import one_line
-from tasks.shared.outputs import Json, Output, hash_folder, hash_of, locked, write_json
-from tasks.shared.registry import CHAMPION, PREVIOUS, Registry, UnusableVersionError, Version
+from tasks.shared.dataset import DataRecord
+from tasks.shared.outputs import Json, Output, hash_folder, locked, write_json
+from tasks.shared.promotion import Decision, Gate
+from tasks.shared.registry import CHAMPION, PREVIOUS, Registry
+from tasks.shared.registry_files import UnusableVersionError
+from tasks.shared.registry_version import Version
 from tasks.shared.steps import Context, Step
-from tasks.shared.workspace import Workspace, find_workspace
-
-if TYPE_CHECKING:
-    from models.classifier import TextClassifier
+from tasks.shared.workspace import Workspace
 
 REGISTERED = "registered.json"
-NO_BETTER = "NO BETTER"
 
 
 @dataclass(frozen=True)
@@ -38,6 +32,7 @@ class Registered:
         champion: whether it was the champion then.
         reason: why it was, or was not.
         digest: of the model.
+        settled: whether that was decided; else the next run decides.
     """
 
     role: str
@@ -47,6 +42,7 @@ class Registered:
     champion: bool
     reason: str
     digest: str
+    settled: bool
 
 
 @dataclass(frozen=True)
@@ -76,19 +72,12 @@ class RegisterRecord:
 
 
 @dataclass(frozen=True)
-class Decision:
-    """Whether a candidate is the champion from now on, and why, as the rest of a sentence."""
-
-    champion: bool
-    reason: str
-
-
-@dataclass(frozen=True)
 class Register(Step[RegisterRecord]):
     """Registers the student that does best on dev, and the teachers; compares each with the champion of its name.
 
-    Whether a candidate becomes champion is decided once for the same facts. A rerun leaves the registry alone, so that
-    an alias which a person moved back stays where it is, unless a version that was registered here is gone.
+    Whether a candidate becomes champion is decided once for the same facts: model, gate rows, verdict. The decision is
+    remembered on the version, so that no rerun, from wherever, moves an alias that a person moved back, not even one
+    that is forced, or one that registers again what was lost.
     The verdict is about the student alone: what decides about a teacher is its score on the gate rows.
     """
 
@@ -99,12 +88,11 @@ class Register(Step[RegisterRecord]):
     teacher: str
 
     def inputs(self) -> Mapping[str, Json]:
-        """Which models, under which names, where, and what decides about them."""
+        """Which models, under which names, and what is decided by or written on them; `stands` asks the registry."""
         return {
             "models": {name: model.digest for name, model in self._candidates.items()},
-            "gate": self._gate_rows,
-            "verdict": self.result.verdict["outcome"],
-            "registry": Registry(find_workspace()).identity,
+            "gate": self._gate.rows,
+            "verdict": [self.result.verdict["outcome"], self.result.verdict["difference"]],
         }
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
@@ -112,7 +100,7 @@ class Register(Step[RegisterRecord]):
         registry = Registry(context.workspace)
         models = []
         for name, candidate in self._candidates.items():
-            lock = context.workspace.locks / f"registry-{registry.identity[:16]}-{name}.lock"
+            lock = context.workspace.locks / f"registry-{name}.lock"
             with locked(lock, partial(_waiting, name, context)):
                 models.append(asdict(self._register(registry, name, candidate, folder / "scratch", context)))
         write_json(folder / REGISTERED, models)
@@ -120,96 +108,56 @@ class Register(Step[RegisterRecord]):
 
     def _register(self, registry: Registry, name: str, candidate: Model, scratch: Path, context: Context) -> Registered:
         """Reads, decides and writes; whatever a killed run left undone is done by the next one, in the same order."""
-        score = candidate.dev_accuracy
-        if self.data.gate == "gate":
-            score = self._score(_load(candidate.path, context.device), context)
-        version, champion = registry.with_digest(name, candidate.digest), registry.with_alias(name, CHAMPION)
-        if version and champion and version.number == champion.number:
-            decision = Decision(True, version.tags.get("reason") or "it is the champion already")
+        champion, facts = registry.with_alias(name, CHAMPION), self._gate.facts(candidate.role)
+        same = registry.with_digest(name, candidate.digest)
+        version, lost = _first_whole(registry, same)
+        decided = next((each for each in same if "promoted" in each.tags and each.tags.get("decided") == facts), None)
+        score = self._gate.score(candidate, decided, context)
+        fallen = champion is not None and champion.number in lost
+        leads = champion is not None and version is not None and champion.number == version.number
+        if champion and fallen:
+            reason = f"the same model as the champion before, version {champion.number}: {lost[champion.number]}"
+            decision = Decision(True, reason)
+        elif decided:
+            decision = Decision(decided.tags.get("promoted") == "yes", decided.tags.get("reason", ""))
+        elif leads:
+            decision = Decision(True, (version and version.tags.get("reason")) or "it is the champion already")
         else:
-            decision = self._decide(candidate, score, champion, registry, context)
-        tags = self._tags(candidate, score, decision, registry.tags_of_run(context.run))
+            decision = self._gate.decide(candidate, score, champion, registry, context)
+        tags = self._tags(candidate, score, decision)
         if version is None:
-            version = registry.add(name, candidate.path, self.data.pairs, context.run, tags, scratch)
+            made = {"digest": candidate.digest, "role": candidate.role, "sha256": hash_folder(candidate.path)}
+            made |= _makers(registry.tags_of_run(context.run))
+            version = registry.add(name, candidate.path, self.data.pairs, context.run, made | tags, scratch)
         else:
-            registry.tag(version, tags)
-        if decision.champion and (champion is None or champion.number != version.number):
-            if champion:
+            version = registry.tag(version, tags)
+        if any(PREVIOUS in each.aliases for each in same if each.number in lost):
+            registry.point(PREVIOUS, version)
+        if fallen or (decision.champion and not decided and not leads):
+            if champion and not fallen:
                 registry.point(PREVIOUS, champion)
             registry.point(CHAMPION, version)
+            leads = True
+        # Last: a version that lacks these has not been decided about to the end.
+        done = {"decided": facts} if decision.settled else {}
+        registry.tag(version, {"promoted": "yes" if decision.champion else "no", **done})
+        reason = decision.reason if decision.champion == leads else f"{decision.reason}; its alias was moved since"
         return Registered(
-            candidate.role, name, version.number, score, decision.champion, decision.reason, candidate.digest
+            candidate.role, name, version.number, score, leads, reason, candidate.digest, decision.settled
         )
 
-    def _decide(
-        self, candidate: Model, score: float, champion: Version | None, registry: Registry, context: Context
-    ) -> Decision:
-        if candidate.role == "student" and self.result.verdict["outcome"] == NO_BETTER:
-            return Decision(False, f"the verdict is {NO_BETTER}: its gain over its twin is not worth having")
-        if champion is None:
-            return Decision(True, "the first champion of this name")
-        try:
-            to_beat = self._score_of_champion(champion, registry, context)
-        except UnusableVersionError as error:
-            context.warn(f"the champion {champion.address} cannot be compared, so it is replaced: {error}")
-            return Decision(True, f"the champion before cannot be compared: {error}")
-        said = f"{score:.2%} of {self.data.gate} right"
-        if score < to_beat:
-            return Decision(False, f"{said}, below the {to_beat:.2%} of the champion, version {champion.number}")
-        return Decision(True, f"{said}, not below the {to_beat:.2%} of the champion before, version {champion.number}")
-
-    def _score_of_champion(self, champion: Version, registry: Registry, context: Context) -> float:
-        """Its score on these rows: as written on it, else measured now and written on it."""
-        if champion.tags.get("gate_rows") == self._gate_rows:
-            return float(champion.tags["gate_score"])
-        folder = registry.folder(champion)
-        try:
-            classifier = _load(folder, context.device)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            raise UnusableVersionError(f"{champion.address} cannot be loaded: {one_line(error)}") from None
-        score = self._score(classifier, context)
-        registry.tag(champion, {"gate_score": str(score), "gate_rows": self._gate_rows})
-        return score
-
-    def _score(self, classifier: "TextClassifier", context: Context) -> float:
-        """Share of the gate rows that a model gets right, by the names of the classes: one that it lacks is wrong."""
-        try:
-            columns = columns_by_name(classifier.classes, self.data.classes)
-            names = dict(zip(columns, self.data.classes, strict=True))
-        except ValueError:
-            names = dict(enumerate(classifier.classes))
-        numbers = {name: number for number, name in enumerate(self.data.classes)}
-        own = np.array([numbers.get(names[column], -1) for column in range(len(names))])
-        right = 0
-        with context.progress(self.data.rows[self.data.gate], "texts") as advance:
-            for chunk in read_chunks(self.data.file(self.data.gate)):
-                predicted = own[classifier.probabilities(chunk.texts, chunk.pairs).argmax(-1)]
-                right += int((predicted == chunk.labels).sum())
-                advance(len(chunk.texts))
-        return right / self.data.rows[self.data.gate]
-
-    def _tags(
-        self, candidate: Model, score: float, decision: Decision, run_tags: Mapping[str, str]
-    ) -> Mapping[str, str]:
-        verdict = self.result.verdict
-        tags = {
-            "digest": candidate.digest,
-            "role": candidate.role,
-            "sha256": hash_folder(candidate.path),
-            "gate_score": str(score),
-            "gate_rows": self._gate_rows,
-            "promoted": "yes" if decision.champion else "no",
-            "reason": decision.reason,
-        }
+    def _tags(self, candidate: Model, score: float, decision: Decision) -> dict[str, str]:
+        """What was measured and is about to be decided."""
+        tags = {"gate_score": str(score), "gate_rows": self._gate.rows, "reason": decision.reason}
         if candidate.role == "student":
+            verdict = self.result.verdict
             tags |= {"verdict": verdict["outcome"], "difference": str(verdict["difference"])}
-        known = {"run": "stillhouse.run", "mlflow_run": "mlflow.parentRunId", "prefect_flow_run": "prefect.flow_run_id"}
-        return tags | {name: run_tags[key] for name, key in known.items() if key in run_tags}
+        return tags
 
     @property
-    def _gate_rows(self) -> str:
-        """Stands for the rows that decide: their texts, labels and what the labels mean."""
-        return hash_of([self.data.digests[self.data.gate], self.data.classes])
+    def _gate(self) -> Gate:
+        """What decides."""
+        return Gate(self.data, self.result.verdict["outcome"])
 
     @property
     def _candidates(self) -> dict[str, Model]:
@@ -224,10 +172,9 @@ class Register(Step[RegisterRecord]):
         return RegisterRecord(output.path, output.digest, models)
 
     def stands(self, output: Output, workspace: Workspace) -> bool:
-        """Whether all versions are still registered."""
+        """Whether all was decided, and all versions are still registered and have their files."""
         registry = Registry(workspace)
-        found = [(model, registry.get(model.name, model.version)) for model in self.read(output).models]
-        return all(version and version.tags.get("digest") == model.digest for model, version in found)
+        return all(model.settled and _is_there(registry, model) for model in self.read(output).models)
 
     def consumed(self) -> Mapping[str, tuple[str, Path]]:
         """The rows that decide."""
@@ -238,11 +185,35 @@ class Register(Step[RegisterRecord]):
         return record.sentence
 
 
-def _load(folder: Path, device: str) -> "TextClassifier":
-    from models.classifier import TextClassifier
-    from models.teacher import load_classifier
+def _is_there(registry: Registry, model: Registered) -> bool:
+    version = registry.get(model.name, model.version)
+    if version is None or version.tags.get("digest") != model.digest:
+        return False
+    try:
+        registry.check_files(version)
+    except UnusableVersionError:
+        return False
+    return True
 
-    return TextClassifier(*load_classifier(folder, device))
+
+def _first_whole(registry: Registry, versions: Sequence[Version]) -> tuple[Version | None, dict[int, str]]:
+    """The first version whose files are those that were registered, and what is wrong with those before it."""
+    lost: dict[int, str] = {}
+    for version in versions:
+        try:
+            registry.check_files(version)
+            registry.folder(version)
+        except UnusableVersionError as error:
+            lost[version.number] = str(error)
+        else:
+            return version, lost
+    return None, lost
+
+
+def _makers(run_tags: Mapping[str, str]) -> dict[str, str]:
+    """Which run made a version, by what is written on that run."""
+    known = {"run": "stillhouse.run", "mlflow_run": "mlflow.parentRunId", "prefect_flow_run": "prefect.flow_run_id"}
+    return {name: run_tags[key] for name, key in known.items() if key in run_tags}
 
 
 def _waiting(name: str, context: Context, owner: str) -> None:

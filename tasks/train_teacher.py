@@ -93,9 +93,9 @@ class TrainTeacher(Step[TeacherRecord]):
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Writes the teacher's Hugging Face folder."""
         import torch
-        from safetensors import SafetensorError
 
-        from models.teacher import class_names, load_base, load_classifier
+        from models.classifier import class_names
+        from models.teacher import load_base, load_classifier, save
         from models.training import accuracy_on
         from tasks.shared.examples import read_examples
 
@@ -109,7 +109,7 @@ class TrainTeacher(Step[TeacherRecord]):
             # Without tokenizer files transformers makes one up that knows no word.
             if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
                 raise ValueError("it has no tokenizer files")
-        except (OSError, ValueError, SafetensorError) as error:
+        except (OSError, ValueError) as error:
             where = f"teachers.{self.number}.model"
             raise StillhouseError(f"{where}: cannot use {self.teacher.model}: {one_line(error)}") from None
         gold, dev = (read_examples(self.data.file(part), tokenizer, options.max_length) for part in ("gold", "dev"))
@@ -118,8 +118,7 @@ class TrainTeacher(Step[TeacherRecord]):
         accuracy = accuracy_on(model, dev, columns)
         # Set in both places: only what is in `init_kwargs` is saved. Whoever uses the teacher reads as much of a text.
         tokenizer.model_max_length = tokenizer.init_kwargs["model_max_length"] = options.max_length
-        model.save_pretrained(folder / "model")
-        tokenizer.save_pretrained(folder / "model")
+        save(model, tokenizer, folder / "model")
         return {
             "base": self.base.name,
             "columns": columns,

@@ -10,7 +10,8 @@ from typing import Any
 from tasks.shared.class_names import columns_by_name
 from tasks.shared.errors import StillhouseError, brief, brief_path, one_line
 from tasks.shared.hub import files_on_hub
-from tasks.shared.registry import SCHEME, Registry
+from tasks.shared.registry import Registry
+from tasks.shared.registry_version import SCHEME
 from tasks.shared.samples import sample_model, verify_sample_model
 from tasks.shared.workspace import find_workspace
 
@@ -59,7 +60,7 @@ def check_base(model: str, where: str, classes: Sequence[str] | None) -> None:
     """Finds out, without loading or downloading weights, whether a model will be found and can be used.
 
     Args:
-        model: a folder, `sample:NAME`, or a hub id.
+        model: as for `find_base`.
         where: the recipe's path of this setting, for messages.
         classes: of the data, where the model is taken as it is and has to have the same ones.
 
@@ -67,7 +68,8 @@ def check_base(model: str, where: str, classes: Sequence[str] | None) -> None:
         StillhouseError: it will not, or its classes are others.
     """
     if model.startswith(SCHEME):
-        return  # what the registry has is asked when the run has opened it
+        Registry(find_workspace()).find(model, where)
+        return
     if model.startswith("sample:"):
         folder = _sample(sample_model, model, where)
     else:

@@ -2,19 +2,18 @@
 
 import re
 import shutil
-import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from tasks.shared.errors import StillhouseError, one_line, without_logins
-from tasks.shared.mlflow_model import HUGGING_FACE, quiet_mlflow, save_model
-from tasks.shared.outputs import hash_folder, hash_of, locked
+from tasks.shared.errors import StillhouseError, brief, one_line, printable, without_logins
+from tasks.shared.mlflow_model import quiet_mlflow, save_model
+from tasks.shared.registry_files import UnusableVersionError, check_files, model_folder
+from tasks.shared.registry_version import PREFIX, SCHEME, Version, described, version_of
 from tasks.shared.tracking_place import check_tracking_server, tracking_uri
-from tasks.shared.workspace import Workspace, open_workspace
+from tasks.shared.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -22,39 +21,9 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 CHAMPION, PREVIOUS = "champion", "previous"
-SCHEME = "models:/"
 _ADDRESS = re.compile(rf"{SCHEME}(?P<name>[^/@]+)(?:@(?P<alias>[\w.-]+)|/(?P<number>[1-9]\d{{0,8}}))")
-_PREFIX = "stillhouse."
 
 Answer = TypeVar("Answer")
-
-
-class UnusableVersionError(StillhouseError):
-    """A version is there, but its files are gone, are not what was registered, or are of another kind."""
-
-
-@dataclass(frozen=True)
-class Version:
-    """A registered version.
-
-    Attributes:
-        name: of the registered model.
-        number: of the version.
-        tags: what was written on it, without the prefix `stillhouse.`; what others wrote is left out.
-        aliases: that point to it, in order.
-        created: when.
-    """
-
-    name: str
-    number: int
-    tags: Mapping[str, str]
-    aliases: tuple[str, ...]
-    created: datetime
-
-    @property
-    def address(self) -> str:
-        """What names it, for MLflow and in a recipe."""
-        return f"{SCHEME}{self.name}/{self.number}"
 
 
 class Registry:
@@ -66,27 +35,25 @@ class Registry:
         self._uri = tracking_uri(workspace)
         self.place = without_logins(self._uri)
 
-    @property
-    def identity(self) -> str:
-        """Tells registries apart, in a hash; a new password, or a workspace that moves, is no other registry."""
-        return hash_of(self.place.replace(str(self._workspace.root), ""))
-
     def versions(self) -> list[Version]:
         """All that a Stillhouse registered: by name, the newest first."""
-        found = self._search(f"tags.`{_PREFIX}digest` LIKE '%'")
+        found = self._search(f"tags.`{PREFIX}digest` LIKE '%'")
         aliases = {name: self._aliases(name) for name in sorted({version.name for version in found})}
-        versions = [_version(version, aliases[version.name]) for version in found]
+        versions = [version_of(version, aliases[version.name]) for version in found]
         return sorted(versions, key=lambda version: (version.name, -version.number))
 
-    def with_digest(self, name: str, digest: str) -> Version | None:
-        """The version of a model that was made from these very bytes; one that never became ready is removed."""
-        complete = []
-        for version in self._search(f"name = '{name}' AND tags.`{_PREFIX}digest` = '{digest}'"):
+    def with_digest(self, name: str, digest: str) -> list[Version]:
+        """The versions of a model that were made from these very bytes: the champion first, then the newest.
+
+        Whether their files are still there is another question. One that never became ready is removed.
+        """
+        aliases, found = self._aliases(name), []
+        for version in self._search(f"name = '{name}' AND tags.`{PREFIX}digest` = '{digest}'"):
             if version.status == "READY":
-                complete.append(version)
+                found.append(version_of(version, aliases))
             else:
                 self._ask(partial(_delete, version))
-        return _version(complete[0], self._aliases(name)) if complete else None
+        return sorted(found, key=lambda version: (CHAMPION not in version.aliases, -version.number))
 
     def with_alias(self, name: str, alias: str) -> Version | None:
         """The version that an alias points to."""
@@ -96,7 +63,7 @@ class Registry:
     def get(self, name: str, number: int) -> Version | None:
         """A version, if it is there."""
         found = self._ask(lambda client: client.get_model_version(name, str(number)))
-        return _version(found, self._aliases(name)) if found else None
+        return version_of(found, self._aliases(name)) if found else None
 
     def find(self, address: str, where: str) -> Version:
         """The version that `models:/NAME@ALIAS` or `models:/NAME/VERSION` names now.
@@ -110,7 +77,7 @@ class Registry:
         """
         parts = _ADDRESS.fullmatch(address)
         if parts is None:
-            raise StillhouseError(f"{where}: {ascii(address)[:200]} is not models:/NAME@ALIAS or models:/NAME/VERSION")
+            raise StillhouseError(f"{where}: {brief(address)} is not models:/NAME@ALIAS or models:/NAME/VERSION")
         name, alias, number = parts["name"], parts["alias"], parts["number"]
         found = self.with_alias(name, alias) if alias else self.get(name, int(number))
         if found is None:
@@ -119,7 +86,7 @@ class Registry:
             known = [f"{SCHEME}{name}@{alias}" for version in same for alias in version.aliases]
             known += [version.address for version in same or ours]
             there = f"there is {', '.join(known[:5])}" if known else "nothing is registered there yet"
-            raise StillhouseError(f"{where}: no {ascii(address)[1:-1]} in the registry at {self.place}; {there}")
+            raise StillhouseError(f"{where}: no {printable(address, 80)} in the registry at {self.place}; {there}")
         return found
 
     def add(self, name: str, model: Path, pairs: bool, run: str, tags: Mapping[str, str], scratch: Path) -> Version:
@@ -142,21 +109,24 @@ class Registry:
             if not client.search_registered_models(f"name = '{name}'"):
                 client.create_registered_model(name)
             source = f"{client.get_run(run).info.artifact_uri}/{name}"
-            prefixed = {_PREFIX + key: value for key, value in tags.items()}
-            return client.create_model_version(name, source, run, prefixed, description=_description(tags))
+            prefixed = {PREFIX + key: value for key, value in tags.items()}
+            return client.create_model_version(name, source, run, prefixed, description=described(tags))
 
         save_model(scratch, model, pairs)
         created = self._do(create)
         shutil.rmtree(scratch)
-        return _version(created, {})
+        return version_of(created, {})
 
-    def tag(self, version: Version, tags: Mapping[str, str]) -> None:
-        """Writes on a version, over what was there under the same names, and describes it anew."""
+    def tag(self, version: Version, tags: Mapping[str, str]) -> Version:
+        """Writes on a version, over what was there under the same names, in this order, and describes it anew."""
         for key, value in tags.items():
-            name, number = _PREFIX + key, str(version.number)
-            self._do(lambda client: client.set_model_version_tag(version.name, number, name, value))  # noqa: B023
-        described = _description({**version.tags, **tags})
-        self._do(lambda client: client.update_model_version(version.name, str(version.number), described))
+            if version.tags.get(key) != value:
+                name, number = PREFIX + key, str(version.number)
+                self._do(lambda client: client.set_model_version_tag(version.name, number, name, value))  # noqa: B023
+        tagged = replace(version, tags={**version.tags, **tags})
+        said = described(tagged.tags)
+        self._do(lambda client: client.update_model_version(version.name, str(version.number), said))
+        return tagged
 
     def point(self, alias: str, version: Version) -> None:
         """Lets an alias point to a version, and to no other."""
@@ -171,50 +141,21 @@ class Registry:
         """The Hugging Face folder of a version: where it is, or, from a server, a copy that is made once.
 
         Raises:
-            UnusableVersionError: it is gone, or not what was registered, or it was not registered by a Stillhouse.
+            UnusableVersionError: it is not what was registered, or it was not registered by a Stillhouse.
+            VersionGoneError: it is not there.
         """
         sha = version.tags.get("sha256")
         if sha is None:
             raise UnusableVersionError(f"{version.address} was not registered by Stillhouse; it cannot be read safely")
-        source = str(self._do(lambda client: client.get_model_version_download_uri(version.name, str(version.number))))
-        folder = self._place(version, source, sha)
-        if not (folder / "config.json").is_file():
-            raise UnusableVersionError(f"the files of {version.address} are gone from {source}")
-        if hash_folder(folder) != sha:
-            raise UnusableVersionError(f"the files of {version.address} at {folder} are not those that were registered")
-        return folder
+        return model_folder(version.address, self._source(version), sha, self._uri)
 
-    def _place(self, version: Version, source: str, sha: str) -> Path:
-        from mlflow.utils.file_utils import local_file_uri_to_path
-        from mlflow.utils.uri import is_local_uri
+    def check_files(self, version: Version) -> None:
+        """Raises UnusableVersionError if files of a version are missing; reads none, so that it can be asked often."""
+        check_files(version.address, self._source(version), self._uri)
 
-        if is_local_uri(source):  # type: ignore[no-untyped-call]
-            return Path(local_file_uri_to_path(source)) / HUGGING_FACE  # type: ignore[no-untyped-call]
-        workspace = open_workspace()
-        copy = workspace.registry / hash_of([sha])  # a tag may say anything, so it is no name for a folder
-        with locked(workspace.locks / f"fetch-{copy.name[:16]}.lock", lambda owner: None):
-            if not copy.is_dir() or hash_folder(copy) != sha:
-                shutil.rmtree(copy, ignore_errors=True)
-                self._fetch(version, source, copy)
-        return copy
-
-    def _fetch(self, version: Version, source: str, copy: Path) -> None:
-        """Copies the Hugging Face folder of a version whole or not at all, and not where there is none."""
-        from mlflow.exceptions import MlflowException
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-        temporary = copy.with_name(f".{copy.name[:8]}.{uuid.uuid4().hex[:8]}")
-        temporary.mkdir(parents=True)
-        try:
-            with quiet_mlflow():
-                repository = get_artifact_repository(source, tracking_uri=self._uri)
-                if repository.list_artifacts(HUGGING_FACE):
-                    found = repository.download_artifacts(HUGGING_FACE, str(temporary))  # type: ignore[no-untyped-call]
-                    Path(found).rename(copy)
-        except (MlflowException, OSError) as error:
-            raise StillhouseError(f"cannot fetch {version.address} from {self.place}: {one_line(error)}") from None
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    def _source(self, version: Version) -> str:
+        number = str(version.number)
+        return str(self._do(lambda client: client.get_model_version_download_uri(version.name, number)))
 
     def _aliases(self, name: str) -> Mapping[str, int]:
         model = self._ask(lambda client: client.get_registered_model(name))
@@ -262,28 +203,9 @@ class _MissingError(StillhouseError):
     """The registry has no such thing."""
 
 
-def _description(tags: Mapping[str, str]) -> str:
-    """What MLflow's pages say of a version: their column of tags is too narrow to be read."""
-    said = [f"{float(tags['gate_score']):.1%} of the gate rows right"] if "gate_score" in tags else []
-    said += [f"verdict {tags['verdict']}"] if "verdict" in tags else []
-    said += [f"{'' if tags.get('promoted') == 'yes' else 'not '}promoted: {tags['reason']}"] if "reason" in tags else []
-    return "; ".join(said)
-
-
 def _page(condition: str, token: str | None, client: "MlflowClient") -> "PagedList[ModelVersion]":
     return client.search_model_versions(condition, page_token=token)
 
 
 def _delete(version: "ModelVersion", client: "MlflowClient") -> None:
     client.delete_model_version(version.name, str(version.version))
-
-
-def _version(found: "ModelVersion", aliases: Mapping[str, int]) -> Version:
-    number = int(found.version)
-    return Version(
-        name=found.name,
-        number=number,
-        tags={key.removeprefix(_PREFIX): value for key, value in found.tags.items() if key.startswith(_PREFIX)},
-        aliases=tuple(sorted(alias for alias, aim in aliases.items() if aim == number)),
-        created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
-    )

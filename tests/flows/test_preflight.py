@@ -247,6 +247,13 @@ def test_of_large_files_the_beginning_is_read(monkeypatch: pytest.MonkeyPatch) -
     assert "its classes are a, b, c" in refused(model="t", classes=CLASSES), "the recipe says which they are"
 
 
+def test_a_mistyped_alias_is_told_before_anything_is_read_of_it(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    monkeypatch.setenv("PREFECT_HOME", "to be put back")  # settings of Prefect and MLflow come before their import
+    monkeypatch.setenv("PREFECT_API_KEY", "")
+    assert "teachers.0.model: no models:/news@champoin in the registry at " in refused(model="models:/news@champoin")
+    assert not home.exists()
+
+
 def test_of_a_model_on_the_hub_only_the_names_of_its_files_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
 

@@ -16,9 +16,11 @@ from transformers import (
     GPT2ForSequenceClassification,
 )
 
+from models.classifier import class_names
 from models.encoding import encode
 from models.inference import predict_logits
-from models.teacher import class_names, load_base, load_classifier
+from models.teacher import load_base, load_classifier
+from models.teacher import save as save_classifier
 from tests.tiny import bpe_tokenizer, wordpiece_tokenizer
 
 TEXTS = ["wheat prices rose", "", "the cat sat on the mat and ran off to eat the wheat", "cat", "prices, prices!"]
@@ -136,6 +138,30 @@ def test_weights_that_do_not_fit_are_refused(change, folders, tmp_path):
     (folder / "config.json").write_text(json.dumps(config | change))
     with pytest.raises(ValueError, match=r"bert\."):
         load_base(folder, CLASSES, 0, "cpu")
+
+
+@pytest.mark.parametrize(
+    "load", [lambda folder: load_base(folder, CLASSES, 0, "cpu"), lambda f: load_classifier(f, "cpu")]
+)
+def test_half_a_weights_file_is_refused(load, folders, tmp_path):
+    folder = copied(folders["classifier"], tmp_path)
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(ValueError, match="its weights are cut off or damaged: "):
+        load(folder)
+
+
+@pytest.mark.parametrize("kind", ["classifier", "gpt2"])
+def test_a_saved_classifier_is_the_same_bytes_whatever_it_has_read(kind, folders, tmp_path):
+    model, tokenizer = load_classifier(folders[kind], "cpu")
+    save_classifier(model, tokenizer, tmp_path / "first")
+    for number, folder in enumerate((tmp_path / "first", tmp_path / "second")):
+        model, tokenizer = load_classifier(folder, "cpu")
+        encode(tokenizer, TEXTS, None, 8)
+        tokenizer(TEXTS, padding=True)
+        save_classifier(model, tokenizer, tmp_path / "second")
+        written = {file.name: file.read_bytes() for file in (tmp_path / "second").iterdir()}
+        assert written == {file.name: file.read_bytes() for file in (tmp_path / "first").iterdir()}, number
 
 
 def test_code_in_a_folder_is_not_run_whatever_is_answered(folders, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Step register: what is registered, what becomes champion and why, and what a person changed in between."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,8 @@ from tasks.evaluate import ScoreRecord
 from tasks.register import Register
 from tasks.report import ResultRecord
 from tasks.shared.dataset import read_chunks
-from tasks.shared.registry import Registry, UnusableVersionError
+from tasks.shared.registry import Registry
+from tasks.shared.registry_files import UnusableVersionError
 from tasks.shared.tracking import Tracker, open_client
 from tasks.train_student import TrainStudent
 from tests.tiny import tiny_bert
@@ -26,21 +28,20 @@ def student(toy):
 
 @pytest.fixture
 def register(toy, bench, student):
-    """Registers a student with some score and the toy's teacher, in a run that is tracked."""
-    bench.run = Tracker(bench.workspace, "toy").start(
-        "register", {"stillhouse.run": "toy-1", "mlflow.parentRunId": "p"}
-    )
+    """Registers a student with some score and the toy's teacher, each time in another tracked run."""
+    tracker, run_tags = Tracker(bench.workspace, "toy"), {"stillhouse.run": "toy-1", "mlflow.parentRunId": "p"}
 
-    def step(score, outcome="BEATS", data=toy.data, teacher=toy.teacher, **changes):
+    def step(score, outcome="BEATS", data=toy.data, teacher=toy.teacher, difference=0.01, **changes):
+        bench.run = tracker.start("register", run_tags)  # each keeps its own files
         model = replace(student, dev_accuracy=score, digest=f"student that gets {score}", **changes)
         scores = tuple(ScoreRecord(Path("scorecard"), "0", each, 1.0, 1.0, {}) for each in (model, teacher))
-        verdict = {"outcome": outcome, "difference": 0.01}
+        verdict = {"outcome": outcome, "difference": difference}
         return Register(data, ResultRecord(Path("result"), "0", verdict, "", scores), "toy-student", "toy-teacher")
 
     def carry_out(*arguments, **changes):
         return bench(step(*arguments, **changes)).models[0]
 
-    carry_out.step = step
+    carry_out.step, carry_out.run_tags = step, run_tags
     return carry_out
 
 
@@ -162,13 +163,34 @@ def test_an_alias_that_a_person_moved_back_stays_where_it_is(bench, register, re
     assert bench.made == ["register", "register"]
 
 
+@pytest.mark.parametrize("how", ["another address", "output collected", "forced", "files lost"])
+def test_no_rerun_undoes_what_a_person_did(bench, register, registry, monkeypatch, how):
+    register(0.8)
+    register(0.9)
+    registry.point("champion", registry.get("toy-student", 1))
+    if how == "another address":
+        database = bench.workspace.mlflow / ".." / "mlflow" / "mlflow.db"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}")
+    if how != "forced":
+        shutil.rmtree(bench.output(register.step(0.9)).path)
+    if how == "files lost":
+        shutil.rmtree(registry.folder(registry.get("toy-student", 2)))
+    step = register.step(0.9)
+    model = step.read(bench.make(step)).models[0]
+    assert aliases(registry)[0]["champion"] == 1
+    assert (model.version, model.champion) == (3 if how == "files lost" else 2, False)
+    assert model.reason.endswith("; its alias was moved since")
+
+
 def test_what_a_killed_run_left_is_finished_by_the_next(bench, register, registry):
     register(0.8)
     killed = bench.output(register.step(0.9))
     (killed.path / "manifest.json").unlink()
+    open_client(bench.workspace).delete_model_version_tag("toy-student", "2", "stillhouse.promoted")
     registry.point("champion", registry.get("toy-student", 1))
     assert register(0.9).version == 2
     assert aliases(registry) == ({"champion": 2, "previous": 1}, 2)
+    assert registry.get("toy-student", 2).tags["promoted"] == "yes"
 
 
 def test_two_runs_at_once_leave_the_better_one_as_champion(bench, register, registry):
@@ -202,6 +224,74 @@ def test_a_champion_whose_files_were_changed_is_refused_and_replaced(toy, bench,
     assert "cannot be compared: the files of models:/toy-student/1" in model.reason
     assert any("so it is replaced" in warning for warning in bench.warnings)
     assert aliases(registry) == ({"champion": 2, "previous": 1}, 2)
+
+
+@pytest.mark.parametrize("file", ["", "config.json", "model.safetensors"])
+def test_lost_files_are_registered_again_and_keep_their_aliases(bench, register, registry, file):
+    register(0.8)
+    register(0.9)
+    for number, alias in ((1, "previous"), (2, "champion")):
+        lost = registry.folder(registry.get("toy-student", number)) / file
+        shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
+        score = 0.8 if number == 1 else 0.9
+        model = register(score)
+        assert model.version == number + 2
+        found = registry.with_alias("toy-student", alias)
+        assert (found.number, found.tags["digest"]) == (number + 2, f"student that gets {score}")
+        assert registry.folder(found).is_dir()
+    assert model.champion
+    assert "the same model as the champion before, version 2: " in model.reason
+    assert aliases(registry) == ({"champion": 4, "previous": 3}, 4)
+    assert bench.made == ["register"] * 4
+    bench.make(register.step(0.9))
+    assert aliases(registry)[1] == 4
+
+
+def test_changed_files_are_registered_again_when_the_step_is_made_again(bench, register, registry):
+    """Looking whether an output stands reads no files."""
+    register(0.8)
+    (registry.folder(registry.get("toy-student", 1)) / "config.json").write_text("{}", encoding="utf-8")
+    bench.make(register.step(0.8))
+    assert aliases(registry) == ({"champion": 2}, 2)
+    assert registry.folder(registry.get("toy-student", 2)).is_dir()
+
+
+def test_a_champion_that_cannot_be_read_here_is_kept_until_a_person_decides(toy, bench, register, registry):
+    register(0.8)
+    folder = registry.folder(registry.with_alias("toy-student", "champion"))
+    folder.rename(folder.with_name("on another machine"))
+    other = replace(toy.data, digests={**toy.data.digests, "dev": "other rows"})
+    model = register(0.9, data=other)
+    assert not model.champion
+    assert "cannot be read here: the files of models:/toy-student/1 are gone from" in model.reason
+    assert "delete_registered_model_alias('toy-student', 'champion')" in model.reason
+    assert any(model.reason in warning for warning in bench.warnings)
+    assert aliases(registry) == ({"champion": 1}, 2)
+    folder.with_name("on another machine").rename(folder)
+    assert not register(0.01, data=other).champion, "where it can be read, it is compared"
+    open_client(bench.workspace).delete_registered_model_alias("toy-student", "champion")
+    assert register(0.9, data=other).champion, "what was not decided is decided now"
+    assert aliases(registry) == ({"champion": 2}, 3)
+
+
+@pytest.mark.parametrize("written", ["a lot", "nan", "-inf", "1.01", None])
+def test_a_score_that_a_person_changed_is_measured_anew(bench, register, registry, student, written):
+    register(0.8)
+    client = open_client(bench.workspace)
+    client.delete_model_version_tag("toy-student", "1", "stillhouse.gate_score")
+    if written:
+        client.set_model_version_tag("toy-student", "1", "stillhouse.gate_score", written)
+    model = register(0.01)
+    assert not model.champion
+    assert float(registry.get("toy-student", 1).tags["gate_score"]) == student.dev_accuracy
+
+
+def test_a_version_keeps_the_run_that_made_it(bench, register, registry):
+    register(0.8)
+    register.run_tags |= {"stillhouse.run": "toy-2", "mlflow.parentRunId": "q"}
+    assert register(0.8, difference=0.02).version == 1
+    tags = registry.get("toy-student", 1).tags
+    assert (tags["run"], tags["mlflow_run"], tags["difference"]) == ("toy-1", "p", "0.02")
 
 
 def test_the_rows_of_gate_decide_where_there_are_some(toy, bench, register, registry):
@@ -242,12 +332,11 @@ def test_what_decides(toy, register, monkeypatch):
     others = [
         register.step(0.9),
         register.step(0.8, "INCONCLUSIVE"),
+        register.step(0.8, difference=0.02),
         register.step(0.8, data=replace(toy.data, digests={**toy.data.digests, "dev": "0"})),
         register.step(0.8, data=replace(toy.data, classes=("a", "b", "c"))),
         replace(register.step(0.8), student="another"),
     ]
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@server")
-    others.append(register.step(0.8))
     assert len({key, *(step.key for step in others)}) == 7
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:changed@server")
-    assert register.step(0.8).key == others[-1].key, "a new password is no other registry"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert register.step(0.8).key == key, "one registry has several addresses"

@@ -8,7 +8,8 @@ import pytest
 from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import hash_folder
 from tasks.shared.recipe import Teacher
-from tasks.shared.registry import Registry, UnusableVersionError
+from tasks.shared.registry import Registry
+from tasks.shared.registry_files import UnusableVersionError, VersionGoneError
 from tasks.shared.tracking import Tracker, open_client
 from tasks.shared.workspace import Workspace
 from tasks.train_teacher import TrainTeacher
@@ -30,7 +31,7 @@ def registry(toy, bench):
 def test_a_version_is_found_by_alias_number_and_digest(toy, registry):
     for address, number in (("models:/news@champion", 2), ("models:/news@previous", 1), ("models:/news/1", 1)):
         assert registry.find(address, "here").number == number
-    assert registry.with_digest("news", "digest 1").address == "models:/news/1"
+    assert [version.address for version in registry.with_digest("news", "digest 1")] == ["models:/news/1"]
     assert [version.number for version in registry.versions()] == [2, 1]
     folder = registry.folder(registry.find("models:/news/1", "here"))
     assert (folder / "model.safetensors").read_bytes() == (toy.teacher.path / "model.safetensors").read_bytes()
@@ -85,7 +86,7 @@ def test_files_that_are_gone_are_told(registry):
     version = registry.find("models:/news@champion", "here")
     folder = registry.folder(version)
     folder.rename(folder.with_name("moved"))
-    with pytest.raises(UnusableVersionError, match="the files of models:/news/2 are gone"):
+    with pytest.raises(VersionGoneError, match="the files of models:/news/2 are gone"):
         registry.folder(version)
 
 
@@ -94,6 +95,7 @@ def test_a_registered_teacher_teaches_again(toy, bench, registry):
     step = TrainTeacher(toy.data, options, 0)
     assert bench(step).dev_accuracy == toy.teacher.dev_accuracy
     output = bench.output(step)
+    assert output.digest == toy.teacher.digest, "the same model, so the same version when it is registered"
     assert output.facts["base"] == "models:/news/2", "which version the alias meant is recorded"
     assert "models:/news/2" in step.consumed()
     registry.point("champion", registry.find("models:/news/1", "here"))
@@ -112,8 +114,11 @@ def test_a_server_is_asked_for_the_files_once(toy, bench, registry, monkeypatch)
     copy = registry.folder(version)
     assert copy.is_relative_to(bench.workspace.registry)
     assert sorted(path.name for path in bench.workspace.registry.iterdir()) == [copy.name]
+    killed = copy.with_name(f".{copy.name}.0123")
+    killed.mkdir()
     (source / "artifacts" / "model" / "config.json").unlink()
     assert registry.folder(version) == copy, "it is not fetched twice"
+    assert not killed.exists(), "what a killed fetch left goes with the next"
     (copy / "config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(UnusableVersionError):
         registry.folder(version)

@@ -1,0 +1,75 @@
+"""A registered version, as it is read from MLflow and described there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+SCHEME = "models:/"
+PREFIX = "stillhouse."
+"""Of the tags that are ours."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version.
+
+    Attributes:
+        name: of the registered model.
+        number: of the version.
+        tags: what was written on it, without the prefix `stillhouse.`; what others wrote is left out.
+        aliases: that point to it, in order.
+        created: when.
+    """
+
+    name: str
+    number: int
+    tags: Mapping[str, str]
+    aliases: tuple[str, ...]
+    created: datetime
+
+    @property
+    def address(self) -> str:
+        """What names it, for MLflow and in a recipe."""
+        return f"{SCHEME}{self.name}/{self.number}"
+
+    @property
+    def gate_score(self) -> float | None:
+        """The share of the gate rows that is written on it; see `written_score`."""
+        return written_score(self.tags)
+
+
+def version_of(found: "ModelVersion", aliases: Mapping[str, int]) -> Version:
+    """MLflow's version as ours, with its share of the model's aliases."""
+    number = int(found.version)
+    return Version(
+        name=found.name,
+        number=number,
+        tags={key.removeprefix(PREFIX): value for key, value in found.tags.items() if key.startswith(PREFIX)},
+        aliases=tuple(sorted(alias for alias, aim in aliases.items() if aim == number)),
+        created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+    )
+
+
+def written_score(tags: Mapping[str, str]) -> float | None:
+    """The share of the gate rows that tags tell; None where they tell none, as a person may have changed them."""
+    try:
+        score = float(tags.get("gate_score", "nan"))
+    except ValueError:
+        return None
+    return score if 0.0 <= score <= 1.0 else None  # nan is neither
+
+
+def described(tags: Mapping[str, str]) -> str:
+    """What MLflow's pages say of a version: their column of tags is too narrow to be read."""
+    score, said = written_score(tags), []
+    if score is not None:
+        said.append(f"{score:.1%} of the gate rows right")
+    if "verdict" in tags:
+        said.append(f"verdict {tags['verdict']}")
+    if "promoted" in tags and "reason" in tags:
+        said.append(f"{'' if tags['promoted'] == 'yes' else 'not '}promoted: {tags['reason']}")
+    return "; ".join(said)
