@@ -56,7 +56,7 @@ def _document(recipe: str | None, timezone: str | None) -> dict[str, Plain]:
         raise StillhouseError(f"no {FILE}: deploy from a copy of the repository") from None
     except yaml.YAMLError as error:
         raise StillhouseError(f"{FILE} is not valid YAML: {one_line(error)}") from None
-    parameters = recipe_parameter(find_recipe(recipe)) if recipe else None
+    parameters = recipe_parameter(find_recipe(recipe)) if recipe is not None else None
     for deployment in document["deployments"]:
         deployment["parameters"] = parameters or deployment["parameters"]
         validate_recipe(deployment["parameters"]["recipe"], f"{FILE.name}, {deployment['name']}")

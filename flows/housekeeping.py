@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from flows.records import all_runs, going_on, has_result
+from flows.records import all_runs, going_on, has_result, unreadable
 from tasks.shared.errors import StillhouseError, brief_path
 from tasks.shared.outputs import locked
 from tasks.shared.registry_files import fetch_lock
@@ -30,6 +30,10 @@ def collect_garbage(keep: int, delete: bool) -> None:
         active = going_on(workspace)
         if active:
             raise StillhouseError(f"run {active[0]} is going on; wait for it, then collect garbage")
+        damaged = unreadable(workspace)
+        if damaged and delete:
+            what = f"{brief_path(damaged[0])} does not say what its run needs"
+            raise StillhouseError(f"{what}; delete that run's folder, or restore the file, then collect garbage")
         garbage = _garbage(workspace, keep)
         freed = 0
         for path in garbage:

@@ -48,6 +48,11 @@ def latest_run(workspace: Workspace) -> dict[str, Any]:
     raise StillhouseError(f"{what}{last}; start one with: stillhouse run quickstart")
 
 
+def unreadable(workspace: Workspace) -> list[Path]:
+    """The records that cannot be read, and so do not say what their runs need."""
+    return [file for file in sorted(workspace.runs.glob(f"*/{RECORD}")) if _read(file) is None]
+
+
 def has_result(record: Mapping[str, Any]) -> bool:
     """Whether a run came to its end, and that end was a verdict: one that only labels has none."""
     return record["state"] == "done" and record["verdict"] is not None

@@ -33,7 +33,12 @@ def list_models(as_json: bool) -> None:
         console.print(Text(f"nothing is registered at {printable(registry.place, _LONGEST)} yet; a run registers"))
     for name, found in groupby(versions, key=lambda version: version.name):
         console.print(Text(printable(name, _LONGEST), style="bold"))
-        console.print(_table(list(found)))
+        listed = list(found)
+        console.print(_table(listed))
+        for alias, number in sorted(registry.aliases(name).items()):
+            if number not in {version.number for version in listed}:
+                foreign = f"{alias} is version {number}, which Stillhouse did not register"
+                console.print(Text(printable(foreign, _LONGEST), style="yellow"))
 
 
 def _table(versions: list[Version]) -> Table:

@@ -1,7 +1,7 @@
 """Step register: teacher and best student become versions in MLflow's Model Registry, and perhaps its champions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ from tasks.shared.registry import CHAMPION, PREVIOUS, Registry
 from tasks.shared.registry_files import UnusableVersionError
 from tasks.shared.registry_version import Version
 from tasks.shared.steps import Context, Step
-from tasks.shared.workspace import Workspace
+from tasks.shared.workspace import Workspace, find_workspace
 
 REGISTERED = "registered.json"
 
@@ -29,7 +29,7 @@ class Registered:
         name: in the registry.
         version: its number.
         gate_score: share of the gate rows that it gets right.
-        champion: whether it was the champion then.
+        champion: whether it was the champion when this was written, or read.
         reason: why it was, or was not.
         digest: of the model.
         settled: whether that was decided; else the next run decides.
@@ -134,7 +134,7 @@ class Register(Step[RegisterRecord]):
         if any(PREVIOUS in each.aliases for each in same if each.number in lost):
             registry.point(PREVIOUS, version)
         if fallen or (decision.champion and not decided and not leads):
-            if champion and not fallen:
+            if champion and not fallen and "digest" in champion.tags:  # one that is not ours could not be used
                 registry.point(PREVIOUS, champion)
             registry.point(CHAMPION, version)
             leads = True
@@ -167,14 +167,19 @@ class Register(Step[RegisterRecord]):
         return {self.student: self.result.best_score.model, **numbered}
 
     def read(self, output: Output) -> RegisterRecord:
-        """The record of what was registered."""
-        models = tuple(Registered(**model) for model in output.facts["models"])
-        return RegisterRecord(output.path, output.digest, models)
+        """The record of what was registered, and of who is champion now: a person may have moved the alias since."""
+        registry = Registry(find_workspace())
+        champions = {name: registry.with_alias(name, CHAMPION) for name in {m["name"] for m in output.facts["models"]}}
+        numbers = {name: champion.number for name, champion in champions.items() if champion}
+        models = (Registered(**model) for model in output.facts["models"])
+        now = tuple(replace(model, champion=numbers.get(model.name) == model.version) for model in models)
+        return RegisterRecord(output.path, output.digest, now)
 
     def stands(self, output: Output, workspace: Workspace) -> bool:
         """Whether all was decided, and all versions are still registered and have their files."""
         registry = Registry(workspace)
-        return all(model.settled and _is_there(registry, model) for model in self.read(output).models)
+        models = [Registered(**model) for model in output.facts["models"]]
+        return all(model.settled and _is_there(registry, model) for model in models)
 
     def consumed(self) -> Mapping[str, tuple[str, Path]]:
         """The rows that decide."""

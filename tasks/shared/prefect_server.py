@@ -102,7 +102,9 @@ def wait_for_server(log: Path | None) -> None:
         except (urllib.error.URLError, OSError, ValueError) as error:
             if log is None or time.monotonic() > deadline:
                 hint = f"; its log is {log}" if log else "; start it, or unset PREFECT_API_URL"
-                raise StillhouseError(f"no Prefect server answers at PREFECT_API_URL {url} ({error}){hint}") from None
+                raise StillhouseError(
+                    f"no Prefect server answers at PREFECT_API_URL {url} ({getattr(error, 'reason', error)}){hint}"
+                ) from None
             time.sleep(0.1)
 
 

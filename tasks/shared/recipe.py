@@ -175,10 +175,12 @@ class Names(Section):
     """What the models are called in MLflow's Model Registry."""
 
     student: RegisteredName | None = Field(
-        None, description="Name of the student that does best on dev; without it, the recipe's name and `-student`."
+        None,
+        description="Name of the student that does best on dev: letters, digits, '.', '_' and '-', 128 at most. "
+        "Without it, the recipe's name and `-student`.",
     )
     teacher: RegisteredName | None = Field(
-        None, description="Name of the teacher; without it, the recipe's name and `-teacher`."
+        None, description="Name of the teacher, of the same signs; without it, the recipe's name and `-teacher`."
     )
 
 
@@ -188,7 +190,7 @@ class Recipe(Section):
     name: str = Field(
         "distill",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
-        description="Name of the experiment: letters, digits, '.', '_' and '-'.",
+        description="Name of the experiment: letters, digits, '.', '_' and '-', 64 at most.",
     )
     task: Literal["single-label"] = Field("single-label", description="Kind of task: one class a text.")
     data: Data

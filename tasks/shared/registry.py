@@ -38,7 +38,7 @@ class Registry:
     def versions(self) -> list[Version]:
         """All that a Stillhouse registered: by name, the newest first."""
         found = self._search(f"tags.`{PREFIX}digest` LIKE '%'")
-        aliases = {name: self._aliases(name) for name in sorted({version.name for version in found})}
+        aliases = {name: self.aliases(name) for name in sorted({version.name for version in found})}
         versions = [version_of(version, aliases[version.name]) for version in found]
         return sorted(versions, key=lambda version: (version.name, -version.number))
 
@@ -47,7 +47,7 @@ class Registry:
 
         Whether their files are still there is another question. One that never became ready is removed.
         """
-        aliases, found = self._aliases(name), []
+        aliases, found = self.aliases(name), []
         for version in self._search(f"name = '{name}' AND tags.`{PREFIX}digest` = '{digest}'"):
             if version.status == "READY":
                 found.append(version_of(version, aliases))
@@ -57,13 +57,13 @@ class Registry:
 
     def with_alias(self, name: str, alias: str) -> Version | None:
         """The version that an alias points to."""
-        number = self._aliases(name).get(alias)
+        number = self.aliases(name).get(alias)
         return None if number is None else self.get(name, number)
 
     def get(self, name: str, number: int) -> Version | None:
         """A version, if it is there."""
         found = self._ask(lambda client: client.get_model_version(name, str(number)))
-        return version_of(found, self._aliases(name)) if found else None
+        return version_of(found, self.aliases(name)) if found else None
 
     def find(self, address: str, where: str) -> Version:
         """The version that `models:/NAME@ALIAS` or `models:/NAME/VERSION` names now.
@@ -157,7 +157,8 @@ class Registry:
         number = str(version.number)
         return str(self._do(lambda client: client.get_model_version_download_uri(version.name, number)))
 
-    def _aliases(self, name: str) -> Mapping[str, int]:
+    def aliases(self, name: str) -> Mapping[str, int]:
+        """Which version each alias of a registered model points to, ours or not."""
         model = self._ask(lambda client: client.get_registered_model(name))
         return {alias: int(number) for alias, number in model.aliases.items()} if model else {}
 
@@ -186,7 +187,7 @@ class Registry:
 
         try:
             return request(self._client)
-        except (MlflowException, SQLAlchemyError, OSError) as error:
+        except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
             missing = getattr(error, "error_code", "") in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
             kind = _MissingError if missing else StillhouseError
             raise kind(f"the registry at {self.place} refuses: {one_line(error)}") from None

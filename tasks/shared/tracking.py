@@ -13,6 +13,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
 
 from tasks.shared.errors import StillhouseError, one_line, without_logins
 from tasks.shared.outputs import locked
@@ -27,8 +28,31 @@ Asked = ParamSpec("Asked")
 Answer = TypeVar("Answer")
 
 
+def _clearly(method: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
+    """Turns what MLflow refuses into one clear line; its own message names the address, login and all."""
+
+    @wraps(method)
+    def asked(*args: Asked.args, **kwargs: Asked.kwargs) -> Answer:
+        try:
+            return method(*args, **kwargs)
+        except (MlflowException, SQLAlchemyError, ImportError) as error:
+            if "disk is full" in str(error) or "No space left" in str(error):  # said better by the command line
+                raise
+            where = os.environ.get("MLFLOW_TRACKING_URI")
+            advice = "" if where else "; if its database is damaged, move workspace/mlflow away: a run makes a new one"
+            said = f"MLflow at {where or 'the workspace'} refuses: {one_line(error)}{advice}"
+            raise StillhouseError(said) from None
+
+    return asked
+
+
+@_clearly
 def open_client(workspace: Workspace) -> MlflowClient:
-    """A client of the tracking server and registry; the workspace's own database is made if need be."""
+    """A client of the tracking server and registry; the workspace's own database is made if need be.
+
+    Raises:
+        StillhouseError: MLflow refuses.
+    """
     uri = tracking_uri(workspace)
     database = workspace.mlflow / "mlflow.db"
     if uri == f"sqlite:///{database}" and not database.exists():
@@ -47,22 +71,6 @@ def _make_database(workspace: Workspace, database: Path) -> None:
             store = SqlAlchemyStore(f"sqlite:///{new}", (workspace.mlflow / "artifacts").as_uri())  # type: ignore[no-untyped-call]
             store.engine.dispose()
             new.replace(database)
-
-
-def _clearly(method: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
-    """Turns what a tracking server refuses into one clear line; its own message names the address, login and all."""
-
-    @wraps(method)
-    def asked(*args: Asked.args, **kwargs: Asked.kwargs) -> Answer:
-        try:
-            return method(*args, **kwargs)
-        except MlflowException as error:
-            where = os.environ.get("MLFLOW_TRACKING_URI", "")
-            if not where.startswith("http"):
-                raise
-            raise StillhouseError(f"MLflow at {where} refuses: {one_line(error)}") from None
-
-    return asked
 
 
 class Tracker:

@@ -34,4 +34,8 @@ def check_tracking_server(workspace: Workspace) -> None:
     except (OSError, ValueError) as error:
         where = without_logins(urlunsplit(parts))
         advice = "start it, or unset MLFLOW_TRACKING_URI"
-        raise StillhouseError(f"no MLflow server answers at {where} ({one_line(error)}); {advice}") from None
+        raise StillhouseError(f"no MLflow server answers at {where} ({_reason(error)}); {advice}") from None
+
+
+def _reason(error: Exception) -> object:
+    return getattr(error, "reason", None) or one_line(error)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from flows.housekeeping import collect_garbage
+from tasks.shared.errors import StillhouseError
 from tests.bench import Bench
 
 
@@ -19,3 +20,14 @@ def test_copies_of_registered_models_go(bench: Bench, capsys: pytest.CaptureFixt
     assert all(copy.is_dir() for copy in copies)
     collect_garbage(1, delete=True)
     assert list(registry.iterdir()) == []
+
+
+def test_nothing_goes_while_a_record_does_not_say_what_its_run_needs(bench: Bench) -> None:
+    labels = bench.workspace.labels / "of a teacher"
+    labels.mkdir(parents=True)
+    record = bench.workspace.runs / "a-run" / "run.json"
+    record.parent.mkdir(parents=True)
+    record.write_text('{"schema": 1, "ru', encoding="utf-8")
+    with pytest.raises(StillhouseError, match="does not say what its run needs"):
+        collect_garbage(1, delete=True)
+    assert labels.is_dir()

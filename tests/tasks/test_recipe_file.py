@@ -229,7 +229,7 @@ def test_items_of_an_empty_list(complaint):
         ("data: {train: [a], test: b}", "data.train: must be text, not ['a']; put it in quotation marks"),
         ('data: {train: "", test: b}', "data.train: must not be empty"),
         (DATA + "name: 2026-02-03", "name: must be text, not 2026-02-03; put it in quotation marks"),
-        (DATA + "name: ../up", "name: does not fit (Name of the experiment: letters, digits, '.', '_' and '-'), not"),
+        (DATA + "name: ../up", "name: does not fit (Name of the experiment: letters, digits, '.', '_' and '-', 64 at"),
         (DATA + "teachers: [{epochs: true}]", "teachers.0.epochs: holds true or false"),
         (DATA + "teachers: [{epochs: 1.5}]", "teachers.0.epochs: must be a whole number, not 1.5"),
         (DATA + "teachers: [{floor: high}]", "teachers.0.floor: must be a number, not 'high'"),

@@ -5,6 +5,7 @@ import json
 import pytest
 from mlflow.tracking import MlflowClient
 
+from tasks.shared.errors import StillhouseError
 from tasks.shared.tracking import Tracker
 from tasks.shared.tracking_place import tracking_uri
 from tasks.shared.workspace import Workspace
@@ -131,3 +132,14 @@ def test_tags_and_artifacts(tracker, client, workspace, tmp_path):
     assert {file.path for file in client.list_artifacts(run)} == {"quality.json", "model"}
     assert [file.path for file in client.list_artifacts(run, "model")] == ["model/config.json"]
     assert list((workspace.mlflow / "artifacts").rglob("quality.json"))
+
+
+def test_what_mlflow_refuses_is_one_line(tmp_path, monkeypatch):
+    home = Workspace(tmp_path / "home")
+    home.mlflow.mkdir(parents=True)
+    (home.mlflow / "mlflow.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(StillhouseError, match="move workspace/mlflow away"):
+        Tracker(home, "toy")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", str(tmp_path / "a folder"))
+    with pytest.raises(StillhouseError, match="a folder refuses"):
+        Tracker(home, "toy")
