@@ -74,18 +74,28 @@ def _disk_trouble(error: BaseException) -> str:
     return ""
 
 
-_RECIPE = click.argument("recipe")
-_SET = click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="Override a value of the recipe, e.g. student.hidden_size=128 or teachers.0.epochs=1; repeatable.",
-)
-_FORCE = click.option(
-    "--force", multiple=True, metavar="STEP", help="Make this step's outputs anew, e.g. train_student; repeatable."
-)
-_DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where models run.")
+def _of_a_recipe(command: Callable[..., None]) -> Callable[..., None]:
+    """The argument and options of every command that takes a recipe."""
+    options = [
+        click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where models run."),
+        click.option(
+            "--force",
+            multiple=True,
+            metavar="STEP",
+            help="Make this step's outputs anew, e.g. train_student; repeatable.",
+        ),
+        click.option(
+            "--set",
+            "overrides",
+            multiple=True,
+            metavar="PATH=VALUE",
+            help="Override a value of the recipe, e.g. student.hidden_size=128 or teachers.0.epochs=1; repeatable.",
+        ),
+        click.argument("recipe"),
+    ]
+    for option in options:
+        command = option(command)
+    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -107,10 +117,7 @@ def main() -> None:
 
 
 @main.command()
-@_RECIPE
-@_SET
-@_FORCE
-@_DEVICE
+@_of_a_recipe
 @_one_clear_line
 def run(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device: str | None) -> None:
     """Run RECIPE, a shipped recipe's name or a YAML file, and print the result.
@@ -129,10 +136,7 @@ def run(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device:
 
 
 @main.command()
-@_RECIPE
-@_SET
-@_FORCE
-@_DEVICE
+@_of_a_recipe
 @_one_clear_line
 def label(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device: str | None) -> None:
     """Only label: run RECIPE as far as the soft labels of texts that have none yet."""
@@ -142,10 +146,7 @@ def label(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], devic
 
 
 @main.command()
-@_RECIPE
-@_SET
-@_FORCE
-@_DEVICE
+@_of_a_recipe
 @_one_clear_line
 def plan(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device: str | None) -> None:
     """Say what `run` would do and what it would reuse, without doing it."""
