@@ -170,7 +170,8 @@ def draw_parts(
         places[chosen[:for_dev]] = DEV
         places[chosen[for_dev:]] = GOLD
         if not len(chosen):
-            raise StillhouseError(f"data.train: class {brief(name)} has no usable row left to learn from")
+            why = "; the texts it has are in dev, test or gate too" if (labels == number).any() else ""
+            raise StillhouseError(f"data.train: class {brief(name)} has no usable row left to learn from{why}")
         if data.labels_per_class and len(chosen) < data.labels_per_class:
             found = f"class {brief(name)} has {len(chosen)} gold labels"
             warnings.append(f"{found}, fewer than {data.labels_per_class}")

@@ -132,7 +132,7 @@ def scheduled_and_asked_for(client: SyncPrefectClient) -> list[UUID]:
     nightly = client.read_deployment_by_name("distill/nightly")
     soon = datetime.now(UTC) + timedelta(seconds=20)
     daily = IntervalSchedule(interval=timedelta(days=1), anchor_date=soon)
-    changed = DeploymentUpdate(schedules=[DeploymentScheduleUpdate(schedule=daily, active=True)])
+    changed = DeploymentUpdate(schedules=[DeploymentScheduleUpdate(slug="nightly", schedule=daily, active=True)])
     client.update_deployment(nightly.id, changed)
     other = {**toy_recipe(), "name": "toy-other", "seeds": [0, 5]}
     other["teachers"] = [{**other["teachers"][0], "seed": 1}]

@@ -249,6 +249,8 @@ def test_what_cannot_be_learned_from_is_refused():
     assert "too few gold labels to spare a fifth for dev; name a file in data.dev" in complaint(labelled(6))
     assert "has label 'z', not in data.classes" in complaint(labelled(6), classes=["x", "y"])
     assert "class 'w' has no usable row" in complaint(labelled(60), classes=["w", "x", "y", "z"])
+    rows = labelled(30)
+    assert "the texts it has are in dev, test or gate too" in complaint(rows, test=rows)
 
 
 def test_labels_that_hardly_repeat_are_no_classes():
