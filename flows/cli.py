@@ -3,7 +3,6 @@
 import errno
 import io
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,7 +12,7 @@ from pathlib import Path
 import click
 
 from tasks.shared.errors import StillhouseError, brief_path, one_line
-from tasks.shared.workspace import find_workspace
+from tasks.shared.workspace import check_space, find_workspace
 
 MISTAKE = 2
 FAULT = 1
@@ -21,8 +20,6 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 _FULL = ("No space left on device", "database or disk is full")
-_HARDLY_ANY = 2**20
-"""Free bytes of a disk that counts as full."""
 
 
 def _one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
@@ -68,9 +65,12 @@ def _disk_trouble(error: BaseException) -> str:
         if isinstance(behind, OSError) and number in (errno.EACCES, errno.EROFS):
             return f"{behind.strerror}: {brief_path(behind.filename or workspace)}; mend that"
         behind = behind.__cause__ or behind.__context__
-    with suppress(OSError, StillhouseError):
-        if shutil.disk_usage(find_workspace().root).free < _HARDLY_ANY:
-            return f"no space left in {workspace}; make some"
+    try:
+        check_space(find_workspace())
+    except OSError as full:
+        return f"no space left in {workspace}; make some" if full.errno == errno.ENOSPC else ""
+    except StillhouseError:
+        pass
     return ""
 
 

@@ -18,7 +18,7 @@ from tasks.shared.prefect_server import prefect_server, prepare_environment, wai
 from tasks.shared.recipe_file import load_recipe
 from tasks.shared.resources import STEPS
 from tasks.shared.tracking_place import check_tracking_server
-from tasks.shared.workspace import existing_workspace, find_workspace, open_workspace
+from tasks.shared.workspace import check_space, existing_workspace, find_workspace, open_workspace
 
 
 def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str], only_label: bool = False) -> None:
@@ -29,10 +29,11 @@ def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str], only_l
     check_inputs(recipe)
     workspace = open_workspace()
     prepare_environment(workspace)
+    check_space(workspace)
     check_tracking_server(workspace)
     run = new_run_id(f"{recipe.name}-label" if only_label else recipe.name)
     click.echo(f"{recipe.name}: everything goes to {workspace.root}; starting takes some seconds, the first time ten")
-    with _stopping_on_sigterm(), lock_run(workspace, run), prefect_server(workspace) as own_server:
+    with _stopping_on_sigterm(), lock_run(workspace, run), prefect_server(workspace) as server:
         from flows.console import View, quiet_libraries
         from flows.distill import distill
         from flows.flow_run import Session, session
@@ -41,8 +42,8 @@ def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str], only_l
 
         quiet_libraries()
         open_client(workspace)  # makes MLflow's database at the first start, while the server makes its own
-        wait_for_server(workspace.prefect / "server.log" if own_server else None)
-        session.set(Session(run, View(), forced, own_server))
+        wait_for_server(workspace, server)
+        session.set(Session(run, View(), forced, own_server=server is not None))
         folder = (label if only_label else distill)(recipe)
     print_result(json.loads((folder / "run.json").read_text(encoding="utf-8")))
 

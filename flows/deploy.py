@@ -89,7 +89,7 @@ def _point_to_server() -> None:
             hint = "start one with `stillhouse up` in another terminal, or set PREFECT_API_URL"
             raise StillhouseError(f"no Prefect server is up for {workspace.root}; {hint}")
         os.environ["PREFECT_API_URL"] = f"{servers['prefect']}/api"
-    wait_for_server(None)
+    wait_for_server(workspace, None)
 
 
 def _make_pool() -> None:

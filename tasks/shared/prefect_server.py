@@ -53,13 +53,13 @@ def prepare_environment(workspace: Workspace) -> None:
 
 
 @contextmanager
-def prefect_server(workspace: Workspace) -> Iterator[bool]:
-    """Starts the temporary server unless PREFECT_API_URL names one; ends it afterwards. Gives whether it did.
+def prefect_server(workspace: Workspace) -> "Iterator[subprocess.Popen[bytes] | None]":
+    """Starts the temporary server unless PREFECT_API_URL names one; ends it afterwards. Gives its process.
 
     Enter it early: it returns at once, and `wait_for_server` waits until the server answers.
     """
     if os.environ.get("PREFECT_API_URL"):
-        yield False
+        yield None
         return
     workspace.prefect.mkdir(parents=True, exist_ok=True)
     lock = workspace.locks / "prefect.lock"
@@ -77,30 +77,32 @@ def prefect_server(workspace: Workspace) -> Iterator[bool]:
             start_new_session=True,  # Ctrl-C ends the run, which still has to tell the server
         )
     try:
-        yield True
+        yield server
     finally:
         _send_what_is_left()
         del os.environ["PREFECT_API_URL"]
         _stop(server)
 
 
-def wait_for_server(log: Path | None) -> None:
+def wait_for_server(workspace: Workspace, server: "subprocess.Popen[bytes] | None") -> None:
     """Waits until the server of PREFECT_API_URL answers.
 
     Args:
-        log: of our temporary server, which may still be starting; None for somebody else's, which answers or does not.
+        workspace: where a temporary server has its log.
+        server: our temporary one, which may still be starting; None for somebody else's, which answers or does not.
 
     Raises:
         StillhouseError: it does not.
     """
     url = os.environ["PREFECT_API_URL"]
+    log = workspace.prefect / "server.log" if server else None
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
             with urllib.request.urlopen(f"{url}/health", timeout=_PATIENCE_SECONDS if log else 20):  # noqa: S310 - PREFECT_API_URL
                 return
         except (urllib.error.URLError, OSError, ValueError) as error:
-            if log is None or time.monotonic() > deadline:
+            if server is None or server.poll() is not None or time.monotonic() > deadline:
                 hint = f"; its log is {log}" if log else "; start it, or unset PREFECT_API_URL"
                 raise StillhouseError(
                     f"no Prefect server answers at PREFECT_API_URL {url} ({getattr(error, 'reason', error)}){hint}"

@@ -1,13 +1,17 @@
 """The workspace: the one folder that holds every output, and what its parts are called."""
 
+import errno
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.shared.errors import StillhouseError, brief_path, one_line
 
 MARKER = "stillhouse.json"
+_HARDLY_ANY = 2**20
+"""Free bytes of a disk that counts as full."""
 FORMAT = 1
 """Version of the workspace's layout; a newer one is refused."""
 
@@ -112,6 +116,12 @@ def open_workspace() -> Workspace:
             f"cannot write the workspace {workspace.root}: {error.strerror}; set STILLHOUSE_HOME to another folder"
         ) from None
     return workspace
+
+
+def check_space(workspace: Workspace) -> None:
+    """Raises OSError (ENOSPC) where the disk of the workspace is as good as full."""
+    if shutil.disk_usage(workspace.root).free < _HARDLY_ANY:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(workspace.root))
 
 
 def _check(marker: Path) -> None:

@@ -66,7 +66,8 @@ def started(prepared: World) -> World:
 def copy_of(started: World, home: str) -> World:
     """A workspace of its own, in which a run was killed in its first step."""
     world = replace(started, home=home)
-    shutil.copytree(started.workspace, world.workspace)
+    half_made = shutil.ignore_patterns(".*")  # `inside` waits for something half-made to come
+    shutil.copytree(started.workspace, world.workspace, ignore=half_made)
     with sqlite3.connect(world.workspace / "mlflow" / "mlflow.db") as database:
         places = (str(started.workspace), str(world.workspace))
         database.execute("update experiments set artifact_location = replace(artifact_location, ?, ?)", places)
