@@ -11,15 +11,13 @@ from pathlib import Path
 
 import click
 
-from tasks.shared.errors import StillhouseError, brief_path, one_line
+from tasks.shared.errors import StillhouseError, brief_path, one_line, says_disk_is_full
 from tasks.shared.workspace import check_space, find_workspace
 
 MISTAKE = 2
 FAULT = 1
 INTERRUPTED = 130
 BROKEN_PIPE = 141
-
-_FULL = ("No space left on device", "database or disk is full")
 
 
 def _one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
@@ -59,10 +57,9 @@ def _disk_trouble(error: BaseException) -> str:
         workspace = brief_path(find_workspace().root)
     behind: BaseException | None = error
     while behind is not None:
-        number = behind.errno if isinstance(behind, OSError) else None
-        if number in (errno.ENOSPC, errno.EDQUOT) or any(words in str(behind) for words in _FULL):
+        if says_disk_is_full(behind):
             return f"no space left in {workspace}; make some"
-        if isinstance(behind, OSError) and number in (errno.EACCES, errno.EROFS):
+        if isinstance(behind, OSError) and behind.errno in (errno.EACCES, errno.EROFS):
             return f"{behind.strerror}: {brief_path(behind.filename or workspace)}; mend that"
         behind = behind.__cause__ or behind.__context__
     try:
@@ -140,9 +137,9 @@ def run(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device:
 @_one_clear_line
 def label(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device: str | None) -> None:
     """Only label: run RECIPE as far as the soft labels of texts that have none yet."""
-    from flows.commands import run_recipe
+    from flows.commands import label_recipe
 
-    run_recipe(recipe, [*overrides, *([f"device={device}"] if device else [])], force, only_label=True)
+    label_recipe(recipe, [*overrides, *([f"device={device}"] if device else [])], force)
 
 
 @main.command()

@@ -2,8 +2,9 @@
 
 import json
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -15,14 +16,43 @@ from flows.shipped import find_recipe, shipped
 from tasks.shared.devices import check_device
 from tasks.shared.errors import StillhouseError, brief, closest
 from tasks.shared.prefect_server import prefect_server, prepare_environment, wait_for_server
+from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import load_recipe
 from tasks.shared.resources import STEPS
 from tasks.shared.tracking_place import check_tracking_server
 from tasks.shared.workspace import check_space, existing_workspace, find_workspace, open_workspace
 
 
-def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str], only_label: bool = False) -> None:
-    """Runs a recipe, whole or as far as the soft labels, and prints what came out."""
+def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> None:
+    """Runs a recipe and prints what came out."""
+
+    def load_flow() -> Callable[[Recipe], Path]:
+        from flows.distill import distill
+
+        return distill
+
+    _run(name, overrides, force, "", load_flow)
+
+
+def label_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> None:
+    """Runs a recipe as far as the soft labels and prints what came out."""
+
+    def load_flow() -> Callable[[Recipe], Path]:
+        from flows.label import label
+
+        return label
+
+    _run(name, overrides, force, "-label", load_flow)
+
+
+def _run(
+    name: str,
+    overrides: Sequence[str],
+    force: Sequence[str],
+    ending: str,
+    load_flow: Callable[[], Callable[[Recipe], Path]],
+) -> None:
+    """Runs a flow, which is loaded while the servers start; the ending tells its runs from others."""
     recipe = load_recipe(find_recipe(name), overrides)
     forced = _checked_steps(force)
     check_device(recipe.device)
@@ -31,20 +61,19 @@ def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str], only_l
     prepare_environment(workspace)
     check_space(workspace)
     check_tracking_server(workspace)
-    run = new_run_id(f"{recipe.name}-label" if only_label else recipe.name)
+    run = new_run_id(recipe.name + ending)
     click.echo(f"{recipe.name}: everything goes to {workspace.root}; starting takes some seconds, the first time ten")
     with _stopping_on_sigterm(), lock_run(workspace, run), prefect_server(workspace) as server:
         from flows.console import View, quiet_libraries
-        from flows.distill import distill
         from flows.flow_run import Session, session
-        from flows.label import label
         from tasks.shared.tracking import open_client
 
+        flow = load_flow()
         quiet_libraries()
         open_client(workspace)  # makes MLflow's database at the first start, while the server makes its own
         wait_for_server(workspace, server)
         session.set(Session(run, View(), forced, own_server=server is not None))
-        folder = (label if only_label else distill)(recipe)
+        folder = flow(recipe)
     print_result(json.loads((folder / "run.json").read_text(encoding="utf-8")))
 
 

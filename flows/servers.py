@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from flows.result import program
 from tasks.shared.child import start_child, stop_child
 from tasks.shared.errors import StillhouseError
+from tasks.shared.health import trouble
 from tasks.shared.outputs import write_json
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.workspace import Workspace, open_workspace
@@ -109,10 +110,10 @@ class _Servers:
         prefect = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", self._ports["prefect"]]
         self._add("Prefect server", prefect)
         self._add("MLflow server", self._mlflow_command())
-        self._wait(stopping, lambda: _answers(f"{self._addresses['prefect']}/api/health"))
+        self._wait(stopping, lambda: not trouble(f"{self._addresses['prefect']}/api/health", 10))
         worker = ["worker", "start", "--pool", POOL, "--type", "process", "--name", f"worker of {socket.gethostname()}"]
         self._add("worker", [sys.executable, "-m", "prefect", *worker])
-        self._wait(stopping, lambda: _answers(f"{self._addresses['mlflow']}/health"))
+        self._wait(stopping, lambda: not trouble(f"{self._addresses['mlflow']}/health", 10))
         self._wait(stopping, lambda: self._worker_polls(began))
         write_json(_places(self._workspace)[1], self._addresses)
 
@@ -244,11 +245,3 @@ def _free_port(port: int, server: str) -> int:
                 f"port {port} is taken; choose another with --{server}-port, 0 for any that is free"
             ) from None
         return int(probe.getsockname()[1])
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=10):  # noqa: S310 - our own server
-            return True
-    except (urllib.error.URLError, OSError):
-        return False

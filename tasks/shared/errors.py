@@ -1,10 +1,12 @@
 """The one exception that people are meant to read, and how text from outside gets into a line for them."""
 
 import difflib
+import errno
 import re
 from collections.abc import Sequence
 
 _LONGEST_MESSAGE = 1200
+_FULL = ("No space left on device", "disk is full")
 _LOGIN_IN_URL = re.compile(r"(?<=://)[^\s/?#]*@")
 
 
@@ -26,6 +28,12 @@ def one_line(error: BaseException) -> str:
         return str(error)
     text = " ".join(str(error).split()) or type(error).__name__
     return printable(without_logins(text), 300)
+
+
+def says_disk_is_full(error: BaseException) -> bool:
+    """Whether an error is that of a full disk, by its number or, where a library wrapped it, by its words."""
+    number = error.errno if isinstance(error, OSError) else None
+    return number in (errno.ENOSPC, errno.EDQUOT) or any(words in str(error) for words in _FULL)
 
 
 def printable(text: str, longest: int) -> str:

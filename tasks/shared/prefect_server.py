@@ -13,13 +13,12 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tasks.shared.errors import StillhouseError
+from tasks.shared.health import trouble, why
 from tasks.shared.outputs import locked
 from tasks.shared.workspace import Workspace
 
@@ -97,17 +96,11 @@ def wait_for_server(workspace: Workspace, server: "subprocess.Popen[bytes] | Non
     url = os.environ["PREFECT_API_URL"]
     log = workspace.prefect / "server.log" if server else None
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=_PATIENCE_SECONDS if log else 20):  # noqa: S310 - PREFECT_API_URL
-                return
-        except (urllib.error.URLError, OSError, ValueError) as error:
-            if server is None or server.poll() is not None or time.monotonic() > deadline:
-                hint = f"; its log is {log}" if log else "; start it, or unset PREFECT_API_URL"
-                raise StillhouseError(
-                    f"no Prefect server answers at PREFECT_API_URL {url} ({getattr(error, 'reason', error)}){hint}"
-                ) from None
-            time.sleep(0.1)
+    while error := trouble(f"{url}/health", _PATIENCE_SECONDS if log else 20):
+        if server is None or server.poll() is not None or time.monotonic() > deadline:
+            hint = f"; its log is {log}" if log else "; start it, or unset PREFECT_API_URL"
+            raise StillhouseError(f"no Prefect server answers at PREFECT_API_URL {url} ({why(error)}){hint}")
+        time.sleep(0.1)
 
 
 def _server_environment(workspace: Workspace) -> dict[str, str]:

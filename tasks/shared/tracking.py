@@ -15,7 +15,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
-from tasks.shared.errors import StillhouseError, one_line, without_logins
+from tasks.shared.errors import StillhouseError, one_line, says_disk_is_full, without_logins
 from tasks.shared.outputs import locked
 from tasks.shared.tracking_place import check_tracking_server, tracking_uri
 from tasks.shared.workspace import Workspace
@@ -36,7 +36,7 @@ def _clearly(method: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
         try:
             return method(*args, **kwargs)
         except (MlflowException, SQLAlchemyError, ImportError) as error:
-            if "disk is full" in str(error) or "No space left" in str(error):  # said better by the command line
+            if says_disk_is_full(error):  # said better by the command line
                 raise
             where = os.environ.get("MLFLOW_TRACKING_URI")
             advice = "" if where else "; if its database is damaged, move workspace/mlflow away: a run makes a new one"

@@ -1,11 +1,11 @@
 """Where runs are tracked and models registered; imports nothing heavy, so that it can be asked before a run."""
 
 import os
-import urllib.error
-import urllib.request
+from urllib.error import HTTPError
 from urllib.parse import urlsplit, urlunsplit
 
-from tasks.shared.errors import StillhouseError, one_line, without_logins
+from tasks.shared.errors import StillhouseError, printable, without_logins
+from tasks.shared.health import trouble, why
 from tasks.shared.workspace import Workspace
 
 _PATIENCE_SECONDS = 20
@@ -26,16 +26,8 @@ def check_tracking_server(workspace: Workspace) -> None:
     if parts.scheme not in ("http", "https"):
         return
     health = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], path=f"{parts.path.rstrip('/')}/health"))
-    try:
-        with urllib.request.urlopen(health, timeout=_PATIENCE_SECONDS):  # noqa: S310 - MLFLOW_TRACKING_URI
-            return
-    except urllib.error.HTTPError:  # an answer: whether we may do what we want is told later
-        return
-    except (OSError, ValueError) as error:
+    error = trouble(health, _PATIENCE_SECONDS)
+    if error and not isinstance(error, HTTPError):  # a refusal is an answer: what we may do is told later
         where = without_logins(urlunsplit(parts))
         advice = "start it, or unset MLFLOW_TRACKING_URI"
-        raise StillhouseError(f"no MLflow server answers at {where} ({_reason(error)}); {advice}") from None
-
-
-def _reason(error: Exception) -> object:
-    return getattr(error, "reason", None) or one_line(error)
+        raise StillhouseError(f"no MLflow server answers at {where} ({printable(why(error), 300)}); {advice}")
