@@ -1,74 +1,14 @@
 """The command line. Heavy libraries are imported by the commands that need them, so that help answers at once."""
 
-import errno
 import io
-import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
-from functools import wraps
 from pathlib import Path
 
 import click
 
-from tasks.shared.errors import StillhouseError, brief_path, one_line, says_disk_is_full
-from tasks.shared.workspace import check_space, find_workspace
-
-MISTAKE = 2
-FAULT = 1
-INTERRUPTED = 130
-BROKEN_PIPE = 141
-
-
-def _one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
-    @wraps(command)
-    def guarded(*args: object, **kwargs: object) -> None:
-        try:
-            command(*args, **kwargs)
-        except StillhouseError as error:
-            click.echo(f"stillhouse: {error}", err=True)
-            sys.exit(MISTAKE)
-        except KeyboardInterrupt:
-            click.echo("stillhouse: interrupted; the same command goes on from here", err=True)
-            sys.exit(INTERRUPTED)
-        except BrokenPipeError:  # whoever read our output has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(BROKEN_PIPE)
-        except Exception as error:
-            if os.environ.get("STILLHOUSE_DEBUG"):
-                raise
-            trouble = _disk_trouble(error)
-            if trouble:
-                click.echo(f"stillhouse: {trouble} and run the same command again; what was finished is kept", err=True)
-                sys.exit(MISTAKE)
-            kind = type(error).__name__
-            click.echo(
-                f"stillhouse: a fault of ours, {kind}: {one_line(error)}; STILLHOUSE_DEBUG=1 shows where", err=True
-            )
-            sys.exit(FAULT)
-
-    return guarded
-
-
-def _disk_trouble(error: BaseException) -> str:
-    """What is wrong with the disk, if that is behind an error: libraries wrap it, or only say that a server failed."""
-    workspace = "the workspace"
-    with suppress(StillhouseError):
-        workspace = brief_path(find_workspace().root)
-    behind: BaseException | None = error
-    while behind is not None:
-        if says_disk_is_full(behind):
-            return f"no space left in {workspace}; make some"
-        if isinstance(behind, OSError) and behind.errno in (errno.EACCES, errno.EROFS):
-            return f"{behind.strerror}: {brief_path(behind.filename or workspace)}; mend that"
-        behind = behind.__cause__ or behind.__context__
-    try:
-        check_space(find_workspace())
-    except OSError as full:
-        return f"no space left in {workspace}; make some" if full.errno == errno.ENOSPC else ""
-    except StillhouseError:
-        pass
-    return ""
+from flows.guard import one_clear_line
+from flows.labels_cli import labels
 
 
 def _of_a_recipe(command: Callable[..., None]) -> Callable[..., None]:
@@ -115,7 +55,7 @@ def main() -> None:
 
 @main.command()
 @_of_a_recipe
-@_one_clear_line
+@one_clear_line
 def run(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device: str | None) -> None:
     """Run RECIPE, a shipped recipe's name or a YAML file, and print the result.
 
@@ -134,17 +74,27 @@ def run(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device:
 
 @main.command()
 @_of_a_recipe
-@_one_clear_line
-def label(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device: str | None) -> None:
-    """Only label: run RECIPE as far as the soft labels of texts that have none yet."""
+@click.option("--shard", metavar="I/N", help="Label share number I of N alone, counted from 0: one of N machines.")
+@one_clear_line
+def label(
+    recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device: str | None, shard: str | None
+) -> None:
+    """Only label: run RECIPE as far as the soft labels of texts that have none yet.
+
+    \b
+    Examples:
+      stillhouse label quickstart
+      stillhouse label quickstart --shard 0/2     on one machine
+      stillhouse label quickstart --shard 1/2     on another, with the same STILLHOUSE_HOME on a shared disk
+    """
     from flows.commands import label_recipe
 
-    label_recipe(recipe, [*overrides, *([f"device={device}"] if device else [])], force)
+    label_recipe(recipe, [*overrides, *([f"device={device}"] if device else [])], force, shard)
 
 
 @main.command()
 @_of_a_recipe
-@_one_clear_line
+@one_clear_line
 def plan(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device: str | None) -> None:
     """Say what `run` would do and what it would reuse, without doing it."""
     from flows.commands import plan_recipe
@@ -162,7 +112,7 @@ def plan(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device
 @click.option("--encoding", default="utf-8", show_default=True, help="Character encoding of --input.")
 @click.option("--separator", help="Column separator of --input; without it, comma for .csv and tab for .tsv.")
 @click.option("--header/--no-header", default=True, help="Whether --input begins with column names.")
-@_one_clear_line
+@one_clear_line
 def predict(
     student: str,
     texts: tuple[str, ...],
@@ -193,7 +143,7 @@ def predict(
 
 @main.command("models")
 @click.option("--json", "as_json", is_flag=True, help="Everything that is known of each version, for programs.")
-@_one_clear_line
+@one_clear_line
 def registered_models(as_json: bool) -> None:
     """List the registered models: versions, aliases, scores, and why one is the champion.
 
@@ -207,7 +157,7 @@ def registered_models(as_json: bool) -> None:
 @main.command()
 @click.argument("run_id", metavar="[RUN]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="The whole record, for programs.")
-@_one_clear_line
+@one_clear_line
 def show(run_id: str | None, as_json: bool) -> None:
     """Show the result of RUN, the latest by default."""
     from flows.commands import show_run
@@ -217,7 +167,7 @@ def show(run_id: str | None, as_json: bool) -> None:
 
 @main.command()
 @click.argument("name", required=False)
-@_one_clear_line
+@one_clear_line
 def recipes(name: str | None) -> None:
     """List the shipped recipes; with NAME, print one, to start your own from.
 
@@ -233,7 +183,7 @@ def recipes(name: str | None) -> None:
 @main.command()
 @click.option("--prefect-port", default=4200, show_default=True, help="Port of the Prefect server; 0 for a free one.")
 @click.option("--mlflow-port", default=5000, show_default=True, help="Port of the MLflow server; 0 for a free one.")
-@_one_clear_line
+@one_clear_line
 def up(prefect_port: int, mlflow_port: int) -> None:
     """Run a Prefect server, an MLflow server and a worker until Ctrl-C, on 127.0.0.1 alone.
 
@@ -248,7 +198,7 @@ def up(prefect_port: int, mlflow_port: int) -> None:
 @main.command()
 @click.argument("recipe", required=False)
 @click.option("--timezone", metavar="NAME", help="Timezone of the schedules, e.g. Europe/Paris; UTC by default.")
-@_one_clear_line
+@one_clear_line
 def deploy(recipe: str | None, timezone: str | None) -> None:
     """Give the Prefect server its deployments: nightly, hourly and on demand; again after every change.
 
@@ -266,7 +216,7 @@ def deploy(recipe: str | None, timezone: str | None) -> None:
 
 
 @main.command()
-@_one_clear_line
+@one_clear_line
 def du() -> None:
     """Say what takes the space in the workspace."""
     from flows.housekeeping import disk_usage
@@ -277,9 +227,12 @@ def du() -> None:
 @main.command()
 @click.option("--keep", default=10, show_default=True, type=click.IntRange(1), help="How many finished runs to keep.")
 @click.option("--delete", is_flag=True, help="Delete; without it, only say what would go.")
-@_one_clear_line
+@one_clear_line
 def gc(keep: int, delete: bool) -> None:
     """Remove what no kept run needs; only says what would go unless --delete is given."""
     from flows.housekeeping import collect_garbage
 
     collect_garbage(keep, delete)
+
+
+main.add_command(labels)

@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -19,6 +20,7 @@ from tasks.shared.prefect_server import prefect_server, prepare_environment, wai
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import load_recipe
 from tasks.shared.resources import STEPS
+from tasks.shared.shards import Shard
 from tasks.shared.tracking_place import check_tracking_server
 from tasks.shared.workspace import check_space, existing_workspace, find_workspace, open_workspace
 
@@ -34,13 +36,15 @@ def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> Non
     _run(name, overrides, force, "", load_flow)
 
 
-def label_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> None:
-    """Runs a recipe as far as the soft labels and prints what came out."""
+def label_recipe(name: str, overrides: Sequence[str], force: Sequence[str], shard: str | None) -> None:
+    """Runs a recipe as far as the soft labels, or one share of them (`I/N`), and prints what came out."""
+    if shard:
+        Shard.parse(shard)
 
     def load_flow() -> Callable[[Recipe], Path]:
         from flows.label import label
 
-        return label
+        return partial(label, shard=shard)
 
     _run(name, overrides, force, "-label", load_flow)
 

@@ -33,9 +33,15 @@ def reference() -> str:
 
 def _commands() -> Iterator[str]:
     yield _help(main, "stillhouse")
-    for name, command in sorted(main.commands.items()):
-        yield f"### `stillhouse {name}`\n"
-        yield _help(command, f"stillhouse {name}")
+    yield from _commands_of(main, "stillhouse")
+
+
+def _commands_of(group: click.Group, path: str) -> Iterator[str]:
+    for name, command in sorted(group.commands.items()):
+        yield f"### `{path} {name}`\n"
+        yield _help(command, f"{path} {name}")
+        if isinstance(command, click.Group):
+            yield from _commands_of(command, f"{path} {name}")
 
 
 def _help(command: click.Command, path: str) -> str:

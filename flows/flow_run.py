@@ -22,6 +22,7 @@ from flows.records import RECORD, SCHEMA, lock_run, new_run_id
 from flows.running import Runner, prefect_tags, publish_tracked_run
 from flows.table import markdown
 from tasks.label import LabelRecord
+from tasks.label_shard import ShardRecord
 from tasks.register import RegisterRecord
 from tasks.report import ResultRecord
 from tasks.shared.errors import one_line
@@ -159,7 +160,7 @@ class _Run:
             "twins": result.models("twin") if result else [],
             "best": result.best() if result else None,
             "registered": [model for made in self._runner.made(RegisterRecord) for model in made.to_list()],
-            "labels": [str(self._workspace.labels / view.store) for view in self._runner.made(LabelRecord)],
+            "labels": [str(self._workspace.labels / store) for store in self._stores],
             "machine": result.scores[0].cost["machine"] if result else None,
             "steps": self._runner.done,
             "mlflow": {
@@ -171,6 +172,11 @@ class _Run:
             "prefect": {"flow_run": str(flow_run.id), "name": flow_run.name},
             "recipe": self._recipe.model_dump(mode="json"),
         }
+
+    @property
+    def _stores(self) -> list[str]:
+        made = self._runner.made
+        return [view.store for view in made(LabelRecord)] + [share.store for share in made(ShardRecord)]
 
     @property
     def _result(self) -> ResultRecord | None:

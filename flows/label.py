@@ -5,15 +5,23 @@ from pathlib import Path
 from prefect import flow
 
 from flows.flow_run import carry_out, flow_run_name
-from flows.pipeline import label_texts
+from flows.pipeline import label_shard, label_texts
 from tasks.shared.recipe import Recipe
+from tasks.shared.shards import Shard
 
 
 @flow(name="label", flow_run_name=flow_run_name, persist_result=False)
-def label(recipe: Recipe) -> Path:
+def label(recipe: Recipe, shard: str | None = None) -> Path:
     """Labels the recipe's transfer texts that the label store does not hold yet; trains the teachers if need be.
+
+    Args:
+        recipe: the experiment.
+        shard: I/N labels share number I of N alone, counted from 0: one of N machines that share a workspace.
 
     Returns:
         The folder of the run, with its record, recipe and log.
     """
-    return carry_out(recipe, label_texts)
+    if shard is None:
+        return carry_out(recipe, label_texts)
+    share = Shard.parse(shard)
+    return carry_out(recipe, lambda recipe, do: label_shard(recipe, share, do))

@@ -1,38 +1,52 @@
 """The order of the steps. The same lines run a recipe and plan it; what carries a step out is handed in."""
 
 from tasks.evaluate import Evaluate, Model
+from tasks.fuse import Fuse
 from tasks.label import Label, LabelRecord
+from tasks.label_shard import LabelShard, ShardRecord
 from tasks.load_data import LoadData
 from tasks.prepare_student import PrepareStudent
 from tasks.register import Register
 from tasks.report import Report, ResultRecord
 from tasks.shared.dataset import DataRecord
 from tasks.shared.recipe import Recipe
+from tasks.shared.shards import Shard
 from tasks.shared.steps import Do
 from tasks.train_student import TrainStudent
 from tasks.train_teacher import TeacherRecord, TrainTeacher
 from tasks.train_twin import TrainTwin
 
 
+def label_shard(recipe: Recipe, shard: Shard, do: Do) -> list[ShardRecord]:
+    """Carries out one share of a recipe's labelling: load_data -> train_teacher -> label_shard."""
+    data, teachers = _teachers(recipe, do)
+    return [do(LabelShard(data, each, recipe.labelling, number, shard)) for number, each in enumerate(teachers)]
+
+
 def label_texts(recipe: Recipe, do: Do) -> tuple[DataRecord, list[TeacherRecord], list[LabelRecord]]:
     """Carries out a recipe as far as the soft labels: load_data -> train_teacher -> label."""
-    data = do(LoadData(recipe.data))
-    teachers = [do(TrainTeacher(data, teacher, number)) for number, teacher in enumerate(recipe.teachers)]
+    data, teachers = _teachers(recipe, do)
     labels = [do(Label(data, teacher, recipe.labelling, number)) for number, teacher in enumerate(teachers)]
     return data, teachers, labels
+
+
+def _teachers(recipe: Recipe, do: Do) -> tuple[DataRecord, list[TeacherRecord]]:
+    data = do(LoadData(recipe.data))
+    return data, [do(TrainTeacher(data, teacher, number)) for number, teacher in enumerate(recipe.teachers)]
 
 
 def distil(recipe: Recipe, do: Do) -> ResultRecord:
     """Carries out a recipe.
 
-    load_data -> train_teacher -> label -+-> train_student x seeds -+-> evaluate -> report -> register
-                              -> prepare_student                    |
-                                         +-> train_twin x seeds ----+
+    load_data -> train_teacher -> label -> fuse -+-> train_student x seeds -+-> evaluate -> report -> register
+                               -> prepare_student                           |
+                                                 +-> train_twin x seeds ----+
     """
     data, teachers, labels = label_texts(recipe, do)
+    soft_labels = do(Fuse(data, tuple(teachers), tuple(labels), recipe.fuse))
     prepared = do(PrepareStudent(data, teachers[recipe.student.tokenizer], recipe.student))
     shared = (data, prepared, recipe.student, recipe.training)
-    students = [do(TrainStudent(*shared, seed, labels[0], tuple(recipe.objective))) for seed in recipe.seeds]
+    students = [do(TrainStudent(*shared, seed, soft_labels, tuple(recipe.objective))) for seed in recipe.seeds]
     twins = [do(TrainTwin(*shared, seed)) for seed in recipe.seeds]
     models: list[Model] = [*teachers, *students, *twins]
     scores = [do(Evaluate(data, model)) for model in models]

@@ -1,5 +1,6 @@
 """Carrying steps out: reuse what is there, else run it as a Prefect task that MLflow tracks."""
 
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -134,7 +135,9 @@ class Runner:
         """Keeps the tag's limit where no server sees all runs: with a lock, which a killed run cannot keep."""
         resource = STEPS[step.name]
         if self.own_server and resource.limit:
-            with locked(self.workspace.locks / f"{resource.tag}.lock", partial(self._waiting_for, step, resource.tag)):
+            # Named for the machine: several may share the workspace.
+            lock = self.workspace.locks / f"{resource.tag}-{socket.gethostname()}.lock"
+            with locked(lock, partial(self._waiting_for, step, resource.tag)):
                 yield
         else:
             yield

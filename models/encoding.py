@@ -127,6 +127,21 @@ def sorted_batches(lengths: Ints, batch_size: int) -> list[Ints]:
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
 
+def budgeted_batches(lengths: Ints, tokens: int) -> list[Ints]:
+    """Rows in batches of similar length that hold at most `tokens` tokens, padding counted, or a single row.
+
+    The longest come first: what does not fit in memory fails at once.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    batches: list[Ints] = []
+    start = 0
+    while start < len(order):
+        rows = max(1, tokens // max(1, int(lengths[order[start]])))
+        batches.append(order[start : start + rows])
+        start += rows
+    return batches
+
+
 class ShuffledBatches:
     """Batches of similar length in a new random order each epoch; the same for the same seed.
 

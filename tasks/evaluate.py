@@ -73,16 +73,16 @@ class Evaluate(Step[ScoreRecord]):
         """Writes the scorecard."""
         from models.cost import machine, size, speed
         from models.encoding import encode
-        from models.inference import predict_logits
+        from models.engine import open_engine
         from models.metrics import quality
         from models.teacher import load_classifier
 
         model, tokenizer = load_classifier(self.model.path, context.device)
         keys, gold, predicted = [], [], []
-        with context.progress(self.data.rows["test"], "texts") as advance:
+        with open_engine(model) as engine, context.progress(self.data.rows["test"], "texts") as advance:
             for chunk in read_chunks(self.data.file("test")):
                 encoded = encode(tokenizer, chunk.texts, chunk.pairs, self.model.max_length)
-                logits = predict_logits(model, encoded, 32, advance)[:, list(self.model.columns)]
+                logits = engine.logits(encoded, advance)[:, list(self.model.columns)]
                 keys.append(chunk.keys)
                 gold.append(chunk.labels)
                 predicted.append(logits.argmax(-1).astype(np.int32))

@@ -1,19 +1,23 @@
 """Step label: what a teacher believes about each transfer text, written to the label store part by part."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
-from tasks.shared.dataset import DataRecord, read_chunks, read_keys
-from tasks.shared.label_store import Keys, Labeller, LabelStore, Plan
-from tasks.shared.label_view import view_of
+from tasks.shared.dataset import DataRecord, read_keys
+from tasks.shared.errors import StillhouseError, one_line
+from tasks.shared.key_index import Keys
+from tasks.shared.label_files import open_files
+from tasks.shared.label_plan import begun_plan, new_plan
+from tasks.shared.label_store import LabelStore
+from tasks.shared.label_view import all_there, view_of
+from tasks.shared.labeller import Labeller
 from tasks.shared.outputs import Json, Output, write_json
 from tasks.shared.recipe import Labelling
-from tasks.shared.steps import Context, Step
+from tasks.shared.steps import Context, Record, Step
 from tasks.shared.texts import NORMALISATION
+from tasks.shared.workspace import Workspace
 from tasks.train_teacher import TeacherRecord
 
 
@@ -23,37 +27,35 @@ class LabelRecord:
 
     Attributes:
         path: folder of the view; `store` has the labels themselves.
-        store: the labeller's folder in the label store.
+        files: where the label store is; empty for the workspace's.
+        store: the labeller's folder in it.
         digest: of the joined rows.
         labeller: whose labels.
         view: the parts and the number of rows.
         new: texts that this step labelled; the others had been labelled before.
         truncated: of the new texts, how many the teacher saw only the beginning of.
+        lost: what a lower precision, or a smaller type on disk, changed where it was measured.
     """
 
     path: Path
+    files: str
     store: str
     digest: str
     labeller: Labeller
     view: Mapping[str, Any]
     new: int
     truncated: int
+    lost: Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Label(Step[LabelRecord]):
-    """Labels those transfer texts that the store does not hold yet."""
+class ByTeacher(Step[Record]):
+    """What the steps that label have in common: which texts, by which teacher, how."""
 
-    name: ClassVar[str] = "label"
     data: DataRecord
     teacher: TeacherRecord
     labelling: Labelling
     number: int
-
-    @property
-    def title(self) -> str:
-        """Whose labels."""
-        return f"{self.name} by teacher {self.number}"
 
     @property
     def labeller(self) -> Labeller:
@@ -66,57 +68,94 @@ class Label(Step[LabelRecord]):
             engine="torch",
             normalisation=NORMALISATION,
             problem_type="single-label",
+            stored=self.labelling.stored,
         )
 
+    def store(self, workspace: Workspace) -> LabelStore:
+        """The labels of this labeller."""
+        return LabelStore(open_files(self.labelling.store or workspace.labels), self.labeller)
+
+    def label(self, wanted: Keys, context: Context) -> dict[str, Json]:
+        """Labels those of the wanted transfer texts that the store does not hold.
+
+        Returns:
+            Facts: `new` texts, `truncated` ones of them, and what precision and the type on disk cost.
+        """
+        store, transfer = self.store(context.workspace), self.data.file("transfer")
+        plan_file = context.workspace.plans / f"{self.key[:32]}.npy"
+        plan = begun_plan(plan_file) or new_plan(plan_file, store, wanted)
+        if not len(plan.keys):
+            return {"new": 0, "truncated": 0}
+        from models.engine import open_engine, to_precision
+        from models.teacher import load_classifier
+        from tasks.shared.labelling import carry_out, first_texts
+
+        options, columns, length = self.labelling, self.teacher.columns, self.teacher.max_length
+        model, tokenizer = load_classifier(self.teacher.path, context.device)
+        sample = first_texts(plan, transfer, tokenizer, length)
+        try:
+            model, deviation = to_precision(model, options.precision, sample, options.tokens_per_batch)
+        except ValueError as error:
+            raise StillhouseError(f"labelling.precision: {one_line(error)}") from None
+        with (
+            open_engine(model, options.tokens_per_batch) as engine,
+            context.progress(len(plan.keys), "texts") as advance,
+        ):
+            done = carry_out(plan, store, transfer, engine, tokenizer, length, columns, advance)
+        plan_file.unlink()
+        if done.truncated > done.new / 2:
+            context.warn(
+                f"the teacher saw only the first {length} tokens of {done.truncated:,} of {done.new:,} texts; "
+                f"teachers.{self.number}.max_length says how many it reads"
+            )
+        lost = {f"deviation_{name}": value for name, value in asdict(deviation).items()} if deviation else {}
+        if options.stored != "float32":
+            lost["rounding_largest"] = done.rounding
+        return {"new": done.new, "truncated": done.truncated, **lost}
+
+
+@dataclass(frozen=True)
+class Label(ByTeacher[LabelRecord]):
+    """Labels those transfer texts that the store does not hold yet."""
+
+    name: ClassVar[str] = "label"
+
+    @property
+    def title(self) -> str:
+        """Whose labels."""
+        return f"{self.name} by teacher {self.number}"
+
     def inputs(self) -> Mapping[str, Json]:
-        """The labeller and the transfer texts."""
-        return {"labeller": self.labeller.id, "transfer": self.data.digests["transfer"]}
+        """The labeller, where its labels are, and the transfer texts."""
+        place = {"store": self.labelling.store} if self.labelling.store else {}
+        return {"labeller": self.labeller.id, "transfer": self.data.digests["transfer"], **place}
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Labels what is missing and writes the view."""
-        store = LabelStore(context.workspace.labels, self.labeller)
-        transfer = self.data.file("transfer")
-        plan = store.plan(self.key[:32], (chunk.keys for chunk in read_chunks(transfer)))
-        truncated = self._carry_out(plan, store, transfer, context) if len(plan.keys) else 0
-        store.finish(self.key[:32])
-        view = view_of(store, read_keys(transfer))
+        keys = read_keys(self.data.file("transfer"))
+        labelled = self.label(keys, context)
+        store = self.store(context.workspace)
+        view = view_of(store, keys)
         write_json(folder / "view.json", view)
-        if truncated > len(plan.keys) / 2:
-            context.warn(
-                f"the teacher saw only the first {self.teacher.max_length} tokens of {truncated:,} of "
-                f"{len(plan.keys):,} texts; teachers.{self.number}.max_length says how many it reads"
-            )
-        return {"store": store.folder.name, "view": view, "new": len(plan.keys), "truncated": truncated}
+        return {"files": self.labelling.store or "", "store": store.name, "view": view, **labelled}
 
-    def _carry_out(self, plan: Plan, store: LabelStore, transfer: Path, context: Context) -> int:
-        from models.encoding import encode
-        from models.inference import predict_logits
-        from models.teacher import load_classifier
-
-        model, tokenizer = load_classifier(self.teacher.path, context.device)
-        truncated = 0
-        with context.progress(len(plan.keys), "texts") as advance:
-            for name, keys, texts, pairs in _texts_of(plan, transfer):
-                encoded = encode(tokenizer, texts, pairs, self.teacher.max_length)
-                truncated += encoded.truncated
-                if store.holds(name):
-                    advance(len(keys))
-                    continue
-                logits = predict_logits(model, encoded, self.labelling.batch_size, advance)
-                store.write(name, keys, np.ascontiguousarray(logits[:, list(self.teacher.columns)]))
-        return truncated
+    def stands(self, output: Output, workspace: Workspace) -> bool:
+        """Whether the store still has the parts of the view."""
+        return all_there(self.store(workspace), output.facts["view"])
 
     def read(self, output: Output) -> LabelRecord:
         """The record of the view."""
         facts = output.facts
         return LabelRecord(
             path=output.path,
+            files=facts["files"],
             store=facts["store"],
             digest=facts["view"]["digest"],
             labeller=self.labeller,
             view=facts["view"],
             new=facts["new"],
             truncated=facts["truncated"],
+            lost={name: facts[name] for name in facts if name.startswith(("deviation_", "rounding_"))},
         )
 
     def consumed(self) -> Mapping[str, tuple[str, Path]]:
@@ -124,25 +163,9 @@ class Label(Step[LabelRecord]):
         return {"transfer": (self.data.digests["transfer"], self.data.file("transfer"))}
 
     def summary(self, record: LabelRecord) -> str:
-        """Texts, and how many of them were new."""
-        return f"{record.view['rows']:,} texts, {record.new:,} of them labelled by this step"
-
-
-def _texts_of(plan: Plan, transfer: Path) -> Iterator[tuple[str, Keys, list[str], list[str] | None]]:
-    """The plan's parts with their texts, read in one pass: a plan follows the order of the transfer set."""
-    rows = _rows_in_order(plan.keys, transfer)
-    for name, keys in plan.parts():
-        found = [next(rows) for _ in range(len(keys))]
-        pairs = [pair for _, pair in found]
-        yield name, keys, [text for text, _ in found], None if pairs[0] is None else [pair or "" for pair in pairs]
-
-
-def _rows_in_order(keys: Keys, transfer: Path) -> Iterator[tuple[str, str | None]]:
-    place = 0
-    for chunk in read_chunks(transfer):
-        for row, key in enumerate(chunk.keys):
-            if place < len(keys) and key == keys[place]:
-                place += 1
-                yield chunk.texts[row], chunk.pairs[row] if chunk.pairs else None
-    if place != len(keys):
-        raise RuntimeError(f"the labelling plan has {len(keys) - place} texts that the transfer set lacks")
+        """Texts, how many of them were new, and how often a lower precision named another class."""
+        said = f"{record.view['rows']:,} texts, {record.new:,} of them labelled by this step"
+        if "deviation_agreement" in record.lost:
+            texts, agreement = record.lost["deviation_texts"], record.lost["deviation_agreement"]
+            said += f"; {self.labelling.precision} names the class that fp32 does for {agreement:.1%} of {texts}"
+        return said

@@ -7,15 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
-from tasks.label import LabelRecord
+from tasks.fuse import FuseRecord
 from tasks.prepare_student import PreparedRecord
-from tasks.shared.dataset import NO_LABEL, DataRecord, read_keys, read_labels
-from tasks.shared.label_store import LabelStore
-from tasks.shared.label_view import read_view
+from tasks.shared.dataset import DataRecord, gold_of, read_keys, read_labels
 from tasks.shared.outputs import Json, Output
 from tasks.shared.recipe import Student, Term, Training
+from tasks.shared.soft_labels import read_soft_labels
 from tasks.shared.steps import Context, Step
 
 if TYPE_CHECKING:
@@ -192,7 +189,7 @@ class TrainStudent(TrainSmall):
 
     name: ClassVar[str] = "train_student"
     role: ClassVar[str] = "student"
-    labels: LabelRecord
+    labels: FuseRecord
     objective: tuple[Term, ...]
 
     def inputs(self) -> Mapping[str, Json]:
@@ -203,15 +200,10 @@ class TrainStudent(TrainSmall):
 
     def learn_from(self, context: Context) -> "tuple[Examples, Sequence[Term]]":
         """Transfer texts, joined by key with the soft labels and with the gold labels of those that have one."""
-        store = LabelStore(context.workspace.labels, self.labels.labeller)
         keys = read_keys(self.data.file("transfer"))
-        logits = read_view(store, self.labels.view, keys)
-        gold_keys = read_keys(self.data.file("gold"))
-        order = np.argsort(gold_keys)
-        places = np.searchsorted(gold_keys[order], keys).clip(max=len(order) - 1)
-        rows = order[places]
-        labels = np.where(gold_keys[rows] == keys, read_labels(self.data.file("gold"))[rows], NO_LABEL)
-        return replace(self.examples("transfer"), labels=labels, teacher_logits=logits), self.objective
+        logits = read_soft_labels(self.labels.file, keys)
+        learned = replace(self.examples("transfer"), labels=gold_of(self.data, keys), teacher_logits=logits)
+        return learned, self.objective
 
     def consumed(self) -> Mapping[str, tuple[str, Path]]:
         """Gold, dev, transfer texts and their soft labels."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tasks.shared.bases import Base, find_base
 from tasks.shared.class_names import columns_by_name
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
     from models.training import Examples
 
+MODEL, DEV_LOGITS = "model", "dev-logits.npy"
 _NOT_WEIGHTS = frozenset({"README.md", ".gitattributes"})
+_DEV_BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,9 @@ class TrainTeacher(Step[TeacherRecord]):
     """Fine-tunes on gold, or takes the classifier as it is (`epochs: 0`), and measures it on dev."""
 
     name: ClassVar[str] = "train_teacher"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
+    # What it says of dev follows from it, to the last bits: those are this machine's.
+    measured: ClassVar[frozenset[str]] = frozenset({DEV_LOGITS})
     data: DataRecord
     teacher: Teacher
     number: int
@@ -95,8 +100,8 @@ class TrainTeacher(Step[TeacherRecord]):
         import torch
 
         from models.classifier import class_names
+        from models.inference import predict_logits
         from models.teacher import load_base, load_classifier, save
-        from models.training import accuracy_on
         from tasks.shared.examples import read_examples
 
         base, options, classes = self.base.path, self.teacher, self.data.classes
@@ -115,14 +120,15 @@ class TrainTeacher(Step[TeacherRecord]):
         gold, dev = (read_examples(self.data.file(part), tokenizer, options.max_length) for part in ("gold", "dev"))
         if options.epochs:
             self._fine_tune(model, gold, dev, context)
-        accuracy = accuracy_on(model, dev, columns)
+        logits = predict_logits(model, dev.encoded, _DEV_BATCH)[:, columns]
+        np.save(folder / DEV_LOGITS, logits)
         # Set in both places: only what is in `init_kwargs` is saved. Whoever uses the teacher reads as much of a text.
         tokenizer.model_max_length = tokenizer.init_kwargs["model_max_length"] = options.max_length
-        save(model, tokenizer, folder / "model")
+        save(model, tokenizer, folder / MODEL)
         return {
             "base": self.base.name,
             "columns": columns,
-            "dev_accuracy": accuracy,
+            "dev_accuracy": float((logits.argmax(-1) == dev.labels).mean()),
             "majority": float(np.bincount(dev.labels).max() / len(dev.labels)),
             "threads": torch.get_num_threads(),
             "truncated": {"gold": gold.encoded.truncated, "dev": dev.encoded.truncated},
@@ -144,7 +150,7 @@ class TrainTeacher(Step[TeacherRecord]):
         """The record of the teacher."""
         facts = output.facts
         return TeacherRecord(
-            path=output.path / "model",
+            path=output.path / MODEL,
             digest=output.digest,
             columns=tuple(facts["columns"]),
             dev_accuracy=facts["dev_accuracy"],
@@ -175,3 +181,9 @@ class TrainTeacher(Step[TeacherRecord]):
     def summary(self, record: TeacherRecord) -> str:
         """Its score."""
         return f"{record.dev_accuracy:.1%} of dev right"
+
+
+def dev_logits(teacher: TeacherRecord) -> NDArray[np.float32]:
+    """What a teacher says of dev, in the order of its rows and of the data's classes, [rows, classes]."""
+    logits: NDArray[np.float32] = np.load(teacher.path.with_name(DEV_LOGITS), allow_pickle=False)
+    return logits

@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from tasks.shared.key_index import KeyIndex, Keys
+
 PARTS = ("gold", "dev", "test", "transfer")
 NO_LABEL = -100
 KEY = np.dtype("S32")
@@ -88,14 +90,25 @@ def read_chunks(file: Path) -> Iterator[Chunk]:
 def read_keys(file: Path) -> NDArray[np.bytes_]:
     """All keys of a part, [rows]."""
     with pq.ParquetFile(file) as parquet:
-        columns = [keys_of(batch.column("key")) for batch in parquet.iter_batches(ROWS_AT_ONCE * 8, columns=["key"])]
-    return np.concatenate(columns) if columns else np.empty(0, KEY)
+        keys = np.empty(parquet.metadata.num_rows, KEY)
+        start = 0
+        for batch in parquet.iter_batches(ROWS_AT_ONCE, columns=["key"]):
+            keys[start : start + batch.num_rows] = keys_of(batch.column("key"))
+            start += batch.num_rows
+    return keys
 
 
 def read_labels(file: Path) -> NDArray[np.int32]:
     """All gold classes of a part, `NO_LABEL` where there is none, [rows]."""
     column = pq.read_table(file, columns=["label"]).column("label")
     labels: NDArray[np.int32] = column.fill_null(NO_LABEL).to_numpy()
+    return labels
+
+
+def gold_of(data: DataRecord, keys: Keys) -> NDArray[np.int32]:
+    """The gold class of each key that is in gold, `NO_LABEL` for the others, [keys]."""
+    rows = KeyIndex(read_keys(data.file("gold"))).find(keys)
+    labels: NDArray[np.int32] = np.where(rows >= 0, read_labels(data.file("gold"))[rows], np.int32(NO_LABEL))
     return labels
 
 

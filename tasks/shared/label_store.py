@@ -1,60 +1,30 @@
 """The label store: what a teacher believes about texts, in append-only Parquet parts, a folder a teacher.
 
-A row belongs to a text by its key, never to a row number. A part is immutable; its sidecar is written last and
-means it is complete: a part without one is what a kill left behind, never read, and written over when the labelling
-goes on. Where two parts hold the same text, the one whose name sorts first wins, for every reader.
+A row belongs to a text by its key, never to a row number. A part is named by its plan, its number in it and its own
+bytes, and never changes; its sidecar is written last and means that it is complete: a part without one is what a kill
+left behind, and never read. Where two parts hold the same text, the one whose name sorts first wins, for every reader.
+Nothing is renamed or locked, so any number of machines can write into one store.
 """
 
 import hashlib
 import json
-import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from tasks.shared.dataset import KEY, key_column, keys_of
 from tasks.shared.errors import StillhouseError, brief
-from tasks.shared.outputs import hash_file, hash_of, write_json
+from tasks.shared.key_index import Keys
+from tasks.shared.label_files import Files
+from tasks.shared.label_parts import DamagedPartError, Logits, check_format, from_bytes, to_bytes
+from tasks.shared.labeller import FORMAT, Labeller
 
-FORMAT = 1
-ROWS_IN_PART = 1024
-_PART_NAME = re.compile(r"[0-9a-f]{16}-[0-9]{6}")
-
-Keys = NDArray[np.bytes_]
-
-
-@dataclass(frozen=True)
-class Labeller:
-    """Everything about a teacher that its logits depend on; two that differ in anything never share labels.
-
-    Attributes:
-        teacher: digest of weights, configuration and tokenizer.
-        classes: names, in the order of the logits.
-        max_length: tokens read of a text.
-        precision: of the forward pass.
-        engine: what ran it.
-        normalisation: version of the texts' normal form.
-        problem_type: kind of task.
-    """
-
-    teacher: str
-    classes: tuple[str, ...]
-    max_length: int
-    precision: str
-    engine: str
-    normalisation: int
-    problem_type: str
-
-    @property
-    def id(self) -> str:
-        """Name of its folder in the store."""
-        return hash_of(asdict(self))[:32]
+IDENTITY = "labeller.json"
+_PART_NAME = re.compile(r"[0-9a-f]{16}-[0-9]{6}-[0-9a-f]{16}")
+_FOLDER = re.compile(r"[0-9a-f]{32}")
+_LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True)
@@ -65,179 +35,142 @@ class Part:
     rows: int
     sha256: str
 
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to be labelled, fixed before the first forward pass: keys [rows], a part every ROWS_IN_PART of them."""
-
-    keys: Keys
-
     @property
-    def id(self) -> str:
-        """Hash of the keys in order; begins the names of the parts."""
-        return hashlib.sha256(self.keys.tobytes()).hexdigest()[:16]
-
-    def parts(self) -> Iterator[tuple[str, Keys]]:
-        """Name and keys of each part."""
-        for number, start in enumerate(range(0, len(self.keys), ROWS_IN_PART)):
-            yield f"{self.id}-{number:06d}", self.keys[start : start + ROWS_IN_PART]
+    def place(self) -> str:
+        """Its place in its plan: all of the name but what stands for its bytes."""
+        return self.name.rpartition("-")[0]
 
 
 class LabelStore:
     """The labels of one labeller."""
 
-    def __init__(self, root: Path, labeller: Labeller) -> None:
-        """Opens the labeller's folder below `root`; makes it if need be.
+    def __init__(self, files: Files, labeller: Labeller) -> None:
+        """Opens the labeller's folder, which need not be there; looking makes nothing.
 
         Raises:
             StillhouseError: it is of another format, or what it says of itself is damaged.
         """
         self.labeller = labeller
-        self.folder = root / labeller.id
-        for name in ("parts", "plans"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
-        identity = self.folder / "labeller.json"
-        if not identity.exists():
-            write_json(identity, {"format": FORMAT, **asdict(labeller)})
-        try:
-            _check_format(json.loads(identity.read_text(encoding="utf-8"))["format"], self.folder)
-        except (OSError, ValueError, KeyError, TypeError):
-            raise StillhouseError(f"{identity} is damaged; delete that file, the labels stay") from None
+        self.name = labeller.id
+        self.place = f"{files.place}/{labeller.id}"
+        self._files = files
+        self._identified = False
+        with suppress(FileNotFoundError):
+            _labeller(files.read(f"{self.name}/{IDENTITY}"), self.place)
+            self._identified = True
 
     def parts(self) -> list[Part]:
         """The complete parts, in the order of their names."""
-        names = sorted(path.stem for path in (self.folder / "parts").glob("*.json"))
-        return [self._sidecar(name) for name in names if _PART_NAME.fullmatch(name)]
+        found = (name.removesuffix(".json") for name in self._files.names(self._folder) if name.endswith(".json"))
+        names = [name for name in found if _PART_NAME.fullmatch(name)]
+        sidecars = self._files.read_all([f"{self._folder}/{name}.json" for name in names])
+        return [self._part(name, content) for name, content in zip(names, sidecars, strict=True)]
 
-    def plan(self, name: str, wanted: Iterator[Keys]) -> Plan:
-        """The unfinished plan of this name, else a new one for those wanted keys that no part holds.
+    def write(self, place: str, keys: Keys, logits: Logits) -> Part:
+        """Commits a part: logits [rows, classes] of keys [rows].
 
-        Going on with the old plan is what makes a killed and resumed labelling equal to an undisturbed one.
-        """
-        file = self.folder / "plans" / f"{name}.npy"
-        if file.exists():
-            try:
-                return Plan(np.load(file, allow_pickle=False))
-            except (OSError, ValueError, EOFError):
-                raise StillhouseError(f"{file} is damaged; delete it, and what is left is planned anew") from None
-        held = np.unique(np.concatenate([np.empty(0, KEY), *(self.read(part)[0] for part in self.parts())]))
-        missing = [keys[~_among(keys, held)] for keys in wanted]
-        plan = Plan(np.concatenate([np.empty(0, KEY), *missing]))
-        if len(plan.keys):
-            temporary = file.with_suffix(".partial")
-            with temporary.open("wb") as writing:
-                np.save(writing, plan.keys)
-            temporary.replace(file)
-        return plan
-
-    def finish(self, name: str) -> None:
-        """Forgets a plan whose parts are all there."""
-        (self.folder / "plans" / f"{name}.npy").unlink(missing_ok=True)
-
-    def holds(self, part: str) -> bool:
-        """Whether a part is complete."""
-        return self._sidecar_file(part).exists()
-
-    def write(self, part: str, keys: Keys, logits: NDArray[np.float32]) -> None:
-        """Commits a part: logits [rows, classes] of keys [rows]; one that is there already stays as it is.
+        Args:
+            place: in the plan; `Part.place` of what is written.
+            keys: of the texts.
+            logits: of the texts; kept in the dtype that the labeller says.
 
         Raises:
-            StillhouseError: a logit is not finite.
+            StillhouseError: a logit is not finite, or too large for its dtype.
         """
         broken = ~np.isfinite(logits).all(axis=1)
         if broken.any():
             raise StillhouseError(
                 f"the teacher gives {int(broken.sum())} of {len(keys)} texts logits that are not finite; train it anew"
             )
-        if self.holds(part):
-            return
-        file = self._part_file(part)
-        temporary = file.with_suffix(f".{os.getpid()}.partial")  # two runs can have the same plan
-        pq.write_table(self._table(keys, logits), temporary, compression="zstd")
-        sidecar = {"rows": len(keys), "sha256": hash_file(temporary)}
-        temporary.replace(file)
-        write_json(self._sidecar_file(part), sidecar)
+        if self.labeller.stored == "float16" and np.abs(logits).max(initial=0) > _LARGEST_HALF:
+            raise StillhouseError("the teacher's logits are too large for labelling.stored: float16; use float32")
+        self._identify()
+        content = to_bytes(self.labeller, keys, logits)
+        sha256 = hashlib.sha256(content).hexdigest()
+        part = Part(f"{place}-{sha256[:16]}", len(keys), sha256)
+        self._files.write(f"{self._folder}/{part.name}.parquet", content)
+        sidecar = json.dumps({"rows": part.rows, "sha256": sha256}) + "\n"
+        self._files.write(f"{self._folder}/{part.name}.json", sidecar.encode())
+        return part
 
-    def read(self, part: Part) -> tuple[Keys, NDArray[np.float32]]:
+    def read(self, part: Part) -> tuple[Keys, Logits]:
         """Keys and logits of a part, checked against its sidecar and this labeller.
 
         Raises:
             StillhouseError: the file is missing, damaged, or somebody else's.
         """
-        file, sidecar = self._part_file(part.name), self._sidecar_file(part.name)
         if not _PART_NAME.fullmatch(part.name):
             raise StillhouseError(f"{brief(part.name)} is no part of soft labels; run with --force label")
-        if not sidecar.exists():
-            raise StillhouseError(f"soft labels {file} have lost {sidecar.name}; run with --force label")
-        if not file.exists() or hash_file(file) != part.sha256:
-            state = "damaged" if file.exists() else "missing"
-            raise StillhouseError(
-                f"soft labels {file} are {state}; delete them with {sidecar.name}, and run with --force label"
-            )
-        table = pq.read_table(file)
-        _check_format(table.schema.metadata.get(b"stillhouse.format", b"unknown").decode("ascii", "replace"), file)
-        ours = {name.encode(): value.encode() for name, value in self._metadata.items()}
-        if not ours.items() <= table.schema.metadata.items():
-            raise StillhouseError(
-                f"soft labels {file} are of another teacher or class order; delete them with {sidecar.name}"
-            )
-        if len(table) != part.rows:
-            raise StillhouseError(
-                f"soft labels {file} have {len(table):,} rows, {sidecar.name} says {part.rows:,}; "
-                "delete both, and run with --force label"
-            )
-        logits = table.column("logits").combine_chunks().flatten().to_numpy()
-        return keys_of(table.column("key").combine_chunks()), logits.reshape(part.rows, len(self.labeller.classes))
+        file = f"{self._files.place}/{self._folder}/{part.name}.parquet"
+        advice = f"delete them with {part.name}.json, and run with --force label"
+        try:
+            content = self._files.read(f"{self._folder}/{part.name}.parquet")
+        except FileNotFoundError:
+            raise StillhouseError(f"soft labels {file} are missing; {advice}") from None
+        if hashlib.sha256(content).hexdigest() != part.sha256:
+            raise StillhouseError(f"soft labels {file} are damaged; {advice}")
+        try:
+            return from_bytes(self.labeller, content, part.rows, file)
+        except DamagedPartError as error:
+            raise StillhouseError(f"soft labels {file} {error}; {advice}") from None
 
-    def _table(self, keys: Keys, logits: NDArray[np.float32]) -> pa.Table:
-        classes = len(self.labeller.classes)
-        schema = pa.schema(
-            [
-                pa.field("key", pa.binary(KEY.itemsize), nullable=False),
-                pa.field("logits", pa.list_(pa.float32(), classes), nullable=False),
-            ],
-            metadata=self._metadata,
-        )
-        column = pa.FixedSizeListArray.from_arrays(pa.array(logits.reshape(-1), pa.float32()), classes)
-        return pa.table([key_column(keys), column], schema=schema)
+    def _identify(self) -> None:
+        """Writes down whose labels these are, before the first of them."""
+        if not self._identified:
+            content = json.dumps({"format": FORMAT, **asdict(self.labeller)}, indent=2, ensure_ascii=False) + "\n"
+            self._files.write(f"{self.name}/{IDENTITY}", content.encode())
+            self._identified = True
 
     @property
-    def _metadata(self) -> dict[str, str]:
-        return {
-            "stillhouse.format": str(FORMAT),
-            "stillhouse.labeller": self.labeller.id,
-            "stillhouse.teacher": self.labeller.teacher,
-            "stillhouse.classes": json.dumps(self.labeller.classes),
-            "stillhouse.problem_type": self.labeller.problem_type,
-        }
+    def _folder(self) -> str:
+        return f"{self.name}/parts"
 
-    def _part_file(self, part: str) -> Path:
-        return self.folder / "parts" / f"{part}.parquet"
-
-    def _sidecar_file(self, part: str) -> Path:
-        return self.folder / "parts" / f"{part}.json"
-
-    def _sidecar(self, part: str) -> Part:
-        file = self._sidecar_file(part)
+    def _part(self, name: str, sidecar: bytes) -> Part:
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-            return Part(part, int(found["rows"]), str(found["sha256"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            raise StillhouseError(
-                f"{file} is damaged; delete it with its .parquet, and run with --force label"
-            ) from None
+            found = json.loads(sidecar)
+            part = Part(name, int(found["rows"]), str(found["sha256"]))
+            if part.sha256.startswith(name.rpartition("-")[2]):
+                return part
+        except (ValueError, KeyError, TypeError, RecursionError):
+            pass
+        file = f"{self._files.place}/{self._folder}/{name}.json"
+        raise StillhouseError(f"{file} is damaged; delete it with its .parquet, and run with --force label")
 
 
-def _check_format(found: object, where: Path) -> None:
-    if found not in (FORMAT, str(FORMAT)):
-        raise StillhouseError(
-            f"soft labels {where} have format {brief(found)}, this Stillhouse knows {FORMAT}: update it"
-        )
+def all_stores(files: Files) -> Iterator[LabelStore]:
+    """Every labeller's store there, in the order of their names.
+
+    Raises:
+        StillhouseError: one is of another format, or what it says of itself is damaged.
+    """
+    for folder in files.folders():
+        if _FOLDER.fullmatch(folder):
+            place = f"{files.place}/{folder}"
+            try:
+                labeller = _labeller(files.read(f"{folder}/{IDENTITY}"), place)
+            except FileNotFoundError:
+                continue  # a kill left it before it said whose it is
+            if labeller.id != folder:
+                raise StillhouseError(f"{place}/{IDENTITY} is not what its folder is named for; delete that folder")
+            yield LabelStore(files, labeller)
 
 
-def _among(keys: Keys, ordered: Keys) -> NDArray[np.bool_]:
-    """Which keys are in an ordered array, [keys]; np.isin would sort that array again for each chunk."""
-    if not len(ordered):
-        return np.zeros(len(keys), np.bool_)
-    found: NDArray[np.bool_] = ordered[np.searchsorted(ordered, keys).clip(max=len(ordered) - 1)] == keys
-    return found
+def _labeller(content: bytes, place: str) -> Labeller:
+    try:
+        found = json.loads(content)
+        check_format(found.pop("format"), place)
+        return Labeller(**found | {"classes": tuple(map(str, found["classes"]))})
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise StillhouseError(f"{place}/{IDENTITY} is damaged; delete that file, the labels stay") from None
+
+
+def parts_from(entries: Sequence[object], place: str) -> list[Part]:
+    """Parts as a view wrote them down.
+
+    Raises:
+        StillhouseError: that is no list of parts.
+    """
+    try:
+        return [Part(str(e["name"]), int(e["rows"]), str(e["sha256"])) for e in entries]  # type: ignore[index]
+    except (KeyError, TypeError, ValueError):
+        raise StillhouseError(f"the view of soft labels in {place} is damaged; run with --force label") from None

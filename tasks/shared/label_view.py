@@ -1,80 +1,127 @@
 """The label view: what one run reads from the label store, joined by key and refused unless it is what it was."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.shared.dataset import KEY
 from tasks.shared.errors import StillhouseError
-from tasks.shared.label_store import Keys, LabelStore, Part
+from tasks.shared.key_index import KeyIndex, Keys
+from tasks.shared.label_parts import Logits
+from tasks.shared.label_store import LabelStore, Part, parts_from
+
+_MODULUS = 1 << 256
 
 
 def view_of(store: LabelStore, wanted: Keys) -> dict[str, Any]:
-    """The label view: which parts answer for the wanted keys, and the digest of the joined rows.
+    """The label view: which parts answer for some distinct keys, and the digest of the joined rows.
 
     Raises:
         StillhouseError: a wanted text has no label.
     """
-    logits, answering = join(store, store.parts(), wanted)
-    return {"parts": [asdict(part) for part in answering], "rows": len(wanted), "digest": digest_of(wanted, logits)}
-
-
-def join(store: LabelStore, parts: Sequence[Part], wanted: Keys) -> tuple[NDArray[np.float32], list[Part]]:
-    """Logits [rows, classes] of distinct keys [rows], joined by key; and those of the parts that they come from.
-
-    Raises:
-        StillhouseError: a wanted text has no label, or a part is not what it was.
-    """
-    order = np.argsort(wanted)
-    ordered = wanted[order]
-    logits = np.empty((len(wanted), len(store.labeller.classes)), np.float32)
-    found = np.zeros(len(wanted), np.bool_)
-    answering = []
-    for part in parts:
-        keys, rows = store.read(part)
-        places = np.searchsorted(ordered, keys)
-        places[places == len(ordered)] = 0
-        hits = np.flatnonzero(ordered[places] == keys) if len(ordered) else np.empty(0, np.int64)
-        targets, first = np.unique(order[places[hits]], return_index=True)
-        fresh = ~found[targets]
-        if fresh.any():
-            answering.append(part)
-        logits[targets[fresh]] = rows[hits[first[fresh]]]
-        found[targets] = True
-    if not found.all():
-        example = wanted[~found][0].ljust(32, b"\0").hex()
-        raise StillhouseError(
-            f"{int((~found).sum()):,} of {len(wanted):,} texts have no soft label in {store.folder} "
-            f"(one has key {example[:16]}...); run again with --force label"
-        )
-    return logits, answering
-
-
-def digest_of(keys: Keys, logits: NDArray[np.float32]) -> str:
-    """SHA-256 over the rows in the order of their keys: the same whatever parts they lie in."""
-    digest = hashlib.sha256()
-    order = np.argsort(keys)
-    for start in range(0, len(order), 65536):
-        rows = order[start : start + 65536]
-        packed = np.concatenate([keys[rows].view(np.uint8).reshape(-1, 32), logits[rows].view(np.uint8)], axis=1)
-        digest.update(packed.tobytes())
-    return digest.hexdigest()
+    index, answering, digest = KeyIndex(wanted), list[Part](), RowDigest()
+    for part, rows, logits in _joined(store, store.parts(), index):
+        answering.append(part)
+        digest.add(wanted[rows], logits)
+    return {"parts": [asdict(part) for part in answering], "rows": len(wanted), "digest": digest.hex()}
 
 
 def read_view(store: LabelStore, view: Mapping[str, Any], wanted: Keys) -> NDArray[np.float32]:
-    """What a view says of the wanted keys, [rows, classes]; refused unless it is to the bit what the view was made of.
+    """What a view says of the wanted keys, [rows, classes]; see `joined_view`."""
+    logits = np.empty((len(wanted), len(store.labeller.classes)), np.float32)
+    for rows, found in joined_view(store, view, KeyIndex(wanted)):
+        logits[rows] = found
+    return logits
+
+
+def joined_view(
+    store: LabelStore, view: Mapping[str, Any], index: KeyIndex
+) -> Iterator[tuple[NDArray[np.intp], Logits]]:
+    """Part by part, rows of the index and their logits; refused unless all is to the bit what the view was made of.
 
     Raises:
-        StillhouseError: labels are missing, damaged or changed.
+        StillhouseError: labels are missing, damaged or changed; the last is only known at the end.
     """
-    try:
-        parts = [Part(str(part["name"]), int(part["rows"]), str(part["sha256"])) for part in view["parts"]]
-    except (KeyError, TypeError, ValueError):
-        raise StillhouseError(f"the view of soft labels in {store.folder} is damaged; run with --force label") from None
-    logits, _ = join(store, parts, wanted)
-    if digest_of(wanted, logits) != view["digest"]:
-        raise StillhouseError(f"soft labels in {store.folder} changed since they were made; run with --force label")
-    return logits
+    digest = RowDigest()
+    for _, rows, logits in _joined(store, parts_from(view.get("parts", 0), store.place), index):
+        digest.add(index.keys[rows], logits)
+        yield rows, logits
+    if digest.hex() != view.get("digest"):
+        raise StillhouseError(f"soft labels in {store.place} changed since they were made; run with --force label")
+
+
+def _joined(
+    store: LabelStore, parts: Iterable[Part], index: KeyIndex
+) -> Iterator[tuple[Part, NDArray[np.intp], Logits]]:
+    """Part by part, the rows of the index that it is the first to answer for, and their logits.
+
+    Raises:
+        StillhouseError: a key has no label, or a part is not what it was.
+    """
+    found = np.zeros(len(index), np.bool_)
+    for part in parts:
+        keys, logits = store.read(part)
+        rows = index.find(keys)
+        hits = np.flatnonzero(rows >= 0)
+        fresh = hits[~found[rows[hits]]]
+        targets, first = np.unique(rows[fresh], return_index=True)
+        if len(targets):
+            found[targets] = True
+            yield part, targets, logits[fresh[first]]
+    if not found.all():
+        example = index.keys[~found][0].ljust(KEY.itemsize, b"\0").hex()
+        raise StillhouseError(
+            f"{int((~found).sum()):,} of {len(found):,} texts have no soft label in {store.place} "
+            f"(one has key {example[:16]}...); run again with --force label"
+        )
+
+
+class RowDigest:
+    """A hash of rows that does not depend on their order or on the parts they lie in, made as they pass by.
+
+    It is the sum, modulo 2^256, of the SHA-256 of each row (Bellare and Micciancio 1997, AdHash), so that no row has to
+    be held for it.
+    """
+
+    def __init__(self) -> None:
+        """Starts without a row."""
+        self._sum = 0
+        self._rows = 0
+
+    def add(self, keys: Keys, logits: Logits) -> None:
+        """Adds logits [rows, classes] of keys [rows]."""
+        width = logits.shape[1] * 4
+        packed = np.concatenate(
+            [
+                np.ascontiguousarray(keys).view(np.uint8).reshape(-1, KEY.itemsize),
+                np.ascontiguousarray(logits, np.float32).view(np.uint8).reshape(-1, width),
+            ],
+            axis=1,
+        ).tobytes()
+        size = KEY.itemsize + width
+        total = self._sum
+        for start in range(0, len(packed), size):
+            total += int.from_bytes(hashlib.sha256(packed[start : start + size]).digest(), "big")
+        self._sum = total % _MODULUS
+        self._rows += len(keys)
+
+    def hex(self) -> str:
+        """The hash so far, 64 hex digits."""
+        return hashlib.sha256(self._sum.to_bytes(32, "big") + self._rows.to_bytes(8, "big")).hexdigest()
+
+
+def digest_of(keys: Keys, logits: Logits) -> str:
+    """The digest of some rows."""
+    digest = RowDigest()
+    digest.add(keys, logits)
+    return digest.hex()
+
+
+def all_there(store: LabelStore, view: Mapping[str, Any]) -> bool:
+    """Whether the parts of a view are still in the store; reads none."""
+    names: Sequence[Part] = store.parts()
+    return set(parts_from(view["parts"], store.place)) <= set(names)

@@ -119,8 +119,41 @@ class Teacher(Section):
 class Labelling(Section):
     """How soft labels are computed."""
 
-    precision: Literal["fp32"] = Field("fp32", description="Precision of the teacher's forward pass.")
-    batch_size: int = Field(32, ge=1, le=4096, description="Texts in a forward pass.")
+    precision: Literal["fp32", "bf16", "int8"] = Field(
+        "fp32",
+        description="Precision of the teacher's forward pass; int8 is for CPUs. What it changes is measured on some of "
+        "the texts and written down.",
+    )
+    tokens_per_batch: int | None = Field(
+        None,
+        ge=1,
+        le=2**24,
+        description="Tokens in a forward pass, padding counted. Without it, 1,024 on a CPU and 32,768 on a GPU; fewer "
+        "where memory runs out.",
+    )
+    stored: Literal["float32", "float16"] = Field(
+        "float32", description="Type of the logits on disk; float16 takes half the space and rounds in the third digit."
+    )
+    store: str | None = Field(
+        None,
+        min_length=1,
+        description="Where soft labels are kept: a folder, or a URL that fsspec reaches, such as s3://bucket/labels or "
+        "gs://bucket/labels; without it, in the workspace. Credentials come from the environment.",
+    )
+
+
+class Fuse(Section):
+    """How several teachers become one; a single teacher's soft labels stay as they are."""
+
+    method: Literal["probabilities", "logits", "dev-score", "confidence", "gold"] = Field(
+        "probabilities",
+        description="probabilities: the mean of the teachers' probabilities; logits: of their logits; dev-score: of "
+        "probabilities, weighed by accuracy on dev; confidence: weighed text by text by the probability of the class "
+        "a teacher names; gold: weighed by 1 / (1 + cross-entropy) where a text has a gold label.",
+    )
+    calibrate: bool = Field(
+        True, description="First give each teacher the temperature that makes its probabilities fit best on dev."
+    )
 
 
 class Student(Section):
@@ -195,9 +228,13 @@ class Recipe(Section):
     task: Literal["single-label"] = Field("single-label", description="Kind of task: one class a text.")
     data: Data
     teachers: list[Teacher] = Field(
-        default_factory=lambda: [Teacher()], min_length=1, max_length=1, description="The teacher; one for now."
+        default_factory=lambda: [Teacher()],
+        min_length=1,
+        max_length=16,
+        description="The teachers; what several say is fused.",
     )
     labelling: Labelling = Labelling()
+    fuse: Fuse = Fuse()
     student: Student = Student()
     objective: list[Term] = Field(
         default_factory=lambda: [Term(term="soft", temperature=2.0)],

@@ -26,7 +26,9 @@ CPU = Resource(tag="cpu", limit=None, gpus=0, cpus=1)
 STEPS: dict[str, Resource] = {
     "load_data": CPU,
     "train_teacher": GPU,
+    "label_shard": GPU,
     "label": GPU,
+    "fuse": CPU,
     "prepare_student": CPU,
     "train_student": GPU,
     "train_twin": GPU,

@@ -37,6 +37,11 @@ class Workspace:
         return self.root / "labels"
 
     @property
+    def plans(self) -> Path:
+        """Labelling plans that were begun and are not carried out to the end."""
+        return self.root / "plans"
+
+    @property
     def runs(self) -> Path:
         """A folder a run: recipe, log and result."""
         return self.root / "runs"

@@ -84,7 +84,8 @@ def test_a_deployment_runs_a_flow_that_is_there_with_a_shipped_recipe(name: str)
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_the_form_is_the_recipe_described_field_by_field(name: str) -> None:
     schema = parameter_schema(flow_of(name)).model_dump()
-    assert list(schema["properties"]) == ["recipe"]
+    assert list(schema["properties"]) == ["recipe", *(["shard"] if name == "hourly" else [])]
+    assert schema["required"] == ["recipe"]
     assert schema["definitions"]["Recipe"]["required"] == ["data"]
     assert list(undescribed(schema["definitions"]["Recipe"], schema["definitions"])) == []
 

@@ -22,6 +22,7 @@ STEPS = [
     "load_data",
     "train_teacher 0",
     "label by teacher 0",
+    "fuse",
     "prepare_student",
     "train_student seed 0",
     "train_student seed 1",

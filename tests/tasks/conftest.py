@@ -18,6 +18,7 @@ class Toy:
     base: Path
     data: object
     teacher: object
+    view: object
     labels: object
     prepared: object
     student: object
@@ -60,10 +61,12 @@ def tokenizer():
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory, tokenizer) -> Toy:
     """Data of 40 gold labels a class, a fine-tuned tiny BERT, its labels, and the beginnings of students."""
+    from tasks.fuse import Fuse
     from tasks.label import Label
     from tasks.load_data import LoadData
     from tasks.prepare_student import PrepareStudent
     from tasks.shared.recipe import Data, Labelling, Student, Teacher, Training
+    from tasks.shared.recipe import Fuse as FuseOptions
     from tasks.shared.workspace import Workspace
     from tasks.train_teacher import TrainTeacher
     from tests.tiny import tiny_bert
@@ -80,13 +83,15 @@ def toy(tmp_path_factory, tokenizer) -> Toy:
     teacher = bench(TrainTeacher(data, options, 0))
     assert teacher.dev_accuracy > teacher.majority + 0.3, "the toy task is easy"
     student = Student(embedding_size=8, hidden_size=8)
+    view = bench(Label(data, teacher, Labelling(), 0))
     return Toy(
         bench=bench,
         folder=folder,
         base=base,
         data=data,
         teacher=teacher,
-        labels=bench(Label(data, teacher, Labelling(), 0)),
+        view=view,
+        labels=bench(Fuse(data, (teacher,), (view,), FuseOptions())),
         prepared=bench(PrepareStudent(data, teacher, student)),
         student=student,
         training=Training(epochs=2, batch_size=16, learning_rate=1e-2, evaluations=2),

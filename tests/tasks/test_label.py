@@ -9,8 +9,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tasks.label import Label
 from tasks.load_data import LoadData
-from tasks.shared import label_store
+from tasks.shared import label_plan
 from tasks.shared.dataset import read_chunks, read_keys
+from tasks.shared.label_files import FolderFiles
 from tasks.shared.label_store import LabelStore
 from tasks.shared.label_view import read_view
 from tasks.shared.recipe import Data, Labelling, Teacher
@@ -23,7 +24,7 @@ from tests.toy import toy_rows, write_csv
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
-    monkeypatch.setattr(label_store, "ROWS_IN_PART", 50)
+    monkeypatch.setattr(label_plan, "ROWS_IN_PART", 50)
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def load(bench, tmp_path):
 
 def labels_of(bench, view, data):
     """What a view says of the transfer texts, by text."""
-    store = LabelStore(bench.workspace.labels, view.labeller)
+    store = LabelStore(FolderFiles(bench.workspace.labels), view.labeller)
     logits = read_view(store, view.view, read_keys(data.file("transfer")))
     return dict(
         zip([text for chunk in read_chunks(data.file("transfer")) for text in chunk.texts], logits, strict=True)
@@ -65,7 +66,7 @@ def files_of(bench):
 
 def test_each_text_gets_what_the_teacher_says_of_it(toy, bench, load):
     data = load()
-    view = bench(Label(data, toy.teacher, Labelling(batch_size=7), 0))
+    view = bench(Label(data, toy.teacher, Labelling(tokens_per_batch=70), 0))
     labels = labels_of(bench, view, data)
     assert view.new == len(labels) == data.rows["transfer"]
     assert len(files_of(bench)) == 2 * 3
@@ -125,7 +126,7 @@ def test_what_was_labelled_is_not_labelled_again(toy, bench, load):
 def test_a_killed_labelling_goes_on_and_ends_equal_to_the_byte(toy, bench, load, tmp_path, stop_after):
     data = load()
     assert data.rows["transfer"] == 120
-    step = Label(data, replace(toy.teacher, max_length=9), Labelling(batch_size=16), 0)
+    step = Label(data, replace(toy.teacher, max_length=9), Labelling(tokens_per_batch=128), 0)
     undisturbed = Bench(Workspace(tmp_path / "undisturbed"))
     expected = undisturbed(step)
     assert 0 < expected.truncated < 120
@@ -138,17 +139,17 @@ def test_a_killed_labelling_goes_on_and_ends_equal_to_the_byte(toy, bench, load,
     resumed = bench(step)
     assert files_of(bench) == files_of(undisturbed)
     assert replace(resumed, path=expected.path) == expected
-    assert not any(bench.workspace.labels.glob("*/plans/*"))
+    assert not any(bench.workspace.plans.glob("*"))
 
 
 def test_a_plan_that_was_begun_is_kept_whatever_is_labelled_meanwhile(toy, bench, load, tmp_path):
     data = load()
-    step = Label(data, toy.teacher, Labelling(batch_size=16), 0)
+    step = Label(data, toy.teacher, Labelling(tokens_per_batch=128), 0)
     bench.stop_after = 60
     with pytest.raises(KeyboardInterrupt):
         bench(step)
     bench.stop_after = None
-    bench(Label(load(seed=3, more=["new"]), toy.teacher, Labelling(batch_size=16), 0))
+    bench(Label(load(seed=3, more=["new"]), toy.teacher, Labelling(tokens_per_batch=128), 0))
     bench(step)
     undisturbed = Bench(Workspace(tmp_path / "undisturbed"))
     undisturbed(step)
@@ -161,7 +162,7 @@ def test_what_decides_a_view_and_a_store(toy, load):
     other_transfer = replace(data, digests={**data.digests, "transfer": "0"})
     other_parts = replace(data, digests={**data.digests, "gold": "0", "dev": "0", "test": "0"})
     assert Label(other_parts, toy.teacher, Labelling(), 0).key == step.key
-    assert Label(data, toy.teacher, Labelling(batch_size=1), 0).key == step.key, "no promise but 1e-4 rests on it"
+    assert Label(data, toy.teacher, Labelling(tokens_per_batch=1), 0).key == step.key, "no promise but 1e-4 rests on it"
     assert Label(other_transfer, toy.teacher, Labelling(), 0).key != step.key
     assert Label(other_transfer, toy.teacher, Labelling(), 0).labeller == step.labeller
     for teacher in (replace(toy.teacher, digest="0"), replace(toy.teacher, max_length=8)):
@@ -182,3 +183,19 @@ def test_much_truncation_is_reported(toy, bench, load):
     bench.warnings.clear()
     assert 0 < bench(Label(data, toy.teacher, Labelling(), 0)).truncated < 40
     assert bench.warnings == []
+
+
+def test_a_lower_precision_is_a_labeller_of_its_own_and_what_it_costs_is_written_down(toy, bench, load):
+    data = load()
+    exact, rough = (
+        bench(step := Label(data, toy.teacher, Labelling(**options), 0))
+        for options in ({}, {"precision": "int8", "stored": "float16"})
+    )
+    assert exact.lost == {}
+    assert rough.labeller != exact.labeller
+    assert rough.lost["deviation_texts"] == data.rows["transfer"] / 4
+    assert 0 < rough.lost["deviation_mean"] < rough.lost["deviation_largest"] < 0.5
+    assert 0 < rough.lost["rounding_largest"] < 0.01
+    assert "; int8 names the class that fp32 does for " in step.summary(rough)
+    one, other = labels_of(bench, exact, data), labels_of(bench, rough, data)
+    assert 0 < max(np.abs(one[text] - other[text]).max() for text in one) < 0.5

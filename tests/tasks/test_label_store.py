@@ -1,9 +1,8 @@
-"""The label store: joined by key whatever the parts, refused when in doubt, resumed to the byte."""
+"""The label store: joined by key whatever the parts, and refused when in doubt."""
 
 import hashlib
 import json
-import subprocess
-import sys
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.shared import label_store
 from tasks.shared.dataset import KEY, PartWriter, read_chunks, read_keys
 from tasks.shared.draw import read_texts
 from tasks.shared.errors import StillhouseError
-from tasks.shared.label_store import Labeller, LabelStore
-from tasks.shared.label_view import digest_of, join, read_view, view_of
+from tasks.shared.label_files import FolderFiles
+from tasks.shared.label_plan import missing
+from tasks.shared.label_store import LabelStore, Part, all_stores
+from tasks.shared.label_view import all_there, digest_of, read_view, view_of
+from tasks.shared.labeller import Labeller
 from tasks.shared.recipe import Data
 from tasks.shared.sources import open_sources
 from tasks.shared.texts import normalise
@@ -35,8 +36,18 @@ LABELLER = Labeller(
 )
 
 
-def name_of(number):
+def place_of(number):
     return f"{number:016x}-000000"
+
+
+def folder_of(store):
+    return Path(store.place)
+
+
+def file_of(store, number=0):
+    """The only part that was written at a place."""
+    [file] = (folder_of(store) / "parts").glob(f"{place_of(number)}-*.parquet")
+    return file
 
 
 def keys_of(numbers):
@@ -51,7 +62,12 @@ def logits_of(numbers, writer=0):
 
 @pytest.fixture
 def store(tmp_path):
-    return LabelStore(tmp_path / "labels", LABELLER)
+    return LabelStore(FolderFiles(tmp_path / "labels"), LABELLER)
+
+
+def labels(store, keys):
+    """What a store says of keys."""
+    return read_view(store, view_of(store, keys), keys)
 
 
 def complaint(function, *arguments):
@@ -71,21 +87,20 @@ numbers = st.integers(0, 2**32 - 1)
 )
 def test_any_order_sharding_and_duplication_join_the_same(parts, order, tmp_path_factory):
     root = tmp_path_factory.mktemp("labels")
-    store = LabelStore(root, LABELLER)
+    store = LabelStore(FolderFiles(root), LABELLER)
     writing = list(enumerate(parts))
     order.shuffle(writing)
     for place, part in writing:
-        store.write(name_of(place), keys_of(part), logits_of(part, writer=place))
+        store.write(place_of(place), keys_of(part), logits_of(part, writer=place))
     # The part whose name sorts first wins, whoever wrote first.
     winner = {number: place for place, part in reversed(list(enumerate(parts))) for number in part}
     wanted = order.sample(sorted(winner), order.randint(1, len(winner)))
     expected = np.concatenate([logits_of([number], winner[number]) for number in wanted])
-    np.testing.assert_array_equal(join(store, store.parts(), keys_of(wanted))[0], expected)
     view = view_of(store, keys_of(wanted))
     np.testing.assert_array_equal(read_view(store, view, keys_of(wanted)), expected)
 
-    other = LabelStore(root / "other", LABELLER)
-    other.write(name_of(0), keys_of(sorted(wanted)), expected[np.argsort(keys_of(wanted))])
+    other = LabelStore(FolderFiles(root / "other"), LABELLER)
+    other.write(place_of(0), keys_of(sorted(wanted)), expected[np.argsort(keys_of(wanted))])
     again = view_of(other, keys_of(wanted))
     assert again["digest"] == view["digest"] == digest_of(keys_of(wanted), expected)
     assert again["rows"] == view["rows"] == len(wanted)
@@ -106,10 +121,9 @@ def test_any_text_finds_its_label_from_the_file_to_the_store(texts, tmp_path_fac
         writer.add(key, text, None, 0)
     writer.close()
     assert [text for chunk in read_chunks(folder / "part.parquet") for text in chunk.texts] == list(known.values())
-    keys, store = read_keys(folder / "part.parquet"), LabelStore(folder / "labels", LABELLER)
-    store.write(name_of(0), keys, logits_of(range(len(keys))))
-    backwards = join(store, store.parts(), keys[::-1])[0]
-    np.testing.assert_array_equal(backwards, logits_of(range(len(keys)))[::-1])
+    keys, store = read_keys(folder / "part.parquet"), LabelStore(FolderFiles(folder / "labels"), LABELLER)
+    store.write(place_of(0), keys, logits_of(range(len(keys))))
+    np.testing.assert_array_equal(labels(store, keys[::-1]), logits_of(range(len(keys)))[::-1])
 
 
 def test_the_digest_is_of_keys_and_logits():
@@ -124,7 +138,7 @@ def test_the_digest_is_of_keys_and_logits():
 
 def test_a_label_that_is_missing_is_refused_and_counted(store):
     assert "2 of 2 texts have no soft label" in complaint(view_of, store, keys_of([1, 2]))
-    store.write(name_of(0), keys_of([1, 2, 3]), logits_of([1, 2, 3]))
+    store.write(place_of(0), keys_of([1, 2, 3]), logits_of([1, 2, 3]))
     message = complaint(view_of, store, keys_of([3, 4, 2, 5, 1]))
     assert "2 of 5 texts have no soft label" in message
     assert "one has key 0000000400000000..." in message
@@ -133,11 +147,10 @@ def test_a_label_that_is_missing_is_refused_and_counted(store):
 
 
 def test_another_labellers_labels_are_refused(store, tmp_path):
-    store.write(name_of(0), keys_of([1]), logits_of([1]))
-    other = LabelStore(tmp_path / "labels", replace(LABELLER, classes=("money", "food", "sport")))
-    for path in (store.folder / "parts").iterdir():
-        (other.folder / "parts" / path.name).write_bytes(path.read_bytes())
-    assert f"{name_of(0)}.parquet are of another teacher or class order" in complaint(view_of, other, keys_of([1]))
+    store.write(place_of(0), keys_of([1]), logits_of([1]))
+    other = LabelStore(FolderFiles(tmp_path / "labels"), replace(LABELLER, classes=("money", "food", "sport")))
+    shutil.copytree(folder_of(store) / "parts", folder_of(other) / "parts")
+    assert f"{file_of(store).name} are of another teacher or class order" in complaint(view_of, other, keys_of([1]))
 
 
 @pytest.mark.parametrize(
@@ -151,6 +164,7 @@ def test_another_labellers_labels_are_refused(store, tmp_path):
         {"engine": "onnx"},
         {"normalisation": 2},
         {"problem_type": "multi-label"},
+        {"stored": "float16"},
     ],
 )
 def test_whatever_the_logits_depend_on_makes_another_store(change):
@@ -161,9 +175,9 @@ def test_whatever_the_logits_depend_on_makes_another_store(change):
 def damaged(store, how):
     """The same store with its second part damaged."""
     for number in range(3):
-        store.write(name_of(number), keys_of([number]), logits_of([number]))
+        store.write(place_of(number), keys_of([number]), logits_of([number]))
     view = view_of(store, keys_of([0, 1, 2]))
-    how(store.folder / "parts" / f"{name_of(1)}.parquet")
+    how(file_of(store, 1))
     return view
 
 
@@ -173,12 +187,16 @@ def rewrite(path, rows=None, metadata=None):
     table = table.take(rows) if rows is not None else table
     changed = {name.encode(): value.encode() for name, value in (metadata or {}).items()}
     pq.write_table(table.replace_schema_metadata(table.schema.metadata | changed), path)
+    return path
 
 
 def vouch(path, rows=1):
-    """Makes the sidecar agree with the file, as somebody would who writes into the store by hand."""
+    """Makes name and sidecar agree with the file, as somebody would who writes into the store by hand."""
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_suffix(".json").unlink()
+    path = path.rename(path.with_name(f"{path.stem.rpartition('-')[0]}-{sha256[:16]}.parquet"))
     path.with_suffix(".json").write_text(json.dumps({"rows": rows, "sha256": sha256}))
+    return path
 
 
 def flip(path):
@@ -200,45 +218,41 @@ def flip(path):
 )
 def test_a_part_that_is_not_what_it_was_is_refused_by_name(store, how, state):
     view = damaged(store, how)
-    keys = keys_of([0, 1, 2])
-    for reading in ((read_view, store, view, keys), (view_of, store, keys), (store.plan, "next", iter([keys]))):
+    name, keys = view["parts"][1]["name"], keys_of([0, 1, 2])
+    for reading in ((read_view, store, view, keys), (view_of, store, keys), (missing, store, keys)):
         message = complaint(*reading)
-        assert f"{name_of(1)}.parquet are {state}" in message
-        assert f"delete them with {name_of(1)}.json, and run with --force label" in message
+        assert f"{name}.parquet are {state}" in message
+        assert f"delete them with {name}.json, and run with --force label" in message
 
 
 @pytest.mark.parametrize(
     ("rows", "metadata", "said"),
     [
-        ([0, 0], {}, "have 2 rows, "),
-        (None, {"stillhouse.format": "2"}, "have format '2', this Stillhouse knows 1: update it"),
+        ([0, 0], {}, "have 2 rows, but 1 were written"),
+        (None, {"stillhouse.format": "3"}, "have format '3', this Stillhouse knows 2: update it"),
         (None, {"stillhouse.labeller": "0" * 32}, "are of another teacher or class order; delete them with"),
         (None, {"stillhouse.classes": '["money", "food", "sport"]'}, "are of another teacher or class order"),
     ],
     ids=["an extra row", "a newer format", "another teacher", "another class order"],
 )
 def test_a_part_that_a_sidecar_vouches_for_is_still_held_to_this_labeller(store, rows, metadata, said):
-    store.write(name_of(0), keys_of([1]), logits_of([1]))
-    file = store.folder / "parts" / f"{name_of(0)}.parquet"
-    rewrite(file, rows, metadata)
-    vouch(file)
+    store.write(place_of(0), keys_of([1]), logits_of([1]))
+    file = vouch(rewrite(file_of(store), rows, metadata))
     message = complaint(view_of, store, keys_of([1]))
     assert message.startswith(f"soft labels {file} ")
     assert said in message
 
 
-def test_a_part_that_lost_its_sidecar_is_refused_by_the_view_and_made_again_by_the_labelling(store):
+def test_a_part_that_lost_its_sidecar_is_not_there_and_made_again_by_the_labelling(store):
     """It is as good as half-written: nobody says that it is whole."""
     keys = keys_of([0, 1, 2])
     view = damaged(store, lambda path: path.with_suffix(".json").unlink())
-    file = store.folder / "parts" / f"{name_of(1)}.parquet"
-    said = f"soft labels {file} have lost {name_of(1)}.json; run with --force label"
-    assert complaint(read_view, store, view, keys) == said
+    assert not all_there(store, view)
     assert "1 of 3 texts have no soft label" in complaint(view_of, store, keys)
-    plan = store.plan("next", iter([keys]))
-    assert plan.keys.tolist() == keys_of([1]).tolist()
-    store.write(name_of(1), plan.keys, logits_of([1], writer=5))
-    np.testing.assert_array_equal(join(store, store.parts(), keys)[0][1], logits_of([1], writer=5)[0])
+    assert missing(store, keys).tolist() == keys_of([1]).tolist()
+    store.write(place_of(1), keys_of([1]), logits_of([1], writer=5))
+    np.testing.assert_array_equal(labels(store, keys)[1], logits_of([1], writer=5)[0])
+    assert all_there(store, view_of(store, keys))
 
 
 @pytest.mark.parametrize(
@@ -259,46 +273,42 @@ def test_a_damaged_view_is_refused(store, view):
 
 
 def test_a_store_of_a_newer_format_is_refused(store, tmp_path):
-    identity = store.folder / "labeller.json"
+    store.write(place_of(0), keys_of([1]), logits_of([1]))
+    identity = folder_of(store) / "labeller.json"
     content = json.loads(identity.read_text())
-    identity.write_text(json.dumps(content | {"format": 2}))
-    said = f"soft labels {store.folder} have format 2, this Stillhouse knows 1: update it"
-    assert complaint(LabelStore, tmp_path / "labels", LABELLER) == said
+    identity.write_text(json.dumps(content | {"format": 3}))
+    said = f"soft labels {store.place} have format 3, this Stillhouse knows 2: update it"
+    assert complaint(LabelStore, FolderFiles(tmp_path / "labels"), LABELLER) == said
     identity.write_text("{")
-    assert f"{identity} is damaged" in complaint(LabelStore, tmp_path / "labels", LABELLER)
+    assert f"{identity} is damaged" in complaint(LabelStore, FolderFiles(tmp_path / "labels"), LABELLER)
     identity.unlink()
-    assert LabelStore(tmp_path / "labels", LABELLER).parts() == []
-
-
-def test_a_damaged_plan_is_refused(store):
-    store.plan("step", wanted())
-    (store.folder / "plans" / "step.npy").write_bytes(b"\x93NUMPY")
-    assert "step.npy is damaged; delete it" in complaint(store.plan, "step", wanted())
+    assert LabelStore(FolderFiles(tmp_path / "labels"), LABELLER).parts() == store.parts()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"rows": 1}', '{"rows": "many", "sha256": ""}'])
 def test_a_broken_sidecar_is_refused_by_name(store, content):
-    store.write(name_of(0), keys_of([1]), logits_of([1]))
-    (store.folder / "parts" / f"{name_of(0)}.json").write_text(content)
-    assert f"{name_of(0)}.json is damaged" in complaint(store.parts)
+    store.write(place_of(0), keys_of([1]), logits_of([1]))
+    sidecar = file_of(store).with_suffix(".json")
+    sidecar.write_text(content)
+    assert f"{sidecar.name} is damaged" in complaint(store.parts)
 
 
 def test_the_advice_for_a_damaged_part_works(store):
     damaged(store, flip)
-    for suffix in (".parquet", ".json"):
-        (store.folder / "parts" / f"{name_of(1)}{suffix}").unlink()
-    plan = store.plan("next", iter([keys_of([0, 1, 2])]))
-    assert plan.keys.tolist() == keys_of([1]).tolist()
-    for name, keys in plan.parts():
-        store.write(name, keys, logits_of([1]))
+    file = file_of(store, 1)
+    for path in (file, file.with_suffix(".json")):
+        path.unlink()
+    keys = missing(store, keys_of([0, 1, 2]))
+    assert keys.tolist() == keys_of([1]).tolist()
+    store.write(place_of(4), keys, logits_of([1]))
     assert view_of(store, keys_of([0, 1, 2]))["digest"] == digest_of(keys_of([0, 1, 2]), logits_of([0, 1, 2]))
 
 
 def test_labels_that_changed_since_the_view_are_refused(store):
-    store.write(name_of(0), keys_of([1]), logits_of([1]))
+    store.write(place_of(0), keys_of([1]), logits_of([1]))
     view = view_of(store, keys_of([1]))
     assert "changed since they were made" in complaint(read_view, store, view | {"digest": "0" * 64}, keys_of([1]))
-    store.write(name_of(1), keys_of([1, 2]), logits_of([1, 2], writer=7))
+    store.write(place_of(1), keys_of([1, 2]), logits_of([1, 2], writer=7))
     np.testing.assert_array_equal(read_view(store, view, keys_of([1])), logits_of([1]))
     assert "no soft label" in complaint(read_view, store, view, keys_of([2])), "a view has no more than its parts"
 
@@ -308,33 +318,63 @@ def test_logits_that_are_not_finite_are_refused(store, bad):
     logits = logits_of([1, 2, 3])
     logits[1, 2] = bad
     assert "the teacher gives 1 of 3 texts logits that are not finite" in complaint(
-        store.write, name_of(0), keys_of([1, 2, 3]), logits
+        store.write, place_of(0), keys_of([1, 2, 3]), logits
     )
     assert store.parts() == []
 
 
 def test_a_half_written_part_is_not_there(store):
-    store.write(name_of(0), keys_of([1]), logits_of([1]))
-    parts = store.folder / "parts"
-    (parts / f"{name_of(1)}.parquet").write_bytes((parts / f"{name_of(0)}.parquet").read_bytes())
-    (parts / f"{name_of(2)}.1234.partial").write_bytes(b"PAR1")
+    store.write(place_of(0), keys_of([1]), logits_of([1]))
+    [part] = store.parts()
+    parts, content = folder_of(store) / "parts", file_of(store).read_bytes()
+    (parts / f"{place_of(1)}-{'0' * 16}.parquet").write_bytes(content)
+    (parts / f".{place_of(2)}.1234.partial").write_bytes(content)
     (parts / "notes.json").write_text("{}")
-    assert [part.name for part in store.parts()] == [name_of(0)]
-    assert not store.holds(name_of(1))
-    assert store.plan("next", iter([keys_of([1, 2])])).keys.tolist() == keys_of([2]).tolist()
+    assert store.parts() == [part]
+    assert missing(store, keys_of([1, 2])).tolist() == keys_of([2]).tolist()
 
 
-def test_a_part_is_never_written_over(store):
-    store.write(name_of(0), keys_of([1]), logits_of([1]))
-    before = store.parts()
-    store.write(name_of(0), keys_of([1]), logits_of([1], writer=9))
-    assert store.parts() == before
-    np.testing.assert_array_equal(join(store, before, keys_of([1]))[0], logits_of([1]))
+def test_a_part_is_never_changed(store):
+    store.write(place_of(0), keys_of([1]), logits_of([1]))
+    content, before = file_of(store).read_bytes(), store.parts()
+    assert store.write(place_of(0), keys_of([1]), logits_of([1])) == before[0], "the same rows are the same part"
+    store.write(place_of(0), keys_of([1]), logits_of([1], writer=9))
+    assert set(before) < set(store.parts())
+    assert (folder_of(store) / "parts" / f"{before[0].name}.parquet").read_bytes() == content
+
+
+def test_half_the_precision_is_told_by_the_store_and_too_large_logits_are_refused(tmp_path):
+    store = LabelStore(FolderFiles(tmp_path), replace(LABELLER, stored="float16"))
+    logits = np.array([[1 / 3, -12.3456, 65504]], np.float32)
+    store.write(place_of(0), keys_of([1]), logits)
+    np.testing.assert_array_equal(labels(store, keys_of([1])), logits.astype(np.float16).astype(np.float32))
+    assert str(pq.read_schema(file_of(store)).field("logits").type) == "fixed_size_list<element: halffloat>[3]"
+    assert "too large for labelling.stored: float16" in complaint(store.write, place_of(1), keys_of([1]), logits * 2)
+    assert len(store.parts()) == 1
+
+
+def test_all_stores_are_found_by_what_they_say_of_themselves(tmp_path):
+    files = FolderFiles(tmp_path)
+    labellers = [replace(LABELLER, teacher=letter * 64) for letter in "ab"]
+    for labeller in labellers:
+        LabelStore(files, labeller).write(place_of(0), keys_of([1]), logits_of([1]))
+    (tmp_path / "notes").mkdir()
+    (tmp_path / ("0" * 32)).mkdir()
+    assert {store.labeller for store in all_stores(files)} == set(labellers)
+    shutil.copytree(tmp_path / labellers[0].id, tmp_path / ("f" * 32))
+    assert "is not what its folder is named for" in complaint(lambda: list(all_stores(files)))
+
+
+@pytest.mark.parametrize("rows", [2**20 + 1, 2**62, -1])
+def test_a_sidecar_that_claims_too_much_is_refused(store, rows):
+    store.write(place_of(0), keys_of([1]), logits_of([1]))
+    [part] = store.parts()
+    assert "have 1 rows" in complaint(store.read, Part(part.name, rows, part.sha256))
 
 
 def test_the_files_say_what_they_are(store):
-    store.write(name_of(0), keys_of([1, 2]), logits_of([1, 2]))
-    [file] = (store.folder / "parts").glob("*.parquet")
+    store.write(place_of(0), keys_of([1, 2]), logits_of([1, 2]))
+    file = file_of(store)
     frame = pd.read_parquet(file)
     assert frame["key"].tolist() == [bytes(key).ljust(32, b"\0") for key in keys_of([1, 2])]
     assert np.stack(frame["logits"]).tolist() == logits_of([1, 2]).tolist()
@@ -343,121 +383,7 @@ def test_the_files_say_what_they_are(store):
     assert schema.metadata[b"stillhouse.teacher"].decode() == LABELLER.teacher
     assert json.loads(schema.metadata[b"stillhouse.classes"]) == list(LABELLER.classes)
     assert schema.metadata[b"stillhouse.problem_type"] == b"single-label"
-    assert schema.metadata[b"stillhouse.format"] == b"1"
-    known = json.loads((store.folder / "labeller.json").read_text())
+    assert schema.metadata[b"stillhouse.format"] == b"2"
+    known = json.loads((folder_of(store) / "labeller.json").read_text())
     assert known["teacher"] == LABELLER.teacher
     assert known["max_length"] == 16
-
-
-# Plans
-
-WANTED = list(range(100, 0, -1))
-
-
-@pytest.fixture(autouse=True)
-def small_parts(monkeypatch):
-    monkeypatch.setattr(label_store, "ROWS_IN_PART", 16)
-
-
-def wanted(count=100):
-    """Keys of the first texts, some at a time, as they are read from a file."""
-    return iter([keys_of(WANTED[start : min(start + 30, count)]) for start in range(0, count, 30)])
-
-
-def carry_out(plan, store, parts=None):
-    """Labels what a plan lacks, as a teacher would whose logits depend on batch mates; stops after some parts."""
-    done = 0
-    for name, keys in plan.parts():
-        if store.holds(name):
-            continue
-        if done == parts:
-            return
-        texts = [int.from_bytes(key.ljust(32, b"\0")[:4], "big") for key in keys.tolist()]
-        store.write(name, keys, logits_of(texts) + np.float32(1e-5) * len(texts) * texts[0])
-        done += 1
-
-
-def files_of(store):
-    return {path.name: path.read_bytes() for path in (store.folder / "parts").iterdir()}
-
-
-@pytest.mark.parametrize("parts", [0, 1, 5])
-def test_a_killed_labelling_goes_on_with_its_plan_and_ends_equal_to_the_byte(tmp_path, parts):
-    undisturbed, killed = (LabelStore(tmp_path / name, LABELLER) for name in ("undisturbed", "killed"))
-    whole = undisturbed.plan("step", wanted())
-    carry_out(whole, undisturbed)
-    carry_out(killed.plan("step", wanted()), killed, parts)
-    # What happens meanwhile must not change the plan: somebody labels some of the same texts.
-    killed.write("0" * 16 + "-000000", keys_of(WANTED[50:60]), logits_of(WANTED[50:60], writer=1))
-    resumed = LabelStore(tmp_path / "killed", LABELLER).plan("step", wanted())
-    np.testing.assert_array_equal(resumed.keys, whole.keys)
-    carry_out(resumed, killed)
-    found = files_of(killed)
-    assert files_of(undisturbed).items() <= found.items()
-    assert len(found) == len(files_of(undisturbed)) + 2
-
-
-def test_a_plan_is_there_before_the_first_part_and_gone_after_the_last(store):
-    plan = store.plan("step", wanted())
-    assert [path.name for path in (store.folder / "plans").iterdir()] == ["step.npy"]
-    carry_out(plan, store)
-    store.finish("step")
-    store.finish("step")
-    assert list((store.folder / "plans").iterdir()) == []
-    assert len(store.plan("other", wanted()).keys) == 0
-    assert list((store.folder / "plans").iterdir()) == [], "nothing to do needs no plan"
-
-
-def test_only_what_is_new_is_planned_in_the_order_it_was_asked_for(store):
-    first = store.plan("first", wanted(40))
-    carry_out(first, store)
-    second = store.plan("second", wanted())
-    assert second.keys.tolist() == keys_of(WANTED[40:]).tolist()
-    assert second.id != first.id
-    assert not {name for name, _ in first.parts()} & {name for name, _ in second.parts()}
-    assert [len(keys) for _, keys in second.parts()] == [16, 16, 16, 12]
-
-
-def test_the_names_of_parts_follow_from_the_keys(store):
-    names = [name for name, _ in store.plan("a", wanted()).parts()]
-    assert names == [name for name, _ in store.plan("b", wanted()).parts()]
-    assert names == sorted(names)
-    assert names != [name for name, _ in label_store.Plan(keys_of(sorted(WANTED))).parts()]
-
-
-WRITE = """
-import sys
-from pathlib import Path
-from tests.tasks.test_label_store import LABELLER, carry_out, wanted
-from tasks.shared import label_store
-label_store.ROWS_IN_PART = 16
-store = label_store.LabelStore(Path(sys.argv[1]), LABELLER)
-plan = store.plan(sys.argv[2], wanted())
-print("ready", flush=True)
-sys.stdin.readline()
-carry_out(plan, store)
-"""
-
-
-def test_two_writers_of_the_same_texts_leave_whole_parts(tmp_path):
-    writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITE, tmp_path, name],
-            cwd=Path(__file__).parents[2],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for name in ("one", "two")
-    ]
-    for writer in writers:
-        assert writer.stdout.readline() == "ready\n"
-    for writer in writers:
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-    for writer in writers:
-        writer.communicate(timeout=60)
-        assert writer.returncode == 0
-    store = LabelStore(tmp_path, LABELLER)
-    assert view_of(store, np.concatenate(list(wanted())))["rows"] == 100
-    assert {path.suffix for path in (store.folder / "parts").iterdir()} == {".parquet", ".json"}

@@ -69,7 +69,7 @@ def test_numbers_have_bounds():
     ("change", "where"),
     [
         ({"teachers": []}, "teachers"),
-        ({"teachers": [{}, {}]}, "teachers"),
+        ({"teachers": [{}] * 17}, "teachers"),
         ({"teachers": [{"epochs": -1}]}, "teachers.0.epochs"),
         ({"teachers": [{"floor": 1.01}]}, "teachers.0.floor"),
         ({"teachers": [{"seed": 2**32}]}, "teachers.0.seed"),

@@ -125,7 +125,7 @@ def test_the_written_recipe_says_every_default():
         ("data.train=a=b.csv", ["data", "train"], "a=b.csv"),
         ("data.classes=[no way, 可以]", ["data", "classes"], ["no way", "可以"]),
         ('data.text="0"', ["data", "text"], "0"),
-        ("labelling.batch_size=1", ["labelling", "batch_size"], 1),
+        ("labelling.tokens_per_batch=1", ["labelling", "tokens_per_batch"], 1),
         ("name=new", ["name"], "new"),
     ],
 )

@@ -25,7 +25,9 @@ def test_the_table_lists_exactly_the_steps_in_their_order():
     assert list(STEPS) == [
         "load_data",
         "train_teacher",
+        "label_shard",
         "label",
+        "fuse",
         "prepare_student",
         "train_student",
         "train_twin",
@@ -43,7 +45,7 @@ def test_each_step_has_a_file_of_its_name():
 
 def test_what_trains_or_labels_takes_the_gpu_one_at_a_time():
     gpu = {name for name, resource in STEPS.items() if resource.gpus}
-    assert gpu == {"train_teacher", "label", "train_student", "train_twin"}
+    assert gpu == {"train_teacher", "label_shard", "label", "train_student", "train_twin"}
     assert {STEPS[name] for name in gpu} == {GPU}
     assert GPU.limit == 1
 

@@ -14,14 +14,17 @@ import models  # noqa: F401 - registers the students with the Auto classes
 from models.inference import predict_logits
 from models.objectives import build_objective
 from models.training import Schedule, train
+from tasks.fuse import Fuse
 from tasks.label import Label
 from tasks.load_data import LoadData
 from tasks.prepare_student import PrepareStudent
 from tasks.shared.dataset import NO_LABEL, read_chunks, read_keys
 from tasks.shared.errors import StillhouseError
+from tasks.shared.label_files import FolderFiles
 from tasks.shared.label_store import LabelStore
 from tasks.shared.label_view import read_view
 from tasks.shared.recipe import Data, Labelling, Student, Teacher, Term, Training
+from tasks.shared.recipe import Fuse as FuseOptions
 from tasks.train_student import TrainStudent
 from tasks.train_teacher import TrainTeacher
 from tasks.train_twin import TrainTwin
@@ -64,8 +67,9 @@ def test_each_text_is_paired_with_its_own_logits_and_gold_label_whatever_the_ord
     test = write_csv(tmp_path / "test.csv", toy_rows(60, seed=1))
     data = toy.bench(LoadData(Data(train=shuffled, test=test, labels_per_class=40)))
     assert data.digests["transfer"] != toy.data.digests["transfer"]
-    labels = toy.bench(Label(data, toy.teacher, Labelling(), 0))
-    assert labels.new == 0
+    view = toy.bench(Label(data, toy.teacher, Labelling(), 0))
+    assert view.new == 0
+    labels = toy.bench(Fuse(data, (toy.teacher,), (view,), FuseOptions()))
     prepared = toy.bench(PrepareStudent(data, toy.teacher, toy.student))
 
     first, second = (
@@ -100,12 +104,9 @@ def test_logits_and_tokens_belong_to_the_same_text(toy):
 
 
 def test_labels_that_do_not_cover_the_texts_are_refused(toy):
-    no_parts = replace(toy.labels, view={**toy.labels.view, "parts": []})
-    with pytest.raises(StillhouseError, match=r"216 of 216 texts have no soft label"):
-        toy.small(TrainStudent, labels=no_parts).learn_from(toy.bench.context)
-    changed = replace(toy.labels, view={**toy.labels.view, "digest": "0"})
-    with pytest.raises(StillhouseError, match="changed since they were made"):
-        toy.small(TrainStudent, labels=changed).learn_from(toy.bench.context)
+    other = toy.bench(LoadData(Data(train=str(toy.folder / "test.csv"), test=str(toy.folder / "train.csv"))))
+    with pytest.raises(StillhouseError, match=r"texts have no soft label in .*soft-labels.parquet; run with --force"):
+        toy.small(TrainStudent, data=other).learn_from(toy.bench.context)
 
 
 def test_the_twin_sees_gold_texts_and_labels_only(toy):
@@ -270,7 +271,8 @@ def test_a_folder_saved_again_is_the_same(toy, tmp_path, family, pooling):
 def test_a_student_of_a_teacher_whose_tokenizer_cannot_be_cut(toy, tmp_path):
     base = tiny_gpt2(tmp_path / "gpt2", bpe_tokenizer([text for text, _ in ROWS]))
     teacher = toy.bench(TrainTeacher(toy.data, Teacher(model=str(base), epochs=1, max_length=16), 0))
-    labels = toy.bench(Label(toy.data, teacher, Labelling(), 0))
+    view = toy.bench(Label(toy.data, teacher, Labelling(), 0))
+    labels = toy.bench(Fuse(toy.data, (teacher,), (view,), FuseOptions()))
     prepared = toy.bench(PrepareStudent(toy.data, teacher, toy.student))
     step = toy.small(TrainStudent, prepared=prepared, labels=labels)
     record = toy.bench(step)
@@ -283,9 +285,9 @@ def test_a_student_of_a_teacher_whose_tokenizer_cannot_be_cut(toy, tmp_path):
 
 def test_labels_by_key_and_by_view_agree(toy):
     keys = read_keys(toy.data.file("transfer"))
-    store = LabelStore(toy.bench.workspace.labels, toy.labels.labeller)
-    logits = read_view(store, toy.labels.view, keys)
+    store = LabelStore(FolderFiles(toy.bench.workspace.labels), toy.view.labeller)
+    logits = read_view(store, toy.view.view, keys)
     examples, _ = toy.small(TrainStudent).learn_from(toy.bench.context)
     np.testing.assert_array_equal(examples.teacher_logits, logits)
     order = np.random.default_rng(0).permutation(len(keys))
-    np.testing.assert_array_equal(read_view(store, toy.labels.view, keys[order]), logits[order])
+    np.testing.assert_array_equal(read_view(store, toy.view.view, keys[order]), logits[order])

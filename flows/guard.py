@@ -1,0 +1,71 @@
+"""What every command does with an error: one clear line, and the exit code that goes with it."""
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import wraps
+
+import click
+
+from tasks.shared.errors import StillhouseError, brief_path, one_line, says_disk_is_full
+from tasks.shared.workspace import check_space, find_workspace
+
+MISTAKE = 2
+FAULT = 1
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+def one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose mistakes, faults and interruptions are told in one line, without a traceback."""
+
+    @wraps(command)
+    def guarded(*args: object, **kwargs: object) -> None:
+        try:
+            command(*args, **kwargs)
+        except StillhouseError as error:
+            click.echo(f"stillhouse: {error}", err=True)
+            sys.exit(MISTAKE)
+        except KeyboardInterrupt:
+            click.echo("stillhouse: interrupted; the same command goes on from here", err=True)
+            sys.exit(INTERRUPTED)
+        except BrokenPipeError:  # whoever read our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(BROKEN_PIPE)
+        except Exception as error:
+            if os.environ.get("STILLHOUSE_DEBUG"):
+                raise
+            trouble = _disk_trouble(error)
+            if trouble:
+                click.echo(f"stillhouse: {trouble} and run the same command again; what was finished is kept", err=True)
+                sys.exit(MISTAKE)
+            kind = type(error).__name__
+            click.echo(
+                f"stillhouse: a fault of ours, {kind}: {one_line(error)}; STILLHOUSE_DEBUG=1 shows where", err=True
+            )
+            sys.exit(FAULT)
+
+    return guarded
+
+
+def _disk_trouble(error: BaseException) -> str:
+    """What is wrong with the disk, if that is behind an error: libraries wrap it, or only say that a server failed."""
+    workspace = "the workspace"
+    with suppress(StillhouseError):
+        workspace = brief_path(find_workspace().root)
+    behind: BaseException | None = error
+    while behind is not None:
+        if says_disk_is_full(behind):
+            return f"no space left in {workspace}; make some"
+        if isinstance(behind, OSError) and behind.errno in (errno.EACCES, errno.EROFS):
+            return f"{behind.strerror}: {brief_path(behind.filename or workspace)}; mend that"
+        behind = behind.__cause__ or behind.__context__
+    try:
+        check_space(find_workspace())
+    except OSError as full:
+        return f"no space left in {workspace}; make some" if full.errno == errno.ENOSPC else ""
+    except StillhouseError:
+        pass
+    return ""

@@ -1,0 +1,61 @@
+"""What `stillhouse labels` shows, and what its commands have in common."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tasks.shared.errors import StillhouseError, brief, printable
+from tasks.shared.label_files import Files, open_files
+from tasks.shared.label_store import LabelStore, all_stores
+from tasks.shared.workspace import existing_workspace
+
+NOTHING = "no soft labels yet; stillhouse label RECIPE makes them"
+SHORT = 12
+"""Signs of a name that are shown, and are enough to tell it."""
+
+
+def list_labels(url: str | None) -> None:
+    """Prints a line a labeller."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("name", "teacher", "classes", "tokens", "precision", "texts", "parts"):
+        table.add_column(heading, justify="left" if heading in ("name", "teacher", "precision") else "right")
+    for store in all_stores(label_files(url)):
+        labeller, parts = store.labeller, store.parts()
+        stored = "" if labeller.stored == "float32" else f", {labeller.stored}"
+        cells = [
+            store.name[:SHORT],
+            labeller.teacher[:SHORT],
+            str(len(labeller.classes)),
+            str(labeller.max_length or "-"),
+            f"{labeller.precision} {labeller.engine}{stored}",
+            f"{sum(part.rows for part in parts):,}",
+            f"{len(parts):,}",
+        ]
+        table.add_row(*(Text(printable(cell, 40)) for cell in cells))
+    Console(highlight=False).print(table if table.row_count else NOTHING)
+
+
+def label_files(url: str | None) -> Files:
+    """The files of a URL, or of the workspace's label store."""
+    return open_files(url) if url else open_files(existing_workspace().labels)
+
+
+def find_stores(files: Files, names: Sequence[str]) -> list[LabelStore]:
+    """The stores that some names, or beginnings of names, mean; all for none.
+
+    Raises:
+        StillhouseError: a name means none or several.
+    """
+    stores = list(all_stores(files))
+    if not names:
+        return stores
+    found = []
+    for name in names:
+        fitting = [store for store in stores if store.name.startswith(name)]
+        if len(fitting) != 1:
+            what = "no soft labels" if not fitting else f"{len(fitting)} stores of soft labels"
+            raise StillhouseError(f"{what} at {files.place} have a name that begins with {brief(name)}; see labels ls")
+        found += fitting
+    return found

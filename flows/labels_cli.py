@@ -1,0 +1,69 @@
+"""`stillhouse labels ...`: the commands around the label store."""
+
+from pathlib import Path
+
+import click
+
+from flows.guard import one_clear_line
+
+
+@click.group()
+def labels() -> None:
+    """List, verify, export and import soft labels.
+
+    `stillhouse label RECIPE` makes them; they belong to texts, and every run finds them again.
+    """
+
+
+@labels.command()
+@click.option("--store", metavar="URL", help="Where they are, such as s3://bucket/labels; the workspace without it.")
+@one_clear_line
+def ls(store: str | None) -> None:
+    """List whose soft labels there are, and of how many texts."""
+    from flows.labels import list_labels
+
+    list_labels(store)
+
+
+@labels.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--sample", default=64, show_default=True, type=click.IntRange(0), help="How many to compute again.")
+@click.option("--seed", type=click.IntRange(0), help="Seed of that sample; without it, another one each time.")
+@click.option("--store", metavar="URL", help="Where they are, such as s3://bucket/labels; the workspace without it.")
+@one_clear_line
+def verify(names: tuple[str, ...], sample: int, seed: int | None, store: str | None) -> None:
+    """Check every file, and compute a random sample again with the teacher; exit code 1 if anything is wrong.
+
+    NAME is a name from `stillhouse labels ls`, or its beginning; without one, all are verified. Texts and teachers are
+    looked for in the workspace.
+    """
+    from flows.labels_verify import verify_labels
+
+    verify_labels(names, sample, seed, store)
+
+
+@labels.command()
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option("--run", "run_id", metavar="RUN", help="Whose soft labels; the latest run's by default.")
+@click.option("--teacher", type=click.IntRange(0), help="One teacher's, by position; else what students learn from.")
+@click.option(
+    "--temperature",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0, 1000, min_open=True),
+    help="T of the softmax.",
+)
+@one_clear_line
+def export(output: Path, run_id: str | None, teacher: int | None, temperature: float) -> None:
+    """Write a run's soft labels to OUTPUT, one plain .parquet or .csv.
+
+    Columns: the text (and pair), the class that the teacher names, and a probability for each class.
+
+    \b
+    Examples:
+      stillhouse labels export soft-labels.parquet
+      stillhouse labels export soft-labels.csv --temperature 2
+    """
+    from flows.labels_export import export_labels
+
+    export_labels(output, run_id, teacher, temperature)

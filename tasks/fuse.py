@@ -1,0 +1,162 @@
+"""Step fuse: the soft labels that students learn from, joined by text and fused where there are several teachers."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.label import LabelRecord
+from tasks.shared.dataset import DataRecord, gold_of, read_keys, read_labels
+from tasks.shared.key_index import KeyIndex
+from tasks.shared.label_files import open_files
+from tasks.shared.label_store import LabelStore
+from tasks.shared.label_view import joined_view
+from tasks.shared.outputs import Json, Output
+from tasks.shared.recipe import Fuse as FuseOptions
+from tasks.shared.soft_labels import SoftLabelWriter
+from tasks.shared.steps import Context, Step
+from tasks.train_teacher import TeacherRecord, dev_logits
+
+if TYPE_CHECKING:
+    from models.fusion import Fusion
+
+SOFT_LABELS = "soft-labels.parquet"
+_ROWS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True)
+class FuseRecord:
+    """What students learn from.
+
+    Attributes:
+        path: folder with soft-labels.parquet.
+        digest: of that folder.
+        rows: texts.
+        teachers: how many were fused.
+        dev_accuracy: share of dev that they get right together.
+    """
+
+    path: Path
+    digest: str
+    rows: int
+    teachers: int
+    dev_accuracy: float
+
+    @property
+    def file(self) -> Path:
+        """The soft labels."""
+        return self.path / SOFT_LABELS
+
+
+@dataclass(frozen=True)
+class Fuse(Step[FuseRecord]):
+    """Joins the teachers' label views by key; a single teacher's logits stay as they are."""
+
+    name: ClassVar[str] = "fuse"
+    data: DataRecord
+    teachers: tuple[TeacherRecord, ...]
+    labels: tuple[LabelRecord, ...]
+    options: FuseOptions
+
+    def inputs(self) -> Mapping[str, Json]:
+        """The label views, and of several teachers what they are weighed and calibrated by."""
+        views = [view.digest for view in self.labels]
+        if len(self.labels) == 1:
+            return {"labels": views, "transfer": self.data.digests["transfer"]}
+        return {
+            "labels": views,
+            "transfer": self.data.digests["transfer"],
+            "teachers": [teacher.digest for teacher in self.teachers],
+            "gold": self.data.digests["gold"],
+            "dev": self.data.digests["dev"],
+            "options": self.options.model_dump(),
+        }
+
+    def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
+        """Writes the soft labels, in the order of the transfer set."""
+        from models.fusion import Fuser
+
+        keys = read_keys(self.data.file("transfer"))
+        gold, index = gold_of(self.data, keys), KeyIndex(keys)
+        temperatures = self._temperatures()
+        with (
+            _arrays(folder, len(keys), len(self.data.classes)) as (total, weight),
+            context.progress(len(keys) * (len(self.labels) + 1), "texts") as advance,
+        ):
+            fuser = Fuser(self._how, total, weight)
+            for teacher, view, temperature in zip(self.teachers, self.labels, temperatures, strict=True):
+                store = LabelStore(open_files(view.files or context.workspace.labels), view.labeller)
+                for rows, logits in joined_view(store, view.view, index):
+                    fuser.add(rows, logits, temperature, teacher.dev_accuracy, gold[rows])
+                    advance(len(rows))
+            with SoftLabelWriter(folder / SOFT_LABELS, self.data.classes) as writer:
+                for start in range(0, len(keys), _ROWS_AT_ONCE):
+                    some = slice(start, start + _ROWS_AT_ONCE)
+                    writer.add(keys[some], fuser.logits(some))
+                    advance(len(keys[some]))
+        return {
+            "rows": len(keys),
+            "temperatures": temperatures,
+            "dev_accuracy": self._dev_accuracy(temperatures),
+        }
+
+    @property
+    def _how(self) -> "Fusion":
+        from models.fusion import Fusion
+
+        # The mean of one teacher's logits is those logits, to the bit.
+        return Fusion.LOGITS if len(self.labels) == 1 else Fusion(self.options.method)
+
+    def _temperatures(self) -> list[float]:
+        from models.fusion import fit_temperature
+
+        if len(self.labels) == 1 or not self.options.calibrate:
+            return [1.0] * len(self.labels)
+        gold = read_labels(self.data.file("dev"))
+        return [fit_temperature(dev_logits(teacher), gold) for teacher in self.teachers]
+
+    def _dev_accuracy(self, temperatures: list[float]) -> float:
+        """Of the teachers together on dev. Gold labels of dev weigh nothing there: that would be telling."""
+        from models.fusion import NO_LABEL, Fuser
+
+        gold = read_labels(self.data.file("dev"))
+        rows = np.arange(len(gold))
+        fuser = Fuser(self._how, np.empty((len(gold), len(self.data.classes))), np.empty(len(gold)))
+        for teacher, temperature in zip(self.teachers, temperatures, strict=True):
+            fuser.add(rows, dev_logits(teacher), temperature, teacher.dev_accuracy, np.full(len(gold), NO_LABEL))
+        return float((fuser.logits(slice(None)).argmax(-1) == gold).mean())
+
+    def read(self, output: Output) -> FuseRecord:
+        """The record of the soft labels."""
+        facts = output.facts
+        return FuseRecord(output.path, output.digest, facts["rows"], len(self.labels), facts["dev_accuracy"])
+
+    def consumed(self) -> Mapping[str, tuple[str, Path]]:
+        """The label views."""
+        return {f"labels of teacher {number}": (view.digest, view.path) for number, view in enumerate(self.labels)}
+
+    def summary(self, record: FuseRecord) -> str:
+        """Texts, and of several teachers what they score together."""
+        if record.teachers == 1:
+            return f"{record.rows:,} texts of 1 teacher"
+        alone = ", ".join(f"{teacher.dev_accuracy:.1%}" for teacher in self.teachers)
+        together = f"together {record.dev_accuracy:.1%} of dev right, alone {alone}"
+        return f"{record.rows:,} texts of {record.teachers} teachers; {together}"
+
+
+@contextmanager
+def _arrays(folder: Path, rows: int, classes: int) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Two arrays on disk, [rows, classes] and [rows]: what fusing needs does not grow in memory."""
+    files = [folder / ".total", folder / ".weight"]
+    try:
+        yield (
+            np.memmap(files[0], np.float64, "w+", shape=(max(rows, 1), classes))[:rows],
+            np.memmap(files[1], np.float64, "w+", shape=(max(rows, 1),))[:rows],
+        )
+    finally:
+        for file in files:
+            file.unlink(missing_ok=True)

@@ -1,0 +1,38 @@
+"""Who a soft label is by: everything about a teacher that its logits depend on."""
+
+from dataclasses import asdict, dataclass
+
+from tasks.shared.outputs import hash_of
+
+FORMAT = 2
+"""Of the label store's files."""
+
+
+@dataclass(frozen=True)
+class Labeller:
+    """Everything about a teacher that its logits depend on; two that differ in anything never share labels.
+
+    Attributes:
+        teacher: digest of weights, configuration and tokenizer; of the file, for labels that were made elsewhere.
+        classes: names, in the order of the logits.
+        max_length: tokens read of a text; 0 where nobody here knows.
+        precision: of the forward pass: `fp32`, `bf16`, `int8`; `unknown` for labels that were made elsewhere.
+        engine: what ran it: `torch`, `onnx`, `import`.
+        normalisation: version of the texts' normal form.
+        problem_type: kind of task.
+        stored: dtype of the logits on disk, `float32` or `float16`.
+    """
+
+    teacher: str
+    classes: tuple[str, ...]
+    max_length: int
+    precision: str
+    engine: str
+    normalisation: int
+    problem_type: str
+    stored: str = "float32"
+
+    @property
+    def id(self) -> str:
+        """Name of its folder in the store."""
+        return hash_of({"format": FORMAT, **asdict(self)})[:32]
