@@ -144,7 +144,10 @@ class RemoteFiles:
 
     def write(self, name: str, content: bytes) -> None:
         """See `Files`."""
-        self._ask(lambda: self._fs.pipe_file(f"{self._root}/{name}", content))
+        try:
+            self._ask(lambda: self._fs.pipe_file(f"{self._root}/{name}", content))
+        except FileNotFoundError as error:  # the bucket is not there
+            raise self._refusal(error) from None
 
     def _ask(self, request: "Callable[[], Answer]") -> Answer:
         """What the store answers; whatever its package raises becomes one clear line."""
@@ -153,7 +156,10 @@ class RemoteFiles:
         except FileNotFoundError:
             raise
         except Exception as error:  # each store has exceptions of its own
-            raise StillhouseError(f"the label store at {self.place} refuses: {one_line(error)}") from None
+            raise self._refusal(error) from None
+
+    def _refusal(self, error: Exception) -> StillhouseError:
+        return StillhouseError(f"the label store at {self.place} refuses: {one_line(error)}")
 
 
 def _filesystem(url: str) -> "tuple[AbstractFileSystem, str]":
