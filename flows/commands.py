@@ -49,6 +49,18 @@ def label_recipe(name: str, overrides: Sequence[str], force: Sequence[str], shar
     _run(name, overrides, force, "-label", load_flow)
 
 
+def import_labels(file: Path, name: str, overrides: Sequence[str]) -> None:
+    """Runs a recipe as far as the soft labels, with a file of labels in place of its teachers."""
+    recipe = load_recipe(find_recipe(name), overrides)
+    start = recipe.student.tokenizer
+    tokenizer = recipe.teachers[start].model if isinstance(start, int) else start
+    instead = [f"teachers={json.dumps([{'labels': str(file)}])}", f"student.tokenizer={json.dumps(tokenizer)}"]
+    label_recipe(name, [*overrides, *instead], (), None)
+    click.echo(
+        f"\nIn a recipe:  teachers: [{{labels: {file}}}]   # and student.tokenizer names a model, as it has none"
+    )
+
+
 def _run(
     name: str,
     overrides: Sequence[str],

@@ -189,7 +189,7 @@ class _Run:
         self._tracker.tag(self._parent, {"stillhouse.verdict": result.verdict["outcome"]})
         for role in ("teacher", "student", "twin"):
             models = result.models(role)
-            for name in ("accuracy", "macro_f1"):
+            for name in ("accuracy", "macro_f1") if models else ():
                 mean = sum(model[name] for model in models) / len(models)
                 self._tracker.metrics(self._parent, f"{role}_{name}", [(0, mean)])
         self._tracker.metrics(self._parent, "difference", [(0, result.verdict["difference"])])

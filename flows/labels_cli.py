@@ -42,6 +42,33 @@ def verify(names: tuple[str, ...], sample: int, seed: int | None, store: str | N
     verify_labels(names, sample, seed, store)
 
 
+@labels.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("recipe")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Override a value of the recipe, e.g. data.text=body; repeatable.",
+)
+@one_clear_line
+def import_(file: Path, recipe: str, overrides: tuple[str, ...]) -> None:
+    """Bring labels made elsewhere, FILE, into the label store, for the texts and classes of RECIPE.
+
+    FILE is .csv, .tsv, .jsonl or .parquet, with the recipe's text column and, for each class, a column called
+    probability_CLASS, logit_CLASS or CLASS; or only the chosen class in the recipe's label column. It is checked
+    against the texts and measured on dev. A recipe uses it as a teacher: `teachers: [{labels: FILE}]`.
+
+    \b
+    Example:
+      stillhouse labels import hosted.jsonl my-recipe.yaml
+    """
+    from flows.commands import import_labels
+
+    import_labels(file, recipe, overrides)
+
+
 @labels.command()
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option("--run", "run_id", metavar="RUN", help="Whose soft labels; the latest run's by default.")

@@ -1,11 +1,14 @@
 """The order of the steps. The same lines run a recipe and plan it; what carries a step out is handed in."""
 
+from typing import cast
+
 from tasks.evaluate import Evaluate, Model
 from tasks.fuse import Fuse
+from tasks.import_labels import ImportLabels, ImportRecord
 from tasks.label import Label, LabelRecord
 from tasks.label_shard import LabelShard, ShardRecord
 from tasks.load_data import LoadData
-from tasks.prepare_student import PrepareStudent
+from tasks.prepare_student import PrepareStudent, origin_of
 from tasks.register import Register
 from tasks.report import Report, ResultRecord
 from tasks.shared.dataset import DataRecord
@@ -16,23 +19,41 @@ from tasks.train_student import TrainStudent
 from tasks.train_teacher import TeacherRecord, TrainTeacher
 from tasks.train_twin import TrainTwin
 
+Teacher = TeacherRecord | ImportRecord
+
 
 def label_shard(recipe: Recipe, shard: Shard, do: Do) -> list[ShardRecord]:
     """Carries out one share of a recipe's labelling: load_data -> train_teacher -> label_shard."""
     data, teachers = _teachers(recipe, do)
-    return [do(LabelShard(data, each, recipe.labelling, number, shard)) for number, each in enumerate(teachers)]
+    return [
+        do(LabelShard(data, cast(TeacherRecord, teacher), recipe.labelling, number, shard))
+        for number, teacher in enumerate(teachers)
+        if recipe.teachers[number].labels is None
+    ]
 
 
-def label_texts(recipe: Recipe, do: Do) -> tuple[DataRecord, list[TeacherRecord], list[LabelRecord]]:
+def label_texts(recipe: Recipe, do: Do) -> tuple[DataRecord, list[Teacher], list[LabelRecord]]:
     """Carries out a recipe as far as the soft labels: load_data -> train_teacher -> label."""
     data, teachers = _teachers(recipe, do)
-    labels = [do(Label(data, teacher, recipe.labelling, number)) for number, teacher in enumerate(teachers)]
+    labels = []
+    for number, teacher in enumerate(teachers):
+        if recipe.teachers[number].labels is None:
+            labels.append(do(Label(data, cast(TeacherRecord, teacher), recipe.labelling, number)))
+        else:
+            labels.append(cast(ImportRecord, teacher))
     return data, teachers, labels
 
 
-def _teachers(recipe: Recipe, do: Do) -> tuple[DataRecord, list[TeacherRecord]]:
+def _teachers(recipe: Recipe, do: Do) -> tuple[DataRecord, list[Teacher]]:
+    """The teachers: models that are trained, and labels that were made elsewhere."""
     data = do(LoadData(recipe.data))
-    return data, [do(TrainTeacher(data, teacher, number)) for number, teacher in enumerate(recipe.teachers)]
+    teachers: list[Teacher] = []
+    for number, teacher in enumerate(recipe.teachers):
+        if teacher.labels is None:
+            teachers.append(do(TrainTeacher(data, teacher, number)))
+        else:
+            teachers.append(do(ImportLabels(data, recipe.data, teacher, recipe.labelling, number)))
+    return data, teachers
 
 
 def distil(recipe: Recipe, do: Do) -> ResultRecord:
@@ -44,11 +65,16 @@ def distil(recipe: Recipe, do: Do) -> ResultRecord:
     """
     data, teachers, labels = label_texts(recipe, do)
     soft_labels = do(Fuse(data, tuple(teachers), tuple(labels), recipe.fuse))
-    prepared = do(PrepareStudent(data, teachers[recipe.student.tokenizer], recipe.student))
+    tokenizer = recipe.student.tokenizer
+    start = origin_of(tokenizer) if isinstance(tokenizer, str) else cast(TeacherRecord, teachers[tokenizer])
+    prepared = do(PrepareStudent(data, start, recipe.student))
     shared = (data, prepared, recipe.student, recipe.training)
     students = [do(TrainStudent(*shared, seed, soft_labels, tuple(recipe.objective))) for seed in recipe.seeds]
     twins = [do(TrainTwin(*shared, seed)) for seed in recipe.seeds]
-    models: list[Model] = [*teachers, *students, *twins]
+    trained = [
+        cast(Model, teacher) for number, teacher in enumerate(teachers) if recipe.teachers[number].labels is None
+    ]
+    models: list[Model] = [*trained, *students, *twins]
     scores = [do(Evaluate(data, model)) for model in models]
     result = do(Report(tuple(scores), recipe.worthwhile))
     do(Register(data, result, recipe.registered_student, recipe.registered_teacher))

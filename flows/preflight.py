@@ -1,5 +1,6 @@
 """What can be found wrong with a recipe's inputs before a run starts: in a second, without loading a model."""
 
+from tasks.import_labels import check_labels
 from tasks.load_data import LoadData
 from tasks.shared.bases import check_base
 from tasks.shared.prefect_server import prepare_environment
@@ -18,8 +19,15 @@ def check_inputs(recipe: Recipe) -> None:
         StillhouseError: a source or a teacher that a run could not use.
     """
     classes = LoadData(recipe.data).check_sources()
-    if any(teacher.model.startswith(SCHEME) for teacher in recipe.teachers):
+    models = {f"teachers.{number}.model": teacher.model for number, teacher in enumerate(recipe.teachers)}
+    if isinstance(recipe.student.tokenizer, str):
+        models["student.tokenizer"] = recipe.student.tokenizer
+        check_base(recipe.student.tokenizer, "student.tokenizer", None)
+    if any(model.startswith(SCHEME) for model in models.values()):
         prepare_environment(find_workspace())  # asking the registry imports MLflow
     for number, teacher in enumerate(recipe.teachers):
+        if teacher.labels is not None:
+            check_labels(recipe.data, teacher.labels, classes, f"teachers.{number}.labels")
+            continue
         taken_as_it_is = teacher.epochs == 0
         check_base(teacher.model, f"teachers.{number}.model", classes if taken_as_it_is else None)

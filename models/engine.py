@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from models.encoding import Encoded, Ints, budgeted_batches
+from models.first_token import first_token_only
 from models.int8 import to_int8
 
 CPU_TOKENS, GPU_TOKENS = 1024, 32768
@@ -58,16 +59,17 @@ def open_engine(model: PreTrainedModel, tokens: int | None = None) -> Iterator[E
         tokens: of a batch, padding counted; None for what suits the device.
     """
     model.eval()  # type: ignore[no-untyped-call]
-    if model.device.type != "cpu":
-        yield Engine(model, tokens or GPU_TOKENS, None)
-        return
-    threads = torch.get_num_threads()
-    pool = ThreadPoolExecutor(threads, "forward", initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        yield Engine(model, tokens or CPU_TOKENS, pool)
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)  # what the pool's threads set is where new ones begin
+    with first_token_only(model):
+        if model.device.type != "cpu":
+            yield Engine(model, tokens or GPU_TOKENS, None)
+            return
+        threads = torch.get_num_threads()
+        pool = ThreadPoolExecutor(threads, "forward", initializer=torch.set_num_threads, initargs=(1,))
+        try:
+            yield Engine(model, tokens or CPU_TOKENS, pool)
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(threads)  # what the pool's threads set is where new ones begin
 
 
 @dataclass(frozen=True)

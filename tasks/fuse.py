@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.import_labels import ImportRecord
 from tasks.label import LabelRecord
 from tasks.shared.dataset import DataRecord, gold_of, read_keys, read_labels
+from tasks.shared.errors import StillhouseError
 from tasks.shared.key_index import KeyIndex
 from tasks.shared.label_files import open_files
 from tasks.shared.label_store import LabelStore
@@ -19,7 +21,7 @@ from tasks.shared.outputs import Json, Output
 from tasks.shared.recipe import Fuse as FuseOptions
 from tasks.shared.soft_labels import SoftLabelWriter
 from tasks.shared.steps import Context, Step
-from tasks.train_teacher import TeacherRecord, dev_logits
+from tasks.train_teacher import TeacherRecord
 
 if TYPE_CHECKING:
     from models.fusion import Fusion
@@ -37,14 +39,14 @@ class FuseRecord:
         digest: of that folder.
         rows: texts.
         teachers: how many were fused.
-        dev_accuracy: share of dev that they get right together.
+        dev_accuracy: share of dev that they get right together; None where one says nothing of dev.
     """
 
     path: Path
     digest: str
     rows: int
     teachers: int
-    dev_accuracy: float
+    dev_accuracy: float | None
 
     @property
     def file(self) -> Path:
@@ -58,7 +60,7 @@ class Fuse(Step[FuseRecord]):
 
     name: ClassVar[str] = "fuse"
     data: DataRecord
-    teachers: tuple[TeacherRecord, ...]
+    teachers: tuple[TeacherRecord | ImportRecord, ...]
     labels: tuple[LabelRecord, ...]
     options: FuseOptions
 
@@ -80,6 +82,11 @@ class Fuse(Step[FuseRecord]):
         """Writes the soft labels, in the order of the transfer set."""
         from models.fusion import Fuser
 
+        unmeasured = [teacher.number for teacher in self.teachers if teacher.dev_accuracy is None]
+        if unmeasured and len(self.labels) > 1 and self.options.method == "dev-score":
+            raise StillhouseError(
+                f"fuse.method: dev-score needs a score, but the labels of teachers.{unmeasured[0]} do not cover dev"
+            )
         keys = read_keys(self.data.file("transfer"))
         gold, index = gold_of(self.data, keys), KeyIndex(keys)
         temperatures = self._temperatures()
@@ -91,7 +98,7 @@ class Fuse(Step[FuseRecord]):
             for teacher, view, temperature in zip(self.teachers, self.labels, temperatures, strict=True):
                 store = LabelStore(open_files(view.files or context.workspace.labels), view.labeller)
                 for rows, logits in joined_view(store, view.view, index):
-                    fuser.add(rows, logits, temperature, teacher.dev_accuracy, gold[rows])
+                    fuser.add(rows, logits, temperature, teacher.dev_accuracy or 0.0, gold[rows])
                     advance(len(rows))
             with SoftLabelWriter(folder / SOFT_LABELS, self.data.classes) as writer:
                 for start in range(0, len(keys), _ROWS_AT_ONCE):
@@ -117,9 +124,10 @@ class Fuse(Step[FuseRecord]):
         if len(self.labels) == 1 or not self.options.calibrate:
             return [1.0] * len(self.labels)
         gold = read_labels(self.data.file("dev"))
-        return [fit_temperature(dev_logits(teacher), gold) for teacher in self.teachers]
+        said = [_said_of_dev(teacher) for teacher in self.teachers]
+        return [1.0 if logits is None else fit_temperature(logits, gold) for logits in said]
 
-    def _dev_accuracy(self, temperatures: list[float]) -> float:
+    def _dev_accuracy(self, temperatures: list[float]) -> float | None:
         """Of the teachers together on dev. Gold labels of dev weigh nothing there: that would be telling."""
         from models.fusion import NO_LABEL, Fuser
 
@@ -127,7 +135,10 @@ class Fuse(Step[FuseRecord]):
         rows = np.arange(len(gold))
         fuser = Fuser(self._how, np.empty((len(gold), len(self.data.classes))), np.empty(len(gold)))
         for teacher, temperature in zip(self.teachers, temperatures, strict=True):
-            fuser.add(rows, dev_logits(teacher), temperature, teacher.dev_accuracy, np.full(len(gold), NO_LABEL))
+            logits = _said_of_dev(teacher)
+            if logits is None:
+                return None
+            fuser.add(rows, logits, temperature, teacher.dev_accuracy or 0.0, np.full(len(gold), NO_LABEL))
         return float((fuser.logits(slice(None)).argmax(-1) == gold).mean())
 
     def read(self, output: Output) -> FuseRecord:
@@ -143,9 +154,16 @@ class Fuse(Step[FuseRecord]):
         """Texts, and of several teachers what they score together."""
         if record.teachers == 1:
             return f"{record.rows:,} texts of 1 teacher"
+        said = f"{record.rows:,} texts of {record.teachers} teachers"
+        if record.dev_accuracy is None:
+            return said
         alone = ", ".join(f"{teacher.dev_accuracy:.1%}" for teacher in self.teachers)
-        together = f"together {record.dev_accuracy:.1%} of dev right, alone {alone}"
-        return f"{record.rows:,} texts of {record.teachers} teachers; {together}"
+        return f"{said}; together {record.dev_accuracy:.1%} of dev right, alone {alone}"
+
+
+def _said_of_dev(teacher: TeacherRecord | ImportRecord) -> NDArray[np.float32] | None:
+    """What a teacher says of dev, [rows, classes]; None for labels that do not cover it."""
+    return None if teacher.dev_logits is None else np.load(teacher.dev_logits, allow_pickle=False)
 
 
 @contextmanager

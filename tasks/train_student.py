@@ -83,7 +83,7 @@ class TrainSmall(Step[StudentRecord]):
             "gold": self.data.digests["gold"],
             "dev": self.data.digests["dev"],
             "classes": self.data.classes,
-            "student": self.student.model_dump(exclude={"tokenizer", "embeddings"}),
+            "student": self.student.model_dump(exclude={"tokenizer", "embeddings", "max_length"}),
             "training": self.training.model_dump(),
             "steps": self.steps,
             "seed": self.seed,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tasks.shared.bases import Base, find_base
 from tasks.shared.class_names import columns_by_name
@@ -56,6 +55,11 @@ class TeacherRecord:
     def title(self) -> str:
         """Which teacher."""
         return f"{self.role} {self.number}"
+
+    @property
+    def dev_logits(self) -> Path:
+        """File of what it says of dev: a row a dev row, a column a class of the data, in order."""
+        return self.path.with_name(DEV_LOGITS)
 
 
 @dataclass(frozen=True)
@@ -181,9 +185,3 @@ class TrainTeacher(Step[TeacherRecord]):
     def summary(self, record: TeacherRecord) -> str:
         """Its score."""
         return f"{record.dev_accuracy:.1%} of dev right"
-
-
-def dev_logits(teacher: TeacherRecord) -> NDArray[np.float32]:
-    """What a teacher says of dev, in the order of its rows and of the data's classes, [rows, classes]."""
-    logits: NDArray[np.float32] = np.load(teacher.path.with_name(DEV_LOGITS), allow_pickle=False)
-    return logits

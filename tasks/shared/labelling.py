@@ -69,7 +69,7 @@ def carry_out(
     truncated, roundings = 0, [0.0]
     with ThreadPoolExecutor(1, "writing") as writing:
         written: Future[Part] | None = None
-        for place, keys, encoded in _one_ahead(_encoded_parts(plan, texts, tokenizer, max_length)):
+        for place, keys, encoded in _one_ahead(encoded_parts(plan, texts, tokenizer, max_length)):
             truncated += encoded.truncated
             if place in held:
                 advance(len(keys))
@@ -85,7 +85,7 @@ def carry_out(
     return Labelled(len(plan.keys), truncated, max(roundings))
 
 
-def _encoded_parts(
+def encoded_parts(
     plan: Plan, texts: Path, tokenizer: "PreTrainedTokenizerBase", max_length: int
 ) -> Iterator[tuple[str, Keys, Encoded]]:
     """The plan's parts with their token ids, read in one pass: a plan follows the order of the texts."""

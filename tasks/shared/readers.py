@@ -38,7 +38,7 @@ def read_jsonl(table: Table) -> Iterator[Row]:
         line = line.rstrip()
         if not line:
             continue
-        record = _json_object(line, table.at, number)
+        record = json_object(line, table.at, number)
         keys = keys or list(record)
         text = _json_text(record, text_key, "data.text", table.at, number)
         pair = None if pair_key is None else _json_text(record, pair_key, "data.text_pair", table.at, number)
@@ -69,6 +69,19 @@ READERS: dict[str, Callable[[Table], Iterator[Row]]] = {
 
 
 def _separated(table: Table, separator: str, *, quoted: bool) -> Iterator[Row]:
+    places = None
+    for line, names, cells in separated_cells(table, separator, quoted=quoted):
+        text_at, pair_at, label_at = places = places or _positions(names, table)
+        label = None if label_at is None else label_text(cells[label_at], table.at, "line", line)
+        yield Row(cells[text_at], None if pair_at is None else cells[pair_at], label, line)
+
+
+def separated_cells(table: Table, separator: str, *, quoted: bool) -> Iterator[tuple[int, list[str], list[str]]]:
+    """Line, column names and cells of each row of separated values.
+
+    Raises:
+        StillhouseError: broken quoting, or a row that is longer or shorter than the first.
+    """
     csv.field_size_limit(LONGEST_LINE)
     # strict: a stray or open quotation mark is an error, where it would quietly join texts.
     reader = csv.reader(
@@ -83,7 +96,7 @@ def _separated(table: Table, separator: str, *, quoted: bool) -> Iterator[Row]:
         if first is None:
             return
         names = first if table.header else [str(position) for position in range(len(first))]
-        text_at, pair_at, label_at = _positions(names, table)
+        _positions(names, table)  # a missing column is told though there be no row
         for _ in range(table.skip):
             next(reader, None)
         records: Iterable[list[str]] = reader if table.header else chain([first], reader)
@@ -94,8 +107,7 @@ def _separated(table: Table, separator: str, *, quoted: bool) -> Iterator[Row]:
                 if not cells:
                     continue  # a blank line
                 raise _ragged(table, start, len(cells), len(names))
-            label = None if label_at is None else label_text(cells[label_at], table.at, "line", start)
-            yield Row(cells[text_at], None if pair_at is None else cells[pair_at], label, start)
+            yield start, names, cells
     except csv.Error as error:
         raise StillhouseError(
             f"{table.at} line {line + 1}: broken quoting ({error}); close the quotation mark and "
@@ -125,7 +137,12 @@ def _ragged(table: Table, line: int, found: int, expected: int) -> StillhouseErr
     )
 
 
-def _json_object(line: str, at: str, number: int) -> dict[str, object]:
+def json_object(line: str, at: str, number: int) -> dict[str, object]:
+    """The object that a line of JSON lines is; `at` and `number` say where it stands.
+
+    Raises:
+        StillhouseError: it is none.
+    """
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:

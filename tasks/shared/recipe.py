@@ -101,12 +101,19 @@ class Data(Section):
 
 
 class Teacher(Section):
-    """A Hugging Face sequence classifier, fine-tuned here or taken as it is."""
+    """A Hugging Face sequence classifier, fine-tuned here or taken as it is; or labels that were made elsewhere."""
 
     model: str = Field(
         "google-bert/bert-base-uncased",
         min_length=1,
         description="A folder, a hub id, sample:NAME, or what is registered: models:/NAME@ALIAS, models:/NAME/VERSION.",
+    )
+    labels: str | None = Field(
+        None,
+        min_length=1,
+        description="Instead of a model, a file of soft labels made elsewhere (.csv, .tsv, .jsonl, .parquet): the "
+        "text's column, and for each class one called probability_CLASS, logit_CLASS or CLASS; or only the chosen "
+        "class, in the label's column.",
     )
     epochs: int = Field(3, ge=0, le=1000, description="Passes over the gold rows; 0 takes the classifier as it is.")
     batch_size: int = Field(16, ge=1, le=4096, description="Texts in a training batch.")
@@ -114,6 +121,15 @@ class Teacher(Section):
     max_length: int = Field(128, ge=4, le=8192, description="Tokens read of a text; the rest is cut off and counted.")
     floor: float = Field(0.0, ge=0, le=1, description="Accuracy on dev below which the run stops.")
     seed: Seed = Field(0, description="Seed of the new head, of dropout and of the order of the rows.")
+
+    @model_validator(mode="after")
+    def _labels_stand_alone(self) -> "Teacher":
+        idle = sorted(self.model_fields_set - {"labels", "floor"})
+        defaults = {name: field.get_default() for name, field in type(self).model_fields.items()}
+        changed = [name for name in idle if getattr(self, name) != defaults[name]]
+        if self.labels is not None and changed:
+            raise ValueError(f"labels are not trained; remove {', '.join(changed)}")
+        return self
 
 
 class Labelling(Section):
@@ -157,7 +173,7 @@ class Fuse(Section):
 
 
 class Student(Section):
-    """The small model; its maximum length is its teacher's."""
+    """The small model."""
 
     family: Literal["rnn", "lstm", "gru"] = Field("lstm", description="Kind of recurrent cell.")
     embedding_size: int = Field(64, ge=1, le=4096, description="Width of the token vectors.")
@@ -171,7 +187,14 @@ class Student(Section):
     embeddings: Literal["teacher", "random"] = Field(
         "teacher", description="Start of the token vectors: a low-rank projection of the teacher's, or random."
     )
-    tokenizer: int = Field(0, ge=0, description="The teacher, by position, whose tokenizer is cut down and used.")
+    tokenizer: Annotated[int, Field(ge=0)] | Annotated[str, Field(min_length=1)] = Field(
+        0,
+        description="The teacher, by position, whose tokenizer is cut down and whose embeddings are used; or a model "
+        "of its own: a folder, a hub id, sample:NAME or models:/NAME@ALIAS.",
+    )
+    max_length: int | None = Field(
+        None, ge=4, le=8192, description="Tokens read of a text; without it, as many as that teacher reads, else 128."
+    )
 
 
 class Term(Section):
@@ -269,8 +292,14 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Recipe":
-        if self.student.tokenizer >= len(self.teachers):
-            raise ValueError(f"student.tokenizer is {self.student.tokenizer}, but teachers are numbered from 0")
+        tokenizer = self.student.tokenizer
+        if isinstance(tokenizer, int) and tokenizer >= len(self.teachers):
+            raise ValueError(f"student.tokenizer is {tokenizer}, but teachers are numbered from 0")
+        if isinstance(tokenizer, int) and self.teachers[tokenizer].labels is not None:
+            raise ValueError(
+                f"student.tokenizer is {tokenizer}, but teachers.{tokenizer} is a file of labels; name a model, "
+                "such as sample:minilm-l6"
+            )
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds holds a number twice")
         if self.registered_student == self.registered_teacher:

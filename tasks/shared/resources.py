@@ -25,6 +25,7 @@ CPU = Resource(tag="cpu", limit=None, gpus=0, cpus=1)
 
 STEPS: dict[str, Resource] = {
     "load_data": CPU,
+    "import_labels": CPU,
     "train_teacher": GPU,
     "label_shard": GPU,
     "label": GPU,

@@ -1,5 +1,6 @@
 """`stillhouse labels`: what there is, whether it still holds, and out into a plain file."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -7,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from tasks.shared.label_files import FolderFiles
 from tasks.shared.label_store import LabelStore, all_stores
-from tests.flows.conftest import World
+from tests.flows.conftest import World, toy_recipe
+from tests.toy import toy_rows
 
 
 @pytest.fixture
@@ -98,3 +101,55 @@ def test_mistakes_are_one_line(world: World, arguments: list[str], said: str) ->
     assert result.returncode == 2, result.stdout + result.stderr
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_shards_label_what_the_whole_then_finds_done(world: World) -> None:
+    texts = "\n".join(text for text, _ in toy_rows(40, seed=7))
+    (world.folder / "shards.txt").write_text(texts, encoding="utf-8")
+    arguments = ["toy.yaml", "--set", "data.unlabelled=[shards.txt]"]
+    printed = [world.done("label", *arguments, "--shard", f"{number}/2") for number in (0, 1)]
+    new = [int(re.search(r"([\d,]+) of them labelled by this step", each)[1]) for each in printed]
+    assert sum(new) == 40
+    assert min(new) > 5
+    assert "reused  label_shard 1/2 by teacher 0" in world.done("label", *arguments, "--shard", "1/2")
+    assert "316 texts, 0 of them labelled by this step" in world.done("label", *arguments)
+    result = world.run("label", *arguments, "--shard", "2/2")
+    assert result.returncode == 2
+    assert "--shard '2/2': write I/N" in result.stderr
+
+
+def test_labels_go_out_into_a_file_and_come_in_as_a_second_teacher(world: World) -> None:
+    world.done("label", "toy.yaml")
+    world.done("labels", "export", "out.parquet")
+    transfer = pd.read_parquet(world.folder / "out.parquet")
+    transfer.to_json(world.folder / "hosted.jsonl", orient="records", lines=True)
+    printed = world.done("labels", "import", "hosted.jsonl", "toy.yaml")
+    assert f"{len(transfer)} texts of the transfer set, not measured: it does not cover dev" in printed
+    assert "teachers: [{labels: hosted.jsonl}]" in printed
+    recipe = toy_recipe() | {"seeds": [0]}
+    recipe["teachers"] = [*recipe["teachers"], {"labels": "hosted.jsonl"}]
+    (world.folder / "two.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    printed = world.done("run", "two.yaml")
+    assert re.search(rf"done +fuse .*{len(transfer)} texts of 2 teachers", printed)
+    assert "student" in printed.split("reused  register")[0]
+    states = world.states()
+    assert states["import_labels 1"] == "reused"
+    assert states["label by teacher 0"] == "reused"
+    assert "import" in world.done("labels", "ls")
+    verified = world.done("labels", "verify")
+    assert "its teacher is not in this workspace" in verified
+
+
+def test_only_imported_labels_need_a_tokenizer_of_their_own(world: World) -> None:
+    world.done("label", "toy.yaml")
+    world.done("labels", "export", "alone.csv")
+    recipe = toy_recipe() | {"seeds": [0], "teachers": [{"labels": "alone.csv"}]}
+    (world.folder / "alone.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    result = world.run("run", "alone.yaml")
+    assert result.returncode == 2
+    assert "student.tokenizer is 0, but teachers.0 is a file of labels; name a model" in result.stderr
+    printed = world.done("run", "alone.yaml", "--set", "student.tokenizer=base")
+    assert "teacher" not in {line.split()[0] for line in printed.splitlines() if line.strip()}
+    assert re.search(r"student +\d", printed)
+    plan = world.done("plan", "alone.yaml", "--set", "student.tokenizer=base")
+    assert "0 to run" in plan

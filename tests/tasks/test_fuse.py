@@ -16,7 +16,7 @@ from tasks.shared.label_view import read_view
 from tasks.shared.recipe import Fuse as FuseOptions
 from tasks.shared.recipe import Labelling, Teacher
 from tasks.shared.soft_labels import read_soft_labels
-from tasks.train_teacher import TrainTeacher, dev_logits
+from tasks.train_teacher import TrainTeacher
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +26,10 @@ def two(toy, tmp_path_factory):
     options = Teacher(model=str(folder), epochs=1, learning_rate=1e-3, batch_size=8, max_length=9, seed=1)
     other = toy.bench(TrainTeacher(toy.data, options, 1))
     return (toy.teacher, other), (toy.view, toy.bench(Label(toy.data, other, Labelling(), 1)))
+
+
+def dev_logits(teacher):
+    return np.load(teacher.dev_logits)
 
 
 def fuse(toy, two, **options):

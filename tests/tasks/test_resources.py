@@ -24,6 +24,7 @@ def steps_that_exist():
 def test_the_table_lists_exactly_the_steps_in_their_order():
     assert list(STEPS) == [
         "load_data",
+        "import_labels",
         "train_teacher",
         "label_shard",
         "label",

@@ -1,0 +1,197 @@
+"""Step import_labels: soft labels that were made elsewhere become a teacher of their own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from tasks.label import LabelRecord
+from tasks.shared.dataset import KEY, DataRecord, read_keys, read_labels
+from tasks.shared.errors import StillhouseError
+from tasks.shared.key_index import KeyIndex
+from tasks.shared.label_files import open_files
+from tasks.shared.label_plan import Plan, missing
+from tasks.shared.label_store import LabelStore
+from tasks.shared.label_view import read_view, view_of
+from tasks.shared.labeller import Labeller
+from tasks.shared.labels_file import LabelsFile
+from tasks.shared.outputs import Json, Output, hash_file, write_json
+from tasks.shared.recipe import Data, Labelling, Teacher
+from tasks.shared.rows import Columns
+from tasks.shared.steps import Context, Step
+from tasks.shared.texts import NORMALISATION
+from tasks.shared.workspace import Workspace
+
+DEV_LOGITS = "dev-logits.npy"
+_ROWS_TO_CHECK = 100
+
+
+def check_labels(data: Data, labels: str, classes: Sequence[str] | None, where: str) -> None:
+    """Finds out cheaply whether a file of labels can be used: its first rows, where the classes are known.
+
+    Raises:
+        StillhouseError: it cannot.
+    """
+    file = _file(data, labels, classes or (), where)
+    for _ in islice(file.rows() if classes else (), _ROWS_TO_CHECK):
+        pass
+
+
+def _file(data: Data, labels: str, classes: Sequence[str], where: str) -> LabelsFile:
+    columns = Columns(data.text, data.text_pair, data.label)
+    return LabelsFile(Path(labels).expanduser(), columns, classes, where)
+
+
+@dataclass(frozen=True)
+class ImportRecord(LabelRecord):
+    """The label view of a teacher that is nothing but its labels.
+
+    Attributes:
+        dev_accuracy: share of dev that it gets right; None where it does not say something of each dev row.
+        dev_logits: file of what it says of dev; None likewise.
+        number: its position among the recipe's teachers.
+    """
+
+    dev_accuracy: float | None
+    dev_logits: Path | None
+    number: int
+
+
+@dataclass(frozen=True)
+class ImportLabels(Step[ImportRecord]):
+    """Reads a file of soft labels into the label store, and measures it on dev where it covers dev."""
+
+    name: ClassVar[str] = "import_labels"
+    data: DataRecord
+    columns: Data
+    teacher: Teacher
+    labelling: Labelling
+    number: int
+
+    @property
+    def title(self) -> str:
+        """Which teacher."""
+        return f"{self.name} {self.number}"
+
+    @property
+    def makes(self) -> str:
+        """The labels."""
+        return f"labels of teacher {self.number}"
+
+    @cached_property
+    def file(self) -> LabelsFile:
+        """The file."""
+        where = f"teachers.{self.number}.labels"
+        return _file(self.columns, str(self.teacher.labels), self.data.classes, where)
+
+    @property
+    def _path(self) -> Path:
+        return Path(str(self.teacher.labels)).expanduser()
+
+    @cached_property
+    def labeller(self) -> Labeller:
+        """The identity of the labels: the file's bytes, and how it is read."""
+        _ = self.file  # is it there?
+        return Labeller(
+            teacher=hash_file(self._path),
+            classes=self.data.classes,
+            max_length=0,
+            precision="unknown",
+            engine="import",
+            normalisation=NORMALISATION,
+            problem_type="single-label",
+            stored=self.labelling.stored,
+        )
+
+    def inputs(self) -> Mapping[str, Json]:
+        """The labeller, its columns, and the texts that are looked up."""
+        return {
+            "labeller": self.labeller.id,
+            "columns": [self.columns.text, self.columns.text_pair, self.columns.label],
+            "store": self.labelling.store,
+            "transfer": self.data.digests["transfer"],
+            "dev": self.data.digests["dev"],
+        }
+
+    def store(self, workspace: Workspace) -> LabelStore:
+        """The labels of this labeller."""
+        return LabelStore(open_files(self.labelling.store or workspace.labels), self.labeller)
+
+    def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
+        """Fills the store and writes the view; a text that stands twice in the file counts with its last row."""
+        store = self.store(context.workspace)
+        with context.progress(None, "texts") as advance:
+            said: dict[bytes, np.ndarray] = {}
+            for key, logits in self.file.rows():
+                said[key] = logits
+                advance(1)
+        keys = np.array(list(said), KEY)
+        plan = Plan(missing(store, keys))
+        for place, some in plan.parts():
+            store.write(place, some, np.stack([said[key.ljust(KEY.itemsize, b"\0")] for key in some.tolist()]))
+        transfer, dev = read_keys(self.data.file("transfer")), read_keys(self.data.file("dev"))
+        lacking = int((KeyIndex(keys).find(transfer) < 0).sum())
+        if lacking:
+            raise StillhouseError(
+                f"teachers.{self.number}.labels: {self.teacher.labels} says nothing of {lacking:,} of the "
+                f"{len(transfer):,} transfer texts; have them labelled too, or leave them out of data.unlabelled"
+            )
+        view = view_of(store, transfer)
+        write_json(folder / "view.json", view)
+        accuracy = None
+        if (KeyIndex(keys).find(dev) >= 0).all():
+            distinct, rows = np.unique(dev, return_inverse=True)
+            logits = read_view(store, view_of(store, distinct), distinct)[rows]
+            np.save(folder / DEV_LOGITS, logits)
+            accuracy = float((logits.argmax(-1) == read_labels(self.data.file("dev"))).mean())
+        return {
+            "files": self.labelling.store or "",
+            "store": store.name,
+            "view": view,
+            "new": len(plan.keys),
+            "rows": len(keys),
+            "dev_accuracy": accuracy,
+        }
+
+    def read(self, output: Output) -> ImportRecord:
+        """The record of the view."""
+        facts = output.facts
+        known = facts["dev_accuracy"] is not None
+        return ImportRecord(
+            path=output.path,
+            files=facts["files"],
+            store=facts["store"],
+            digest=facts["view"]["digest"],
+            labeller=self.labeller,
+            view=facts["view"],
+            new=facts["new"],
+            truncated=0,
+            lost={},
+            dev_accuracy=facts["dev_accuracy"],
+            dev_logits=output.path / DEV_LOGITS if known else None,
+            number=self.number,
+        )
+
+    def check(self, record: ImportRecord) -> None:
+        """Stops a run whose teacher is below the floor, where that can be known."""
+        accuracy = record.dev_accuracy
+        if accuracy is not None and accuracy < self.teacher.floor:
+            raise StillhouseError(
+                f"teacher {self.number}, {self.teacher.labels}, gets {accuracy:.1%} of dev right, below its floor of "
+                f"{self.teacher.floor:.1%}: use better labels, or lower teachers.{self.number}.floor"
+            )
+
+    def consumed(self) -> Mapping[str, tuple[str, Path]]:
+        """The file."""
+        return {"labels": (self.labeller.teacher, self._path.absolute())}
+
+    def summary(self, record: ImportRecord) -> str:
+        """Texts, and its score where it is known."""
+        score = "not measured: it does not cover dev"
+        if record.dev_accuracy is not None:
+            score = f"{record.dev_accuracy:.1%} of dev right"
+        return f"{record.view['rows']:,} texts of the transfer set, {score}"

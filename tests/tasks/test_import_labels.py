@@ -1,0 +1,169 @@
+"""Step import_labels: a file that says something of each text is a teacher, whatever wrote it and in whatever order."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models.fusion import log_softmax
+from tasks.evaluate import Evaluate
+from tasks.fuse import Fuse
+from tasks.import_labels import ImportLabels, check_labels
+from tasks.prepare_student import PrepareStudent, origin_of
+from tasks.shared.dataset import read_chunks, read_keys, read_labels
+from tasks.shared.errors import StillhouseError
+from tasks.shared.recipe import Data, Labelling, Student, Teacher
+from tasks.shared.recipe import Fuse as FuseOptions
+from tasks.shared.soft_labels import read_soft_labels
+from tasks.train_student import TrainStudent
+from tests.toy import toy_rows
+
+CLASSES = ("food", "money", "sport")
+COLUMNS = Data(train="-", test="-")
+
+
+def texts_of(toy, *parts):
+    return [text for part in parts for chunk in read_chunks(toy.data.file(part)) for text in chunk.texts]
+
+
+@pytest.fixture
+def frame(toy):
+    """What somebody says of all texts of the toy data and of dev, in some order, and of some more."""
+    random = np.random.default_rng(0)
+    texts = [*texts_of(toy, "transfer", "dev"), "something else", "  "]
+    said = random.dirichlet(np.ones(3), len(texts))
+    found = pd.DataFrame(said, columns=[f"probability_{name}" for name in CLASSES])
+    return found.assign(text=texts).sample(frac=1, random_state=1)
+
+
+def step(toy, path, **options):
+    return ImportLabels(toy.data, COLUMNS, Teacher(labels=str(path), **options), Labelling(), 0)
+
+
+def written(frame, path):
+    if path.suffix == ".parquet":
+        frame.to_parquet(path)
+    elif path.suffix == ".jsonl":
+        frame.to_json(path, orient="records", lines=True, double_precision=15)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
+    return path
+
+
+def fused(toy, bench, record):
+    soft = bench(Fuse(toy.data, (record,), (record,), FuseOptions()))
+    keys = read_keys(toy.data.file("transfer"))
+    return dict(zip(texts_of(toy, "transfer"), read_soft_labels(soft.file, keys), strict=True))
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "labels.tsv", "labels.jsonl", "labels.parquet"])
+def test_each_text_gets_what_the_file_says_of_it(toy, bench, frame, tmp_path, name):
+    record = bench(step(toy, written(frame, tmp_path / name)))
+    said = fused(toy, bench, record)
+    truth = frame.set_index("text")
+    for text, logits in said.items():
+        np.testing.assert_allclose(np.exp(log_softmax(logits[None]))[0], truth.loc[text], atol=1e-5)
+    on_dev = truth.loc[texts_of(toy, "dev")].to_numpy().argmax(axis=1)
+    assert record.dev_accuracy == (on_dev == read_labels(toy.data.file("dev"))).mean()
+    assert np.load(record.dev_logits).shape == (len(on_dev), 3)
+
+
+@pytest.mark.parametrize("prefix", ["logit_", ""])
+def test_logits_and_bare_class_names_will_do(toy, bench, frame, tmp_path, prefix):
+    other = frame.rename(columns=lambda name: name.replace("probability_", prefix))
+    if prefix:
+        other[[f"logit_{name}" for name in CLASSES]] = np.log(other[[f"logit_{name}" for name in CLASSES]]) + 5
+    one, two = (
+        bench(step(toy, written(each, tmp_path / f"{number}.csv"))) for number, each in enumerate((frame, other))
+    )
+    assert one.labeller != two.labeller
+    first, second = fused(toy, bench, one), fused(toy, bench, two)
+    for text in list(first)[::20]:
+        np.testing.assert_allclose(log_softmax(first[text][None]), log_softmax(second[text][None]), atol=1e-4)
+
+
+def test_only_the_chosen_class_will_do(toy, bench, tmp_path):
+    rows = dict(toy_rows(240, seed=0))
+    frame = pd.DataFrame({"label": rows.values(), "text": rows.keys()})
+    record = bench(step(toy, written(frame, tmp_path / "hosted.jsonl")))
+    assert record.dev_accuracy == 1.0
+    for text, logits in fused(toy, bench, record).items():
+        assert CLASSES[int(logits.argmax())] == rows[text]
+        assert np.exp(log_softmax(logits[None])).max() == pytest.approx(0.9999)
+
+
+def test_a_file_without_dev_is_not_measured_and_dev_score_cannot_weigh_it(toy, bench, frame, tmp_path):
+    transfer = frame[frame["text"].isin(texts_of(toy, "transfer"))]
+    record = bench(part := step(toy, written(transfer, tmp_path / "labels.csv"), floor=0.99))
+    assert record.dev_accuracy is record.dev_logits is None
+    assert "not measured: it does not cover dev" in part.summary(record)
+    both = (toy.teacher, record), (toy.view, record)
+    with pytest.raises(
+        StillhouseError, match=r"dev-score needs a score, but the labels of teachers\.0 do not cover dev"
+    ):
+        toy.bench(Fuse(toy.data, *both, FuseOptions(method="dev-score")))
+
+
+def test_a_text_without_a_label_is_counted(toy, bench, frame, tmp_path):
+    lacking = frame[~frame["text"].isin(texts_of(toy, "transfer")[:7])]
+    with pytest.raises(StillhouseError, match="says nothing of 7 of the 216 transfer texts"):
+        bench(step(toy, written(lacking, tmp_path / "labels.csv")))
+
+
+def test_a_score_below_the_floor_stops_the_run(toy, bench, frame, tmp_path):
+    part = step(toy, written(frame, tmp_path / "labels.csv"), floor=0.99)
+    with pytest.raises(StillhouseError, match=r"of dev right, below its floor of 99\.0%"):
+        part.check(bench(part))
+
+
+def test_a_student_learns_from_imported_labels_with_a_tokenizer_of_its_own(toy, bench, tmp_path):
+    rows = toy_rows(240, seed=0)
+    frame = pd.DataFrame([{"text": text, "label": label} for text, label in rows])
+    record = bench(step(toy, written(frame, tmp_path / "labels.csv")))
+    soft = bench(Fuse(toy.data, (record,), (record,), FuseOptions()))
+    shape = Student(embedding_size=8, hidden_size=8, tokenizer=str(toy.base), max_length=12)
+    prepared = bench(PrepareStudent(toy.data, origin_of(str(toy.base)), shape))
+    assert prepared.max_length == 12
+    student = bench(toy.small(TrainStudent, prepared=prepared, labels=soft))
+    assert bench(Evaluate(toy.data, student)).accuracy > 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("l.csv", "text,probability_food,probability_money\na,1,0\n", "no 'probability_sport'; each of the 3 classes"),
+        ("l.csv", "text,food,money,sport\na,0.5,0.2,0.1\n", "row 2: its probabilities sum to 0.8"),
+        ("l.csv", "text,food,money,sport\na,1.5,-0.5,0\n", "the least is -0.5"),
+        ("l.csv", "text,logit_food,logit_money,logit_sport\na,1,x,2\n", "'logit_money' is 'x', not a finite number"),
+        ("l.csv", "text,logit_food,logit_money,logit_sport\na,1,inf,2\n", "not a finite number"),
+        ("l.csv", "text,label\na,fish\n", "row 2: 'fish' in column 'label' is no class of the data"),
+        ("l.csv", "text,verdict\na,food\n", "no columns 'probability_food', 'logit_food' or 'food' and so on"),
+        ("l.csv", "body,label\na,food\n", "no column 'text'"),
+        ("l.csv", "text,label\na\n", "line 2: 1 column where the first line has 2"),
+        ("l.csv", "text,label\n", "has no rows"),
+        ("l.jsonl", '{"text": "a", "label": "food"}\n{"text": 3, "label": "food"}\n', "row 2: 'text' is 3, not text"),
+        ("l.jsonl", '{"text": "a", "label"\n', "line 1: not valid JSON"),
+        ("l.jsonl", '{"text": "a", "food": true, "money": 0, "sport": 0}\n', "'food' is True, not a finite number"),
+        ("l.parquet", "PAR1", "broken or cut off, or not Parquet"),
+        ("l.xlsx", "", "is of an unknown kind; known are .csv"),
+    ],
+)
+def test_a_file_that_says_nothing_clear_is_refused_before_a_run(tmp_path, name, content, said):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(StillhouseError) as caught:
+        check_labels(COLUMNS, str(tmp_path / name), CLASSES, "teachers.0.labels")
+    assert said in str(caught.value)
+    assert str(caught.value).startswith("teachers.0.labels: ")
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(StillhouseError, match=r"teachers.0.labels: no file .*gone.csv"):
+        check_labels(COLUMNS, str(tmp_path / "gone.csv"), CLASSES, "teachers.0.labels")
+
+
+def test_what_decides(toy, frame, tmp_path):
+    one = step(toy, written(frame, tmp_path / "one.csv"))
+    assert step(toy, written(frame, tmp_path / "same.csv")).key == one.key
+    assert step(toy, written(frame[::-1], tmp_path / "other.csv")).key != one.key
+    assert json.dumps(one.decided_by)
