@@ -9,7 +9,7 @@ from functools import wraps
 
 import click
 
-from tasks.shared.errors import StillhouseError, brief_path, one_line, says_disk_is_full
+from tasks.shared.errors import StillhouseError, brief_path, one_line, says_disk_is_full, says_out_of_memory
 from tasks.shared.workspace import check_space, find_workspace
 
 MISTAKE = 2
@@ -37,7 +37,7 @@ def one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
         except Exception as error:
             if os.environ.get("STILLHOUSE_DEBUG"):
                 raise
-            trouble = _disk_trouble(error)
+            trouble = _memory_trouble(error) or _disk_trouble(error)
             if trouble:
                 click.echo(f"stillhouse: {trouble} and run the same command again; what was finished is kept", err=True)
                 sys.exit(MISTAKE)
@@ -48,6 +48,16 @@ def one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
             sys.exit(FAULT)
 
     return guarded
+
+
+def _memory_trouble(error: BaseException) -> str:
+    """What to do about memory that ran out, if that is behind an error."""
+    behind: BaseException | None = error
+    while behind is not None:
+        if says_out_of_memory(behind):
+            return "out of memory; lower labelling.tokens_per_batch, or the batch_size of what was being trained,"
+        behind = behind.__cause__ or behind.__context__
+    return ""
 
 
 def _disk_trouble(error: BaseException) -> str:

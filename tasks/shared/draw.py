@@ -109,7 +109,8 @@ def scan(sources: Sequence[Source], held_to: Classes | None = None, advance: Adv
             keys += text_key(text, None if row.text_pair is None else normalise(row.text_pair))
             code = NO_LABEL if row.label is None else names.setdefault(row.label, len(names))
             labels += code.to_bytes(4, "little", signed=True)
-    return Scan(np.frombuffer(bytes(keys), KEY), np.frombuffer(bytes(labels), np.int32), list(names), empty)
+    # Not copied: these are what memory is needed for.
+    return Scan(np.frombuffer(keys, KEY), np.frombuffer(labels, np.int32), list(names), empty)
 
 
 def find_classes(names: Sequence[str] | None, train: Scan, where: str) -> Classes:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 _LONGEST_MESSAGE = 1200
+_NO_MEMORY = ("out of memory", "can't allocate memory", "Cannot allocate memory")
 _FULL = ("No space left on device", "disk is full")
 _LOGIN_IN_URL = re.compile(r"(?<=://)[^\s/?#]*@")
 
@@ -34,6 +35,11 @@ def says_disk_is_full(error: BaseException) -> bool:
     """Whether an error is that of a full disk, by its number or, where a library wrapped it, by its words."""
     number = error.errno if isinstance(error, OSError) else None
     return number in (errno.ENOSPC, errno.EDQUOT) or any(words in str(error) for words in _FULL)
+
+
+def says_out_of_memory(error: BaseException) -> bool:
+    """Whether an error is that of memory that ran out, of the machine or of its GPU; torch's is told by its words."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
 
 
 def printable(text: str, longest: int) -> str:

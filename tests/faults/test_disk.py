@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.shared.resources import STEPS
-from tests.faults.conftest import Truth, copy_of, inside, read_truth
+from tests.faults.conftest import STEPS_OF_A_RUN, Truth, copy_of, inside, read_truth
 from tests.flows.conftest import World
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(600)]
@@ -27,7 +26,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", disk], check=True)
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", STEPS_OF_A_RUN)
 def test_a_full_disk_in_a_step(started: World, truth: Truth, small_disk: Path, step: str) -> None:
     world = copy_of(started, str(small_disk / "home"))
     process = world.start("run", "toy.yaml")

@@ -11,8 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.shared.resources import STEPS
-from tests.faults.conftest import Truth, copy_of, gone, inside, read_truth
+from tests.faults.conftest import STEPS_OF_A_RUN, Truth, copy_of, gone, inside, read_truth
 from tests.flows.conftest import World
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(1800)]
@@ -46,7 +45,7 @@ def _killed_after(world: World, moment: float, truth: Truth) -> None:
     _goes_on(world, truth)
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", STEPS_OF_A_RUN)
 def test_inside_a_step(started: World, truth: Truth, step: str) -> None:
     world = copy_of(started, f"killed-in-{step}")
     process = world.start("run", "toy.yaml")
@@ -54,6 +53,28 @@ def test_inside_a_step(started: World, truth: Truth, step: str) -> None:
     process.kill()
     process.communicate()
     _goes_on(world, truth)
+
+
+def test_inside_a_shard(started: World) -> None:
+    """Both shares end with the bytes of undisturbed ones, and a whole run then finds nothing to label."""
+    undisturbed, killed = copy_of(started, "shards"), copy_of(started, "killed-in-a-shard")
+    commands = [["label", "toy.yaml", "--shard", f"{number}/2"] for number in (0, 1)]
+    for command in commands:
+        undisturbed.done(*command)
+        process = killed.start(*command)
+        inside(process, killed, "label_shard")
+        process.kill()
+        process.communicate()
+        assert gone(killed.workspace, seconds=15)
+        killed.done(*command)
+    one, other = (
+        {part.name: part.read_bytes() for part in world.workspace.glob("labels/*/parts/*")}
+        for world in (undisturbed, killed)
+    )
+    assert one == other
+    assert "0 of them labelled by this step" in killed.done("label", "toy.yaml")
+    assert [*killed.workspace.glob("plans/*"), *killed.workspace.glob("labels/*/parts/.*")] == []
+    assert killed.still_open() == []
 
 
 def _goes_on(world: World, truth: Truth) -> None:
@@ -69,7 +90,8 @@ def _goes_on(world: World, truth: Truth) -> None:
     assert world.still_open() == []
     parts = [world.workspace / part for part in ("outputs", "labels", "runs", "registry")]
     hidden = [path for part in parts for path in part.rglob(".*")]
-    assert hidden + list(world.workspace.rglob("*.partial")) == [], "nothing half-made is left"
+    plans = list((world.workspace / "plans").glob("*"))
+    assert hidden + plans + list(world.workspace.rglob("*.partial")) == [], "nothing half-made is left"
 
 
 def test_two_identical_runs_share_the_work(prepared: World, truth: Truth) -> None:

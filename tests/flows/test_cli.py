@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from flows.cli import main
+from flows.guard import one_clear_line
 from tests.toy import toy_rows, write_csv
 
 TEXTS = "text,label\nred apple,fruit\ngreen pear,fruit\nfast car,thing\nblue chair,thing\n"
@@ -120,3 +121,20 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout.splitlines()[-1] == "[]", result.stdout + result.stderr
     assert "Usage" in result.stdout
+
+
+def test_memory_that_ran_out_is_one_line_that_says_what_to_lower(capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> None:
+        import torch
+
+        try:
+            torch.empty(2**58)
+        except RuntimeError as error:
+            raise ValueError("something failed") from error
+
+    with pytest.raises(SystemExit) as ended:
+        one_clear_line(command)()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("stillhouse: out of memory; lower labelling.tokens_per_batch")
+    assert said.count("\n") == 1

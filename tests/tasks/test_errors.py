@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.shared.errors import StillhouseError, brief, brief_path, one_line, printable, without_logins
+from tasks.shared.errors import (
+    StillhouseError,
+    brief,
+    brief_path,
+    one_line,
+    printable,
+    says_out_of_memory,
+    without_logins,
+)
 
 anything = st.text(st.characters(), max_size=60) | st.text("\x1b[31m\n\r\x9b\u202e\u2028\ud800\0é👋", max_size=60)
 
@@ -59,3 +67,14 @@ def test_a_log_has_neither_logins_nor_escapes(tmp_path):
     log = (tmp_path / "log.txt").read_text(encoding="utf-8")
     assert "at http://host/\n  and \\x1b[31mred\\x9b\n" in log
     assert log.endswith("plain 你好 👋\n")
+
+
+def test_memory_that_ran_out_is_known_by_what_the_libraries_say():
+    import numpy as np
+    import torch
+
+    for allocate in (lambda: torch.empty(2**58), lambda: np.empty(2**58)):
+        with pytest.raises((RuntimeError, MemoryError)) as caught:
+            allocate()
+        assert says_out_of_memory(caught.value), caught.value
+    assert not says_out_of_memory(ValueError("a text is too long"))
