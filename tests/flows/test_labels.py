@@ -104,7 +104,7 @@ def test_mistakes_are_one_line(world: World, arguments: list[str], said: str) ->
 
 
 def test_shards_label_what_the_whole_then_finds_done(world: World) -> None:
-    texts = "\n".join(text for text, _ in toy_rows(40, seed=7))
+    texts = "\n".join(text for text, _ in toy_rows(40, seed=77))
     (world.folder / "shards.txt").write_text(texts, encoding="utf-8")
     arguments = ["toy.yaml", "--set", "data.unlabelled=[shards.txt]"]
     printed = [world.done("label", *arguments, "--shard", f"{number}/2") for number in (0, 1)]

@@ -13,7 +13,7 @@ from tasks.import_labels import ImportLabels, check_labels
 from tasks.prepare_student import PrepareStudent, origin_of
 from tasks.shared.dataset import read_chunks, read_keys, read_labels
 from tasks.shared.errors import StillhouseError
-from tasks.shared.recipe import Data, Labelling, Student, Teacher
+from tasks.shared.recipe import Data, Labelling, Student, Teacher, Training
 from tasks.shared.recipe import Fuse as FuseOptions
 from tasks.shared.soft_labels import read_soft_labels
 from tasks.train_student import TrainStudent
@@ -125,8 +125,9 @@ def test_a_student_learns_from_imported_labels_with_a_tokenizer_of_its_own(toy, 
     shape = Student(embedding_size=8, hidden_size=8, tokenizer=str(toy.base), max_length=12)
     prepared = bench(PrepareStudent(toy.data, origin_of(str(toy.base)), shape))
     assert prepared.max_length == 12
-    student = bench(toy.small(TrainStudent, prepared=prepared, labels=soft))
-    assert bench(Evaluate(toy.data, student)).accuracy > 0.5
+    training = Training(epochs=20, batch_size=16, learning_rate=1e-2, evaluations=2)
+    student = bench(toy.small(TrainStudent, prepared=prepared, labels=soft, training=training))
+    assert bench(Evaluate(toy.data, student)).accuracy > 0.7
 
 
 @pytest.mark.parametrize(
