@@ -160,7 +160,7 @@ class _Run:
             "twins": result.models("twin") if result else [],
             "best": result.best() if result else None,
             "registered": [model for made in self._runner.made(RegisterRecord) for model in made.to_list()],
-            "labels": [str(self._workspace.labels / store) for store in self._stores],
+            "labels": self._stores,
             "machine": result.scores[0].cost["machine"] if result else None,
             "steps": self._runner.done,
             "mlflow": {
@@ -175,8 +175,9 @@ class _Run:
 
     @property
     def _stores(self) -> list[str]:
-        made = self._runner.made
-        return [view.store for view in made(LabelRecord)] + [share.store for share in made(ShardRecord)]
+        """Where the labels are that this run made or read."""
+        found: list[LabelRecord | ShardRecord] = [*self._runner.made(LabelRecord), *self._runner.made(ShardRecord)]
+        return list(dict.fromkeys(f"{each.files or self._workspace.labels}/{each.store}" for each in found))
 
     @property
     def _result(self) -> ResultRecord | None:

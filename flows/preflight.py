@@ -3,6 +3,9 @@
 from tasks.import_labels import check_labels
 from tasks.load_data import LoadData
 from tasks.shared.bases import check_base
+from tasks.shared.devices import pick_device
+from tasks.shared.errors import StillhouseError
+from tasks.shared.label_files import open_files
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Recipe
 from tasks.shared.registry_version import SCHEME
@@ -10,7 +13,7 @@ from tasks.shared.workspace import find_workspace
 
 
 def check_inputs(recipe: Recipe) -> None:
-    """Opens every source and finds every teacher; data that is small is read whole. Prints nothing, keeps nothing.
+    """Opens every source, finds every teacher and the label store; reads small data whole. Prints and keeps nothing.
 
     Of large files the first rows are read, so load_data may still refuse what comes later. Of what is on the hub or in
     the registry it asks only whether it is there.
@@ -18,6 +21,10 @@ def check_inputs(recipe: Recipe) -> None:
     Raises:
         StillhouseError: a source or a teacher that a run could not use.
     """
+    if recipe.labelling.precision == "int8" and pick_device(recipe.device) != "cpu":
+        raise StillhouseError("labelling.precision: int8 is for CPUs; use bf16, or --device cpu")
+    if recipe.labelling.store:
+        open_files(recipe.labelling.store).folders()
     classes = LoadData(recipe.data).check_sources()
     models = {f"teachers.{number}.model": teacher.model for number, teacher in enumerate(recipe.teachers)}
     if isinstance(recipe.student.tokenizer, str):

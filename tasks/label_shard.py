@@ -23,13 +23,15 @@ class ShardRecord:
     Attributes:
         path: folder of the output.
         digest: of that folder.
-        store: the labeller's folder in the label store.
+        files: where the label store is; empty for the workspace's.
+        store: the labeller's folder in it.
         rows: texts of the share.
         new: those of them that this step labelled.
     """
 
     path: Path
     digest: str
+    files: str
     store: str
     rows: int
     new: int
@@ -61,7 +63,7 @@ class LabelShard(ByTeacher[ShardRecord]):
         keys = self.shard.of(read_keys(self.data.file("transfer")))
         labelled = self.label(keys, context)
         store = self.store(context.workspace)
-        facts = {"store": store.name, "rows": len(keys), **labelled}
+        facts = {"files": self.labelling.store or "", "store": store.name, "rows": len(keys), **labelled}
         write_json(folder / PARTS, {"parts": [part.name for part in store.parts()]})
         return facts
 
@@ -73,7 +75,7 @@ class LabelShard(ByTeacher[ShardRecord]):
     def read(self, output: Output) -> ShardRecord:
         """The record of the share."""
         facts = output.facts
-        return ShardRecord(output.path, output.digest, facts["store"], facts["rows"], facts["new"])
+        return ShardRecord(output.path, output.digest, facts["files"], facts["store"], facts["rows"], facts["new"])
 
     def summary(self, record: ShardRecord) -> str:
         """Texts, and how many of them were new."""

@@ -26,6 +26,8 @@ class DamagedPartError(Exception):
 
 def check_format(found: object, where: str) -> None:
     """Raises StillhouseError unless that is the format that this Stillhouse writes."""
+    if str(found).isdecimal() and 0 < int(str(found)[:9]) < FORMAT:
+        raise StillhouseError(f"soft labels {where} have an older format, {found}; delete them, a run makes them anew")
     if found not in (FORMAT, str(FORMAT)):
         raise StillhouseError(
             f"soft labels {where} have format {brief(found)}, this Stillhouse knows {FORMAT}: update it"

@@ -37,6 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["run", "quickstart", "--set", "nonsense"], "PATH=VALUE"),
         (["run", "quickstart", "--force", "train_studnet"], "did you mean 'train_student'?"),
         (["plan", "r.yaml", "--set", "data.train=train.cvs"], "train.cvs"),
+        (["plan", "r.yaml", "--set", "labelling.store=nowhere://x"], "nowhere://x is no place for files"),
         (["show"], "no workspace"),
         (["predict", "latest", "a text"], "no workspace"),
         (["gc", "--delete"], "no workspace"),

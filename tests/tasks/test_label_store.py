@@ -279,6 +279,8 @@ def test_a_store_of_a_newer_format_is_refused(store, tmp_path):
     identity.write_text(json.dumps(content | {"format": 3}))
     said = f"soft labels {store.place} have format 3, this Stillhouse knows 2: update it"
     assert complaint(LabelStore, FolderFiles(tmp_path / "labels"), LABELLER) == said
+    identity.write_text(json.dumps(content | {"format": 1}))
+    assert "have an older format, 1; delete them" in complaint(LabelStore, FolderFiles(tmp_path / "labels"), LABELLER)
     identity.write_text("{")
     assert f"{identity} is damaged" in complaint(LabelStore, FolderFiles(tmp_path / "labels"), LABELLER)
     identity.unlink()
