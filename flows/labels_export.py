@@ -35,7 +35,7 @@ def export_labels(output: Path, run: str | None, teacher: int | None, temperatur
         raise StillhouseError(f"{brief_path(output)}: write to a .csv or a .parquet file")
     workspace = existing_workspace()
     record = find_run(workspace, run) if run else _latest(workspace)
-    data = _output(record, "load_data")
+    data = _output(record, _path(record, "load_data") or workspace.outputs)
     transfer = part_file(data.path, "transfer")
     keys = read_keys(transfer)
     logits = _logits(record, keys, teacher, workspace)
@@ -56,29 +56,42 @@ def export_labels(output: Path, run: str | None, teacher: int | None, temperatur
 
 def _latest(workspace: Workspace) -> dict[str, Any]:
     for record in all_runs(workspace):
-        if any(step["step"] == "label" for step in record["steps"]):
+        if _by_teacher(record):
             return record
     raise StillhouseError(f"no run in {workspace.root} has labelled yet; start one with: stillhouse label RECIPE")
 
 
-def _output(record: Mapping[str, Any], step: str, number: int = 0) -> Output:
-    """The output of a run's step; of several of that name, one by position."""
-    paths = [Path(done["path"]) for done in record["steps"] if done["step"] == step]
-    if number >= len(paths):
-        raise StillhouseError(f"run {record['run']} has {len(paths)} steps {step}; there is no number {number}")
-    output = find_output(paths[number])
+def _by_teacher(record: Mapping[str, Any]) -> dict[int, Path]:
+    """Where each teacher's label view is, by its position in the recipe."""
+    steps = [step for step in record["steps"] if step["step"] in ("label", "import_labels")]
+    return {int(step["title"].rpartition(" ")[2]): Path(step["path"]) for step in steps}
+
+
+def _output(record: Mapping[str, Any], path: Path) -> Output:
+    output = find_output(path)
     if output is None:
-        raise StillhouseError(f"{brief_path(paths[number])} of run {record['run']} is gone; run its recipe again")
+        raise StillhouseError(f"{brief_path(path)} of run {record['run']} is gone; run its recipe again")
     return output
+
+
+def _path(record: Mapping[str, Any], step: str) -> Path | None:
+    return next((Path(done["path"]) for done in record["steps"] if done["step"] == step), None)
 
 
 def _logits(
     record: Mapping[str, Any], keys: NDArray[np.bytes_], teacher: int | None, workspace: Workspace
 ) -> NDArray[np.float32]:
     """What students learn from, or what one teacher says, [texts, classes]; a run that only labels has the latter."""
-    if teacher is None and any(step["step"] == "fuse" for step in record["steps"]):
-        return read_soft_labels(_output(record, "fuse").path / "soft-labels.parquet", keys)
-    facts = _output(record, "label", teacher or 0).facts
+    fused, views = _path(record, "fuse"), _by_teacher(record)
+    if teacher is None and fused:
+        return read_soft_labels(_output(record, fused).path / "soft-labels.parquet", keys)
+    if teacher is None and len(views) > 1:
+        raise StillhouseError(f"run {record['run']} only labels, by {len(views)} teachers; name one with --teacher")
+    number = next(iter(views), 0) if teacher is None else teacher
+    if number not in views:
+        known = ", ".join(map(str, views)) or "none"
+        raise StillhouseError(f"run {record['run']} has no labels of teacher {number}; it has those of {known}")
+    facts = _output(record, views[number]).facts
     files = open_files(facts["files"] or workspace.labels)
     for store in all_stores(files):
         if store.name == facts["store"]:

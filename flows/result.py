@@ -15,12 +15,15 @@ from flows.table import rich_table
 from tasks.shared.errors import brief_path
 from tasks.shared.recipe_file import load_recipe
 
+LABELLING = ("label", "label_shard", "import_labels")
+"""Steps that say what a run without a verdict came to."""
+
 
 def print_result(record: dict[str, Any]) -> None:
     """Prints what came out of a run, where it is, and what to do next."""
     console = Console(highlight=False)
     if record["verdict"] is None:
-        labelled = "; ".join(step["note"] for step in record["steps"] if step["step"] == "label")
+        labelled = "; ".join(step["note"] for step in record["steps"] if step["step"] in LABELLING)
         console.print(Text(f"run {record['run']} {record['state']}: {record['error'] or labelled or 'no result'}"))
         for name, value in _places(record):
             console.print(Text.assemble((f"{name:<13}", "dim"), brief_path(value)), soft_wrap=True)

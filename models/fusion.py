@@ -86,10 +86,10 @@ class Fuser:
             gold: gold classes, `NO_LABEL` where there is none, [some].
         """
         if self._how is Fusion.LOGITS:
-            self._total[rows] += logits / temperature
+            self._total[rows] += logits.astype(np.float64) / temperature
             self._weight[rows] += 1.0
             return
-        said = log_softmax(logits / temperature)
+        said = log_softmax(logits.astype(np.float64) / temperature)
         weights = self._weights(said, dev_accuracy, gold)
         with np.errstate(divide="ignore"):  # a weight of 0 has the logarithm it should have
             self._total[rows] = np.logaddexp(self._total[rows], said + np.log(weights)[:, None])

@@ -17,7 +17,7 @@ from tasks.shared.key_index import KeyIndex
 from tasks.shared.label_files import open_files
 from tasks.shared.label_store import LabelStore
 from tasks.shared.label_view import joined_view
-from tasks.shared.outputs import Json, Output
+from tasks.shared.outputs import Json, Output, hash_file
 from tasks.shared.recipe import Fuse as FuseOptions
 from tasks.shared.soft_labels import SoftLabelWriter
 from tasks.shared.steps import Context, Step
@@ -66,13 +66,16 @@ class Fuse(Step[FuseRecord]):
 
     def inputs(self) -> Mapping[str, Json]:
         """The label views, and of several teachers what they are weighed and calibrated by."""
-        views = [view.digest for view in self.labels]
-        if len(self.labels) == 1:
-            return {"labels": views, "transfer": self.data.digests["transfer"]}
-        return {
-            "labels": views,
+        joined = {
+            "labels": [view.digest for view in self.labels],
             "transfer": self.data.digests["transfer"],
-            "teachers": [teacher.digest for teacher in self.teachers],
+            "classes": self.data.classes,
+        }
+        if len(self.labels) == 1:
+            return joined
+        return {
+            **joined,
+            "said_of_dev": [teacher.dev_logits and hash_file(teacher.dev_logits) for teacher in self.teachers],
             "gold": self.data.digests["gold"],
             "dev": self.data.digests["dev"],
             "options": self.options.model_dump(),
@@ -171,9 +174,13 @@ def _arrays(folder: Path, rows: int, classes: int) -> Iterator[tuple[NDArray[np.
     """Two arrays on disk, [rows, classes] and [rows]: what fusing needs does not grow in memory."""
     files = [folder / ".total", folder / ".weight"]
     try:
+        for file, width in zip(files, (classes, 1), strict=True):
+            with file.open("wb") as whole:  # a full disk is an error here; in mapped memory it would be a signal
+                for start in range(0, max(rows, 1), _ROWS_AT_ONCE):
+                    np.zeros((min(_ROWS_AT_ONCE, max(rows, 1) - start), width)).tofile(whole)
         yield (
-            np.memmap(files[0], np.float64, "w+", shape=(max(rows, 1), classes))[:rows],
-            np.memmap(files[1], np.float64, "w+", shape=(max(rows, 1),))[:rows],
+            np.memmap(files[0], np.float64, "r+", shape=(max(rows, 1), classes))[:rows],
+            np.memmap(files[1], np.float64, "r+", shape=(max(rows, 1),))[:rows],
         )
     finally:
         for file in files:

@@ -16,10 +16,10 @@ from tasks.shared.key_index import KeyIndex
 from tasks.shared.label_files import open_files
 from tasks.shared.label_plan import Plan, missing
 from tasks.shared.label_store import LabelStore
-from tasks.shared.label_view import read_view, view_of
+from tasks.shared.label_view import all_there, read_view, view_of
 from tasks.shared.labeller import Labeller
 from tasks.shared.labels_file import LabelsFile
-from tasks.shared.outputs import Json, Output, hash_file, write_json
+from tasks.shared.outputs import Json, Output, hash_file, hash_of, write_json
 from tasks.shared.recipe import Data, Labelling, Teacher
 from tasks.shared.rows import Columns
 from tasks.shared.steps import Context, Step
@@ -89,6 +89,10 @@ class ImportLabels(Step[ImportRecord]):
         return _file(self.columns, str(self.teacher.labels), self.data.classes, where)
 
     @property
+    def _columns(self) -> list[str | None]:
+        return [self.columns.text, self.columns.text_pair, self.columns.label]
+
+    @property
     def _path(self) -> Path:
         return Path(str(self.teacher.labels)).expanduser()
 
@@ -97,7 +101,7 @@ class ImportLabels(Step[ImportRecord]):
         """The identity of the labels: the file's bytes, and how it is read."""
         _ = self.file  # is it there?
         return Labeller(
-            teacher=hash_file(self._path),
+            teacher=hash_of([hash_file(self._path), self._columns]),
             classes=self.data.classes,
             max_length=0,
             precision="unknown",
@@ -108,10 +112,9 @@ class ImportLabels(Step[ImportRecord]):
         )
 
     def inputs(self) -> Mapping[str, Json]:
-        """The labeller, its columns, and the texts that are looked up."""
+        """The labeller, where its labels are, and the texts that are looked up."""
         return {
             "labeller": self.labeller.id,
-            "columns": [self.columns.text, self.columns.text_pair, self.columns.label],
             "store": self.labelling.store,
             "transfer": self.data.digests["transfer"],
             "dev": self.data.digests["dev"],
@@ -156,6 +159,10 @@ class ImportLabels(Step[ImportRecord]):
             "rows": len(keys),
             "dev_accuracy": accuracy,
         }
+
+    def stands(self, output: Output, workspace: Workspace) -> bool:
+        """Whether the store still has the parts of the view."""
+        return all_there(self.store(workspace), output.facts["view"])
 
     def read(self, output: Output) -> ImportRecord:
         """The record of the view."""

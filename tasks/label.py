@@ -9,7 +9,7 @@ from tasks.shared.dataset import DataRecord, read_keys
 from tasks.shared.errors import StillhouseError, one_line
 from tasks.shared.key_index import Keys
 from tasks.shared.label_files import open_files
-from tasks.shared.label_plan import begun_plan, new_plan
+from tasks.shared.label_plan import begun_plan, missing, new_plan
 from tasks.shared.label_store import LabelStore
 from tasks.shared.label_view import all_there, view_of
 from tasks.shared.labeller import Labeller
@@ -84,7 +84,8 @@ class ByTeacher(Step[Record]):
         store, transfer = self.store(context.workspace), self.data.file("transfer")
         plan_file = context.workspace.plans / f"{self.key[:32]}.npy"
         plan = begun_plan(plan_file) or new_plan(plan_file, store, wanted)
-        if not len(plan.keys):
+        if not len(plan.keys) or not len(missing(store, plan.keys)):
+            plan_file.unlink(missing_ok=True)  # others have labelled all of it since it was begun
             return {"new": 0, "truncated": 0}
         from models.engine import open_engine, to_precision
         from models.teacher import load_classifier

@@ -51,8 +51,11 @@ def open_files(place: str | Path) -> Files:
         StillhouseError: nothing here reaches such a URL.
     """
     if isinstance(place, Path) or "://" not in place:
-        return FolderFiles(Path(place))
-    parts = urlsplit(place)
+        return FolderFiles(Path(place).expanduser())
+    try:
+        parts = urlsplit(place)
+    except ValueError as error:
+        raise StillhouseError(f"labelling.store: {brief_path(place)} is no address: {one_line(error)}") from None
     if parts.scheme == "file":
         return FolderFiles(Path(url2pathname(parts.path)))
     return RemoteFiles(place)

@@ -5,6 +5,7 @@ Where there are no such columns, the label's column says which class the teacher
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ SURE = 0.9999
 
 _SUM_MAY_BE_OFF = 0.02
 _LEAST = 1e-7
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 Record = Mapping[str, object]
@@ -109,7 +111,11 @@ class _Logits(_Reader):
         self._columns = columns
 
     def __call__(self, record: Record, at: str) -> NDArray[np.float32]:
-        return np.array([_number(record[name], name, at) for name in self._columns], np.float32)
+        with np.errstate(over="ignore"):
+            found = np.array([_number(record.get(name), name, at) for name in self._columns]).astype(np.float32)
+        if not np.isfinite(found).all():
+            raise StillhouseError(f"{at}: a logit is too large")
+        return found
 
 
 class _Probabilities(_Logits):
@@ -166,6 +172,8 @@ def _parquet_records(table: Table) -> Iterable[Record]:
 
 def _text(value: object, column: str, at: str) -> str:
     if isinstance(value, str):
+        if _SURROGATE.search(value):
+            raise StillhouseError(f"{at}: {brief(column)} holds half of a surrogate pair, which is no character")
         return value
     if value is None:
         return ""

@@ -157,6 +157,13 @@ class Labelling(Section):
         "gs://bucket/labels; without it, in the workspace. Credentials come from the environment.",
     )
 
+    @field_validator("store")
+    @classmethod
+    def _no_login(cls, store: str | None) -> str | None:
+        if store and "@" in store.partition("://")[2].partition("/")[0]:
+            raise ValueError("holds a login, which would be written down with the recipe; set it in the environment")
+        return store
+
 
 class Fuse(Section):
     """How several teachers become one; a single teacher's soft labels stay as they are."""

@@ -89,7 +89,7 @@ def test_exported_labels_are_the_teachers_probabilities_by_text(world: World, tm
     [
         (["export", "labels.xlsx"], "write to a .csv or a .parquet file"),
         (["export", "labels.csv", "--run", "nope"], "no run 'nope'"),
-        (["export", "labels.csv", "--teacher", "1"], "there is no number 1"),
+        (["export", "labels.csv", "--teacher", "1"], "has no labels of teacher 1; it has those of 0"),
         (["export", "no/such/folder/labels.csv"], "No such file or directory"),
         (["export", "."], "write to a .csv"),
         (["verify", "zzz"], "have a name that begins with 'zzz'"),

@@ -146,6 +146,9 @@ def test_a_student_learns_from_imported_labels_with_a_tokenizer_of_its_own(toy, 
         ("l.jsonl", '{"text": "a", "label": "food"}\n{"text": 3, "label": "food"}\n', "row 2: 'text' is 3, not text"),
         ("l.jsonl", '{"text": "a", "label"\n', "line 1: not valid JSON"),
         ("l.jsonl", '{"text": "a", "food": true, "money": 0, "sport": 0}\n', "'food' is True, not a finite number"),
+        ("l.jsonl", '{"text": "a", "food": 1, "money": 0, "sport": 0}\n{"text": "b"}\n', "'food' is None, not a"),
+        ("l.jsonl", '{"text": "\\ud800", "label": "food"}\n', "half of a surrogate pair"),
+        ("l.csv", "text,logit_food,logit_money,logit_sport\na,1,1e300,2\n", "a logit is too large"),
         ("l.parquet", "PAR1", "broken or cut off, or not Parquet"),
         ("l.xlsx", "", "is of an unknown kind; known are .csv"),
     ],
@@ -168,3 +171,15 @@ def test_what_decides(toy, frame, tmp_path):
     assert step(toy, written(frame, tmp_path / "same.csv")).key == one.key
     assert step(toy, written(frame[::-1], tmp_path / "other.csv")).key != one.key
     assert json.dumps(one.decided_by)
+
+
+def test_another_column_of_the_same_file_is_another_labeller(toy, bench, tmp_path):
+    rows = toy_rows(240, seed=0)
+    frame = pd.DataFrame([{"text": text, "one": label, "other": "food"} for text, label in rows])
+    file = written(frame, tmp_path / "two.csv")
+    one, other = (
+        bench(ImportLabels(toy.data, Data(train="-", test="-", label=name), Teacher(labels=str(file)), Labelling(), 0))
+        for name in ("one", "other")
+    )
+    assert one.dev_accuracy == 1.0
+    assert other.dev_accuracy < 0.5

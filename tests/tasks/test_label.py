@@ -8,6 +8,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tasks.label import Label
+from tasks.label_shard import LabelShard
 from tasks.load_data import LoadData
 from tasks.shared import label_plan
 from tasks.shared.dataset import read_chunks, read_keys
@@ -15,6 +16,7 @@ from tasks.shared.label_files import FolderFiles
 from tasks.shared.label_store import LabelStore
 from tasks.shared.label_view import read_view
 from tasks.shared.recipe import Data, Labelling, Teacher
+from tasks.shared.shards import Shard
 from tasks.shared.workspace import Workspace
 from tasks.train_teacher import TrainTeacher
 from tests.bench import Bench
@@ -199,3 +201,16 @@ def test_a_lower_precision_is_a_labeller_of_its_own_and_what_it_costs_is_written
     assert "; int8 names the class that fp32 does for " in step.summary(rough)
     one, other = labels_of(bench, exact, data), labels_of(bench, rough, data)
     assert 0 < max(np.abs(one[text] - other[text]).max() for text in one) < 0.5
+
+
+def test_a_plan_that_others_have_carried_out_meanwhile_is_dropped(toy, bench, load):
+    data = load()
+    step = Label(data, toy.teacher, Labelling(), 0)
+    bench.stop_after = 60
+    with pytest.raises(KeyboardInterrupt):
+        bench(step)
+    bench.stop_after = None
+    for index in (0, 1):
+        bench(LabelShard(data, toy.teacher, Labelling(), 0, Shard(index, 2)))
+    assert bench(step).new == 0
+    assert list(bench.workspace.plans.glob("*")) == []
