@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from flows.records import all_runs, find_run
+from tasks.fuse import SOFT_LABELS
 from tasks.shared.dataset import part_file, read_chunks, read_keys
 from tasks.shared.errors import StillhouseError, brief_path
 from tasks.shared.label_files import open_files
@@ -84,7 +85,7 @@ def _logits(
     """What students learn from, or what one teacher says, [texts, classes]; a run that only labels has the latter."""
     fused, views = _path(record, "fuse"), _by_teacher(record)
     if teacher is None and fused:
-        return read_soft_labels(_output(record, fused).path / "soft-labels.parquet", keys)
+        return read_soft_labels(_output(record, fused).path / SOFT_LABELS, keys)
     if teacher is None and len(views) > 1:
         raise StillhouseError(f"run {record['run']} only labels, by {len(views)} teachers; name one with --teacher")
     number = next(iter(views), 0) if teacher is None else teacher

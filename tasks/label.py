@@ -83,9 +83,12 @@ class ByTeacher(Step[Record]):
         """
         store, transfer = self.store(context.workspace), self.data.file("transfer")
         plan_file = context.workspace.plans / f"{self.key[:32]}.npy"
-        plan = begun_plan(plan_file) or new_plan(plan_file, store, wanted)
-        if not len(plan.keys) or not len(missing(store, plan.keys)):
-            plan_file.unlink(missing_ok=True)  # others have labelled all of it since it was begun
+        plan = begun_plan(plan_file)
+        if plan and not len(missing(store, plan.keys)):
+            plan_file.unlink()  # others have labelled all of it since it was begun
+            plan = None
+        plan = plan or new_plan(plan_file, store, wanted)
+        if not len(plan.keys):
             return {"new": 0, "truncated": 0}
         from models.engine import open_engine, to_precision
         from models.teacher import load_classifier
