@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from flows.preflight import check_inputs
+from flows.preflight import check_inputs, parse_share
 from flows.records import find_run, latest_run, lock_run, new_run_id
 from flows.result import print_result
 from flows.shipped import find_recipe, shipped
@@ -20,7 +20,6 @@ from tasks.shared.prefect_server import prefect_server, prepare_environment, wai
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import load_recipe
 from tasks.shared.resources import STEPS
-from tasks.shared.shards import Shard
 from tasks.shared.tracking_place import check_tracking_server
 from tasks.shared.workspace import check_space, existing_workspace, find_workspace, open_workspace
 
@@ -39,7 +38,7 @@ def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> Non
 def label_recipe(name: str, overrides: Sequence[str], force: Sequence[str], shard: str | None) -> None:
     """Runs a recipe as far as the soft labels, or one share of them (`I/N`), and prints what came out."""
     if shard:
-        Shard.parse(shard)
+        parse_share(load_recipe(find_recipe(name), overrides), shard)
 
     def load_flow() -> Callable[[Recipe], Path]:
         from flows.label import label

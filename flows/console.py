@@ -123,6 +123,7 @@ def quiet_transformers() -> None:
 
     transformers_logging.disable_default_handler()
     transformers_logging.enable_propagation()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def quiet_libraries() -> None:

@@ -19,7 +19,8 @@ from flows.console import View, log, logging_to
 from flows.killed import close_killed_runs
 from flows.limits import make_limits
 from flows.records import RECORD, SCHEMA, lock_run, new_run_id
-from flows.running import Runner, prefect_tags, publish_tracked_run
+from flows.run_links import prefect_tags, publish, tracked_run
+from flows.running import Runner
 from flows.table import markdown
 from tasks.label import LabelRecord
 from tasks.label_shard import ShardRecord
@@ -127,7 +128,7 @@ class _Run:
             self._write_record()
             self._tracker.params(self._parent, self._recipe.model_dump(mode="json"))
             self._tracker.artifact(self._parent, self._folder / "recipe.yaml")
-            publish_tracked_run(self._tracker, self._parent)
+            publish(tracked_run(self._tracker, self._parent))
             pipeline(self._recipe, self._runner)
             self._publish()
             self._write_record("done")
@@ -161,6 +162,7 @@ class _Run:
             "best": result.best() if result else None,
             "registered": [model for made in self._runner.made(RegisterRecord) for model in made.to_list()],
             "labels": self._stores,
+            "labelled": self._labelled,
             "machine": result.scores[0].cost["machine"] if result else None,
             "steps": self._runner.done,
             "mlflow": {
@@ -178,6 +180,13 @@ class _Run:
         """Where the labels are that this run made or read."""
         found: list[LabelRecord | ShardRecord] = [*self._runner.made(LabelRecord), *self._runner.made(ShardRecord)]
         return list(dict.fromkeys(f"{each.files or self._workspace.labels}/{each.store}" for each in found))
+
+    @property
+    def _labelled(self) -> Mapping[str, int]:
+        """How many soft labels the run asked for, and how many of them it made."""
+        views, shares = self._runner.made(LabelRecord), self._runner.made(ShardRecord)
+        rows = sum(view.view["rows"] for view in views) if views else sum(share.rows for share in shares)
+        return {"rows": rows, "new": sum(view.new for view in views) + sum(share.new for share in shares)}
 
     @property
     def _result(self) -> ResultRecord | None:

@@ -6,8 +6,8 @@ from prefect import flow
 
 from flows.flow_run import carry_out, flow_run_name
 from flows.pipeline import label_shard, label_texts
+from flows.preflight import parse_share
 from tasks.shared.recipe import Recipe
-from tasks.shared.shards import Shard
 
 
 @flow(name="label", flow_run_name=flow_run_name, persist_result=False)
@@ -23,5 +23,5 @@ def label(recipe: Recipe, shard: str | None = None) -> Path:
     """
     if shard is None:
         return carry_out(recipe, label_texts)
-    share = Shard.parse(shard)
+    share = parse_share(recipe, shard)
     return carry_out(recipe, lambda recipe, do: label_shard(recipe, share, do))

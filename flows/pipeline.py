@@ -38,10 +38,20 @@ def label_texts(recipe: Recipe, do: Do) -> tuple[DataRecord, list[Teacher], list
     labels = []
     for number, teacher in enumerate(teachers):
         if recipe.teachers[number].labels is None:
-            labels.append(do(Label(data, cast(TeacherRecord, teacher), recipe.labelling, number)))
+            labels.append(_label(recipe, data, cast(TeacherRecord, teacher), number, do))
         else:
             labels.append(cast(ImportRecord, teacher))
     return data, teachers, labels
+
+
+def _label(recipe: Recipe, data: DataRecord, teacher: TeacherRecord, number: int, do: Do) -> LabelRecord:
+    """One teacher's labels: by this process, or by a cluster whose parts this process then finds in the store."""
+    step = Label(data, teacher, recipe.labelling, number)
+    if recipe.runner == "ray":
+        count = recipe.labelling.shards
+        shares = [LabelShard(data, teacher, recipe.labelling, number, Shard(index, count)) for index in range(count)]
+        do.spread(step, shares)
+    return do(step)
 
 
 def _teachers(recipe: Recipe, do: Do) -> tuple[DataRecord, list[Teacher]]:

@@ -1,7 +1,8 @@
 """What a run would do: walks the pipeline and looks, without making anything."""
 
 from collections import Counter
-from typing import cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 from rich.console import Console
 from rich.text import Text
@@ -33,6 +34,12 @@ class Planner:
         record = step.read(output)
         step.check(record)
         return record
+
+    def spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
+        """Shares of a step that is done are not asked for."""
+        if not (step.ready and step.find(self._workspace)):
+            for share in shares:
+                self(share)
 
     def print(self, console: Console) -> None:
         """A line a step, and the sum."""

@@ -1,5 +1,8 @@
 """What can be found wrong with a recipe's inputs before a run starts: in a second, without loading a model."""
 
+import os
+from importlib.util import find_spec
+
 from tasks.import_labels import check_labels
 from tasks.load_data import LoadData
 from tasks.shared.bases import check_base
@@ -9,6 +12,7 @@ from tasks.shared.label_files import open_files
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Recipe
 from tasks.shared.registry_version import SCHEME
+from tasks.shared.shards import Shard
 from tasks.shared.workspace import find_workspace
 
 
@@ -25,6 +29,8 @@ def check_inputs(recipe: Recipe) -> None:
         raise StillhouseError("labelling.precision: int8 is for CPUs; use bf16, or --device cpu")
     if recipe.labelling.store:
         open_files(recipe.labelling.store).folders()
+    if recipe.runner == "ray":
+        check_cluster()
     classes = LoadData(recipe.data).check_sources()
     models = {f"teachers.{number}.model": teacher.model for number, teacher in enumerate(recipe.teachers)}
     if isinstance(recipe.student.tokenizer, str):
@@ -38,3 +44,29 @@ def check_inputs(recipe: Recipe) -> None:
             continue
         taken_as_it_is = teacher.epochs == 0
         check_base(teacher.model, f"teachers.{number}.model", classes if taken_as_it_is else None)
+
+
+def parse_share(recipe: Recipe, shard: str) -> Shard:
+    """The share that `I/N` means.
+
+    Raises:
+        StillhouseError: that is no share, or the recipe leaves sharing to a cluster.
+    """
+    if recipe.runner == "ray":
+        raise StillhouseError("--shard is for machines without a cluster; with runner: ray, labelling.shards says more")
+    return Shard.parse(shard)
+
+
+def check_cluster() -> None:
+    """Finds out, without connecting to anything, whether there can be a Ray cluster.
+
+    Raises:
+        StillhouseError: a package or an address is missing.
+    """
+    if find_spec("prefect_ray") is None or find_spec("ray") is None:
+        raise StillhouseError("runner: ray takes more packages: pip install -c constraints.txt -e '.[ray]'")
+    if os.environ.get("RAY_ADDRESS") and not os.environ.get("PREFECT_API_URL"):
+        raise StillhouseError(
+            "runner: ray with RAY_ADDRESS needs a Prefect server that the cluster reaches: set PREFECT_API_URL, or "
+            "unset RAY_ADDRESS to use this machine alone"
+        )

@@ -15,16 +15,15 @@ from flows.table import rich_table
 from tasks.shared.errors import brief_path
 from tasks.shared.recipe_file import load_recipe
 
-LABELLING = ("label", "label_shard", "import_labels")
-"""Steps that say what a run without a verdict came to."""
-
 
 def print_result(record: dict[str, Any]) -> None:
     """Prints what came out of a run, where it is, and what to do next."""
     console = Console(highlight=False)
     if record["verdict"] is None:
-        labelled = "; ".join(step["note"] for step in record["steps"] if step["step"] in LABELLING)
-        console.print(Text(f"run {record['run']} {record['state']}: {record['error'] or labelled or 'no result'}"))
+        labels = record.get("labelled") or {"rows": 0, "new": 0}
+        labelled = f"{labels['rows']:,} soft labels, {labels['new']:,} of them new" if labels["rows"] else "no result"
+        outcome = Text(f"run {record['run']} {record['state']}: {record['error'] or labelled}")
+        console.print(outcome, soft_wrap=True)
         for name, value in _places(record):
             console.print(Text.assemble((f"{name:<13}", "dim"), brief_path(value)), soft_wrap=True)
         return

@@ -2,25 +2,25 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
 from prefect import Task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
-from prefect.runtime import flow_run, task_run
 from prefect.states import Completed
 
+from flows.cluster import Said, make_there, open_cluster
 from flows.console import View
 from flows.progress import published
+from flows.run_links import prefect_tags, publish, tracked_run
 from tasks.shared.devices import pick_device
-from tasks.shared.errors import StillhouseError, without_logins
+from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import Output, locked, make_output
-from tasks.shared.resources import STEPS
+from tasks.shared.resources import RAY, STEPS, Resource
 from tasks.shared.steps import Advance, Context, Record, Step
 from tasks.shared.tracking import Tracker
 from tasks.shared.workspace import Workspace
@@ -28,38 +28,16 @@ from tasks.shared.workspace import Workspace
 Made = TypeVar("Made")
 
 
-def prefect_task(step: Step[Any], work: Callable[[], Output]) -> Task[[], Output]:
-    """The Prefect task of a step: its name and its tags from the resource table; what fails would fail again."""
+def prefect_task(step: Step[Any], work: Callable[[], Made], resource: Resource) -> Task[[], Made]:
+    """The Prefect task of a step: its name, and its tag from the resource table; what fails would fail again."""
     return Task(
         fn=work,
         name=step.name,
         task_run_name=step.title,
-        tags=[STEPS[step.name].tag],
+        tags=[resource.tag],
         cache_policy=NO_CACHE,
         persist_result=False,
     )
-
-
-def publish_tracked_run(tracker: Tracker, run: str) -> None:
-    """Shows the MLflow run as an artifact of the Prefect run: a link where MLflow has pages, else its id and place."""
-    where = tracker.page(run)
-    said = f"[MLflow run {run}]({where})" if where else f"MLflow run `{run}` at `{tracker.uri}`"
-    create_markdown_artifact(said, key="mlflow-run", description="Parameters, metrics and artifacts")
-
-
-def prefect_tags(own_server: bool) -> dict[str, str]:
-    """What a tracked run says of the Prefect runs that it belongs to; MLflow shows the note on top of its page.
-
-    The pages of a run's own server end with the run, so nothing links to them.
-    """
-    tags = {"prefect.flow_run_id": str(flow_run.id), "prefect.flow_run_name": str(flow_run.name)}
-    page = task_run.ui_url if task_run.id else flow_run.ui_url
-    if task_run.id:
-        tags["prefect.task_run_id"] = str(task_run.id)
-    if page and not own_server:
-        address = without_logins(str(page))
-        tags |= {"prefect.url": address, "mlflow.note.content": f"[The run in Prefect]({address})"}
-    return tags
 
 
 @dataclass
@@ -100,15 +78,71 @@ class Runner:
         output = self._find(step)
         state = "reused"
         if output is None:
-            lock = self.workspace.locks / f"{step.name}-{step.folder(self.workspace).name}.lock"
-            with locked(lock, partial(self._waiting, step)):
+            with self._held(step):
                 output = self._find(step)  # another run may have made it while this one waited
                 if output is None:
                     state, output = "done", self._make(step)
+        return self._ended(step, output, state, time.monotonic() - began)
+
+    def spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
+        """Carries out the shares of a step side by side on Ray, unless the step is done; see `Do.spread`."""
+        if self._find(step):
+            return
+        with ExitStack() as held:
+            for share in shares:
+                held.enter_context(self._held(share))
+            missing = []
+            for share in shares:
+                output = self._find(share)
+                if output:
+                    self._ended(share, output, "reused", 0.0)
+                else:
+                    missing.append(share)
+            if missing:
+                self._spread(step, missing)
+
+    def _spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
+        self.view.starting(f"{step.title} on Ray")
+        began = time.monotonic()
+        runs = [self.tracker.start(share.title, self._tags(share, "done"), self.parent) for share in shares]
+        left, status = set(runs), "KILLED"
+        try:
+            with open_cluster(self.device) as cluster, self._progress(step, *step.work) as advance:
+                place = (self.workspace.root, cluster.device, cluster.tally)
+                tasks = [
+                    prefect_task(share, partial(make_there, share, run, tracked_run(self.tracker, run), *place), RAY)
+                    for share, run in zip(shares, runs, strict=True)
+                ]
+                for number, said in cluster.carry_out(tasks, advance):
+                    self._take_in(shares[number], runs[number], said, time.monotonic() - began)
+                    left.remove(runs[number])
+        except Exception:
+            status = "FAILED"
+            self.view.line("failed", f"{step.title} on Ray")
+            raise
+        finally:
+            for run in left:
+                with suppress(Exception):
+                    self.tracker.finish(run, status)
+
+    def _take_in(self, share: Step[Any], run: str, said: Said, seconds: float) -> None:
+        """Tracks what a worker made."""
+        output = share.find(self.workspace)
+        if output is None:
+            raise StillhouseError(f"{share.title}: what a worker made is not to be seen in {self.workspace.root}")
+        for warning in said.warnings:
+            self.view.warn(warning)
+        for name, points in said.metrics:
+            self.tracker.metrics(run, name, points)
+        self.tracker.tag(run, {"prefect.task_run_id": said.task_run})
+        self._track(run, share, output)
+        self.tracker.finish(run, "FINISHED")
+        self._ended(share, output, "done", seconds)
+
+    def _ended(self, step: Step[Record], output: Output, state: str, seconds: float) -> Record:
         record = step.read(output)
         if state == "reused":
             self._note_reused(step, output)
-        seconds = time.monotonic() - began
         self.records.append(record)
         self.done.append(_entry(step, output, state, seconds) | {"note": step.summary(record)})
         self.after()
@@ -123,6 +157,11 @@ class Runner:
     def made(self, kind: type[Made]) -> list[Made]:
         """The records of one kind that the steps gave so far."""
         return [record for record in self.records if isinstance(record, kind)]
+
+    def _held(self, step: Step[Any]) -> AbstractContextManager[None]:
+        """The lock of what a step makes: two runs that want the same wait for one."""
+        lock = self.workspace.locks / f"{step.name}-{step.folder(self.workspace).name}.lock"
+        return locked(lock, partial(self._waiting, step))
 
     def _find(self, step: Step[Any]) -> Output | None:
         return None if step.name in self.force else step.find(self.workspace)
@@ -149,7 +188,7 @@ class Runner:
         self.view.starting(step.title)
         try:
             with self._slot(step):
-                return prefect_task(step, partial(self._work, step))()
+                return prefect_task(step, partial(self._work, step), STEPS[step.name])()
         except BaseException:
             self.view.line("failed", step.title)
             raise
@@ -158,7 +197,7 @@ class Runner:
         run = self.tracker.start(step.title, self._tags(step, "done"), self.parent)
         status = "KILLED"
         try:
-            publish_tracked_run(self.tracker, run)
+            publish(tracked_run(self.tracker, run))
             context = Context(
                 workspace=self.workspace,
                 device=pick_device(self.device),
@@ -211,7 +250,7 @@ class Runner:
         self.tracker.finish(self.tracker.start(step.title, tags, self.parent), "FINISHED")
         with get_client(sync_client=True) as client:
             client.create_task_run(
-                task=prefect_task(step, lambda: output),
+                task=prefect_task(step, lambda: output, STEPS[step.name]),
                 flow_run_id=self.flow_run,  # type: ignore[arg-type]
                 dynamic_key=step.key,
                 name=step.title,

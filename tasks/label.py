@@ -58,6 +58,11 @@ class ByTeacher(Step[Record]):
     number: int
 
     @property
+    def work(self) -> tuple[int | None, str]:
+        """The transfer texts."""
+        return self.data.rows["transfer"], "texts"
+
+    @property
     def labeller(self) -> Labeller:
         """The identity of the labels."""
         return Labeller(

@@ -147,6 +147,13 @@ class Labelling(Section):
         description="Tokens in a forward pass, padding counted. Without it, 1,024 on a CPU and 32,768 on a GPU; fewer "
         "where memory runs out.",
     )
+    shards: int = Field(
+        4,
+        ge=1,
+        le=4096,
+        description="With runner: ray, how many tasks the texts are shared out to; at least as many as there are GPUs, "
+        "or cores, to use.",
+    )
     stored: Literal["float32", "float16"] = Field(
         "float32", description="Type of the logits on disk; float16 takes half the space and rounds in the third digit."
     )
@@ -285,7 +292,11 @@ class Recipe(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where models run; auto takes a GPU if there is one."
     )
-    runner: Literal["local"] = Field("local", description="Where steps run.")
+    runner: Literal["local", "ray"] = Field(
+        "local",
+        description="Where texts are labelled: local, in this process; ray, as shares on the cluster of RAY_ADDRESS, "
+        "or else on all cores of this machine. Its machines see the workspace at the same path. All else is local.",
+    )
 
     @property
     def registered_student(self) -> str:

@@ -22,6 +22,8 @@ class Resource:
 
 GPU = Resource(tag="gpu", limit=1, gpus=1, cpus=1)
 CPU = Resource(tag="cpu", limit=None, gpus=0, cpus=1)
+RAY = Resource(tag="ray", limit=None, gpus=1, cpus=1)
+"""A share on a Ray cluster, which counts its GPUs itself; where it has none, a share takes a processor core alone."""
 
 STEPS: dict[str, Resource] = {
     "load_data": CPU,

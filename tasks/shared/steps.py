@@ -75,6 +75,11 @@ class Step(ABC, Generic[Record]):
         """What it makes, in the words of the records."""
         return self.title
 
+    @property
+    def work(self) -> tuple[int | None, str]:
+        """How many units of work there are at most, if that is known before it begins, and what they are."""
+        return None, "units"
+
     @abstractmethod
     def inputs(self) -> Mapping[str, Json]:
         """Everything that decides the output: options and the digests of inputs."""
@@ -135,3 +140,6 @@ class Do(Protocol):
 
     def __call__(self, step: Step[Record]) -> Record:
         """The record of a step."""
+
+    def spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
+        """Carries out, side by side on a cluster, the shares of a step that is not done; it then has little to do."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.running import prefect_tags
+from flows.run_links import prefect_tags
 
 
 def test_links_to_prefect_hold_no_login_and_none_to_a_server_of_one_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,245 @@
+"""Ray: steps that do not need each other, side by side on the machines of a cluster.
+
+The cluster is that of RAY_ADDRESS, else one of this machine alone for as long as the steps take. Its machines see the
+workspace at the same path and speak to the Prefect server; only the driver, this process, speaks to MLflow.
+"""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from prefect.runtime import task_run
+
+from flows.preflight import check_cluster
+from flows.run_links import publish
+from tasks.shared.errors import StillhouseError, brief, one_line, without_logins
+from tasks.shared.outputs import make_output
+from tasks.shared.resources import RAY
+from tasks.shared.steps import Advance, Context, Points, Step
+from tasks.shared.workspace import Workspace
+
+if TYPE_CHECKING:
+    from prefect import Task
+    from prefect_ray import RayTaskRunner
+    from ray.actor import ActorHandle
+
+_LOOK_SECONDS = 1.0
+_RETRIES = 3
+"""How often the work of a worker that died is given to another one."""
+_OBJECTS_BYTES = 100 * 2**20
+"""Memory for what tasks hand each other: ours hand on files."""
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_HANDED_ON = ("PREFECT_", "STILLHOUSE_", "HF_", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "TOKENIZERS_PARALLELISM")
+_SECRET = ("KEY", "TOKEN", "AUTH", "PASSWORD", "SECRET")
+
+
+@dataclass
+class Said:
+    """What a step said while a worker made it.
+
+    Attributes:
+        task_run: id of the Prefect task run.
+        warnings: for the person.
+        metrics: series of (optimiser step, value) by name, for the tracker.
+    """
+
+    task_run: str
+    warnings: list[str] = field(default_factory=list)
+    metrics: list[tuple[str, Points]] = field(default_factory=list)
+
+
+class Tally:
+    """Counts what the workers have done; an actor on the cluster."""
+
+    def __init__(self) -> None:
+        """Begins at 0."""
+        self._done = 0
+
+    def advance(self, count: int) -> None:
+        """So much more is done."""
+        self._done += count
+
+    def done(self) -> int:
+        """How much is done."""
+        return self._done
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that answers.
+
+    Attributes:
+        device: where models run there.
+        tally: the actor that counts.
+    """
+
+    device: str
+    tally: "ActorHandle[Any]"
+    _runner: "RayTaskRunner[Said]"
+
+    def carry_out(self, tasks: Sequence["Task[[], Said]"], advance: Advance) -> Iterator[tuple[int, Said]]:
+        """Carries out tasks in any order; gives the number of each when it is done, and what it said.
+
+        Args:
+            tasks: made of `make_there`.
+            advance: called with the units of work done.
+
+        Raises:
+            StillhouseError: the worker of one died again and again.
+        """
+        import ray
+        from prefect_ray.context import remote_options
+
+        gpus = RAY.gpus if self.device == "cuda" else 0
+        with remote_options(num_cpus=RAY.cpus, num_gpus=gpus, max_retries=_RETRIES):
+            futures = [self._runner.submit(task, {}) for task in tasks]
+        going_on = {future.wrapped_future: number for number, future in enumerate(futures)}
+        shown = 0
+        while going_on:
+            ended, _ = ray.wait(list(going_on), num_returns=1, timeout=_LOOK_SECONDS)
+            done: Any = ray.get(self.tally.done.remote())
+            advance(done - shown)
+            shown = done
+            for reference in ended:
+                number = going_on.pop(reference)
+                try:
+                    said = futures[number].result()
+                except ray.exceptions.RayError as error:
+                    raise StillhouseError(
+                        f"{tasks[number].task_run_name}: its Ray workers died, {_RETRIES + 1} of them "
+                        f"({one_line(error)}); what was finished is kept, run the same command again"
+                    ) from error
+                yield number, said
+
+
+def make_there(step: Step[Any], made_by: str, tracked: str, root: Path, device: str, tally: "ActorHandle[Any]") -> Said:
+    """Makes a step's output; what a worker does, inside a Prefect task.
+
+    Args:
+        step: what to make.
+        made_by: id of the tracked run.
+        tracked: that run, as people find it.
+        root: the workspace's.
+        device: where models run.
+        tally: told of what is done.
+
+    Raises:
+        StillhouseError: this machine does not see the workspace; or the step's own.
+    """
+    import torch
+
+    workspace = Workspace(root)
+    if not workspace.outputs.is_dir():
+        raise StillhouseError(f"{root} is not to be seen on {socket.gethostname()}; a cluster shares the workspace")
+    torch.set_num_threads(RAY.cpus)
+    publish(tracked)
+    said = Said(str(task_run.id))
+
+    @contextmanager
+    def progress(total: int | None, unit: str) -> Iterator[Advance]:
+        yield tally.advance.remote
+
+    context = Context(
+        workspace=workspace,
+        device=device,
+        run=made_by,
+        progress=progress,
+        metrics=lambda name, points: said.metrics.append((name, points)),
+        warn=said.warnings.append,
+    )
+    fill = partial(step.make, context=context)
+    make_output(step.folder(workspace), step.key, step.decided_by, fill, made_by=made_by, measured=step.measured)
+    return said
+
+
+@contextmanager
+def open_cluster(device: str) -> Iterator[Cluster]:
+    """Connects to the cluster of RAY_ADDRESS, or starts one here; leaves it, or ends it, afterwards.
+
+    Args:
+        device: as the recipe says it; `auto` takes GPUs where the cluster has any.
+
+    Raises:
+        StillhouseError: the cluster does not answer, has no such device, or does not reach the Prefect server.
+    """
+    check_cluster()
+    with _signals_kept():
+        import ray
+        from prefect_ray import RayTaskRunner
+    address = os.environ.get("RAY_ADDRESS")
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    with ExitStack() as stack:
+        if address:
+            settings["runtime_env"] = {"env_vars": _handed_on()}
+        else:  # on loopback alone, without pages, and no session is left; workers have this process's environment
+            settings |= {"_node_ip_address": "127.0.0.1", "include_dashboard": False}
+            settings |= {"object_store_memory": _OBJECTS_BYTES}
+            # Not in the workspace: sockets lie there, whose paths must be short.
+            settings["_temp_dir"] = stack.enter_context(TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True))
+        try:
+            with _signals_kept():
+                runner = stack.enter_context(RayTaskRunner(address or "local", settings))
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            where = f"at RAY_ADDRESS {brief(address)} " if address else ""
+            raise StillhouseError(f"runner: ray: no cluster {where}answers: {one_line(error)}") from None
+        _check_reach()
+        counting: Any = ray.remote(num_cpus=0)(Tally)
+        yield Cluster(_device_there(device), counting.remote(), runner)
+
+
+def _device_there(wanted: str) -> str:
+    """The device of the cluster's workers."""
+    import ray
+
+    gpus = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]
+    if wanted == "cuda" and not gpus:
+        raise StillhouseError("device: the Ray cluster has no cuda; use auto or cpu")
+    if wanted == "auto":
+        return "cuda" if gpus else "cpu"
+    return wanted
+
+
+def _check_reach() -> None:
+    """Refuses a cluster of several machines that are to report to a server on the loopback of this one."""
+    import ray
+
+    url = os.environ["PREFECT_API_URL"]
+    machines = {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
+    if len(machines) > 1 and urlsplit(url).hostname in _LOOPBACK:
+        raise StillhouseError(
+            f"runner: ray: the cluster's {len(machines)} machines do not reach the Prefect server at "
+            f"PREFECT_API_URL {url}; give it an address of this machine that they reach"
+        )
+
+
+def _handed_on() -> dict[str, str]:
+    """What workers have to know of this process's environment: where the Prefect server is, and what keeps it quiet.
+
+    Ray writes it to its logs, so secrets are left out; Prefect hands its own to its tasks.
+    """
+    given = {name: value for name, value in os.environ.items() if name.startswith(_HANDED_ON)}
+    return {name: without_logins(value) for name, value in given.items() if not any(word in name for word in _SECRET)}
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Undoes what Ray does to signals: a run that is told to end closes what it had open."""
+    if threading.current_thread() is not threading.main_thread():  # Ray leaves them alone too
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,178 @@
+"""Training in several processes of this machine, a device each, whose gradients accelerate averages.
+
+`python -m tasks.shared.processes FOLDER` is one of them; RANK and WORLD_SIZE say which. They find each other through a
+file and speak on loopback alone.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tasks.shared.child import start_child, stop_child
+from tasks.shared.errors import StillhouseError, one_line, printable
+from tasks.shared.outputs import write_json
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+    from transformers import PreTrainedModel
+
+    from models.training import Advance, Examples, History, Schedule
+
+_LOOK_SECONDS = 0.2
+_JOB, _WEIGHTS, _HISTORY, _STEPS, _ERROR = "job.json", "weights.safetensors", "history.json", "steps", "error.json"
+_LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
+
+Terms = Sequence[tuple[float, str, float]]
+
+
+def train_in_processes(
+    processes: int,
+    folder: Path,
+    model: "PreTrainedModel",
+    examples: "Examples",
+    dev: "Examples",
+    terms: Terms,
+    schedule: "Schedule",
+    seed: int,
+    advance: "Advance",
+) -> "History":
+    """Trains a model as `models.training.train` does, each batch shared out to several processes.
+
+    The result is that of one process but for the order in which floats are added; the masks of dropout are others.
+
+    Args:
+        processes: how many.
+        folder: for a scratch folder; holds the model, the examples and what comes back until it is done.
+        model: trained in place.
+        examples: the rows to learn from, without soft labels.
+        dev: rows with gold labels for choosing the weights.
+        terms: of the objective: weight, name, temperature.
+        schedule: how long and how fast; its batches are those of all processes together.
+        seed: of dropout and of the order of the batches.
+        advance: called with the optimiser steps done.
+
+    Raises:
+        FloatingPointError: the loss is not finite.
+        StillhouseError: there are fewer GPUs than processes, or a process ended before it was done.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    from models.training import History
+
+    if model.device.type != "cpu" and processes > torch.cuda.device_count():
+        raise StillhouseError(
+            f"{processes} processes need as many GPUs, and there are {torch.cuda.device_count()} here"
+        )
+    with TemporaryDirectory(prefix=".processes-", dir=folder) as name:
+        scratch = Path(name)
+        model.save_pretrained(scratch / "model")
+        for part, rows in (("examples", examples), ("dev", dev)):
+            (scratch / part).mkdir()
+            rows.encoded.save(scratch / part)
+            np.save(scratch / part / "labels.npy", rows.labels)
+        job = {"terms": list(terms), "schedule": asdict(schedule), "seed": seed, "device": model.device.type}
+        write_json(scratch / _JOB, job)
+        _carry_out(processes, scratch, max(1, torch.get_num_threads() // processes), advance)
+        model.load_state_dict(load_file(scratch / _WEIGHTS))
+        model.eval()  # type: ignore[no-untyped-call]
+        return History(**json.loads((scratch / _HISTORY).read_text(encoding="utf-8")))
+
+
+def _carry_out(processes: int, scratch: Path, threads: int, advance: "Advance") -> None:
+    """Runs the processes until all are done; ends them all where one fails."""
+    shared = {**os.environ, "WORLD_SIZE": str(processes), "OMP_NUM_THREADS": str(threads)}
+    shared |= {"GLOO_SOCKET_IFNAME": _LOOPBACK, "NCCL_SOCKET_IFNAME": _LOOPBACK, "TOKENIZERS_PARALLELISM": "false"}
+    command = [sys.executable, "-P", "-m", "tasks.shared.processes", str(scratch)]
+    shown = 0
+    with ExitStack() as ending:
+        guards: list[Popen[bytes]] = []
+        for rank in range(processes):
+            environment = {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+            guard = start_child(command, scratch / f"{rank}.log", environment, Path.cwd())
+            ending.callback(stop_child, guard)
+            guards.append(guard)
+        while any(guard.poll() is None for guard in guards):
+            if any(guard.returncode for guard in guards):
+                break
+            time.sleep(_LOOK_SECONDS)
+            done = (scratch / _STEPS).stat().st_size if (scratch / _STEPS).exists() else 0
+            advance(done - shown)
+            shown = done
+        failed = [rank for rank, guard in enumerate(guards) if guard.returncode]
+    if failed:
+        raise _failure(scratch, failed[0], guards[failed[0]].returncode)
+
+
+def _failure(scratch: Path, rank: int, code: int) -> Exception:
+    """What went wrong in a process."""
+    if (scratch / _ERROR).exists():
+        found = json.loads((scratch / _ERROR).read_text(encoding="utf-8"))
+        kinds = {"FloatingPointError": FloatingPointError, "MemoryError": MemoryError}
+        return kinds.get(found["kind"], RuntimeError)(found["message"])
+    lines = (scratch / f"{rank}.log").read_text(encoding="utf-8", errors="replace").split("\n")
+    last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+    return StillhouseError(f"a training process ended with exit code {code} ({printable(last, 200)}); run again")
+
+
+def _train_one(scratch: Path) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    from models.objectives import build_objective
+    from models.training import Schedule, train
+
+    rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    job = json.loads((scratch / _JOB).read_text(encoding="utf-8"))
+    backend = "nccl" if job["device"] == "cuda" else "gloo"
+    # Loopback alone: the store that accelerate would start listens on all of the machine's addresses.
+    torch.distributed.init_process_group(backend, f"file://{scratch}/store", rank=rank, world_size=world)
+    device = torch.device("cuda", rank) if job["device"] == "cuda" else torch.device("cpu")
+    model = AutoModelForSequenceClassification.from_pretrained(
+        scratch / "model", dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+    ).to(device)
+    schedule, objective = Schedule(**job["schedule"]), build_objective(map(tuple, job["terms"]))
+    examples, dev = (_examples(scratch / part) for part in ("examples", "dev"))
+    with (scratch / _STEPS).open("ab", buffering=0) as steps:
+
+        def advance(count: int) -> None:
+            if rank == 0:
+                steps.write(b"." * count)
+
+        history = train(model, examples, dev, objective, schedule, job["seed"], advance)
+    if rank == 0:
+        from safetensors.torch import save_model
+
+        save_model(model, str(scratch / _WEIGHTS))
+        write_json(scratch / _HISTORY, asdict(history))
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+def _examples(folder: Path) -> "Examples":
+    from models.encoding import Encoded
+    from models.training import Examples
+
+    return Examples(Encoded.load(folder), np.load(folder / "labels.npy", allow_pickle=False))
+
+
+def _main(scratch: Path) -> None:
+    try:
+        _train_one(scratch)
+    except Exception as error:
+        write_json(scratch / _ERROR, {"kind": type(error).__name__, "message": one_line(error)})
+        raise
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]))
