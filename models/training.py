@@ -96,6 +96,9 @@ def train(
 ) -> History:
     """Trains the model in place and leaves it with the best weights seen on dev.
 
+    Where torch.distributed is set up, each process of its group calls this with the same arguments, its model on its
+    own device. Each takes a share of every batch, and all end with the same weights.
+
     On CPU the result is equal to the last bit for the same inputs, seed and number of threads. Gradients are clipped to
     a norm of 1, Trainer's default.
 
@@ -105,7 +108,7 @@ def train(
         dev: rows with gold labels for choosing the weights; a tie goes to the later ones.
         objective: what to minimise.
         schedule: how long and how fast.
-        seed: of dropout and of the order of the batches.
+        seed: of dropout and of the order of the batches; each process of a group has masks of dropout of its own.
         advance: called with 1 after each optimiser step.
 
     Raises:
@@ -114,7 +117,9 @@ def train(
     set_seed(seed)
     watch = _Watch(model, dev, schedule, advance)
     with tempfile.TemporaryDirectory() as scratch:
-        trainer = _BatchTrainer(model, _arguments(scratch, model.device, schedule, seed), examples, objective, watch)
+        arguments = _arguments(scratch, model.device, schedule, seed)
+        trainer = _BatchTrainer(model, arguments, examples, objective, watch)
+        set_seed(seed + arguments.process_index)
         trainer.train()
     return watch.finish()
 
@@ -155,13 +160,21 @@ def _arguments(scratch: str, device: torch.device, schedule: Schedule, seed: int
 
 
 class _BatchDataset(Dataset[Batch]):
-    """Whole batches by their rows: collating is one vectorised look-up."""
+    """Whole batches by their rows, or one process's share of each: collating is one vectorised look-up."""
 
-    def __init__(self, examples: Examples) -> None:
+    def __init__(self, examples: Examples, process: int, processes: int) -> None:
         self._examples = examples
+        self._process = process
+        self._processes = processes
 
-    def __getitem__(self, rows: NDArray[np.integer]) -> Batch:
+    def __getitem__(self, batch_rows: NDArray[np.integer]) -> Batch:
+        rows = batch_rows[self._process :: self._processes]
+        # Gradients are averaged over the processes, but the mean is one over rows: a larger share counts for more.
+        scale = len(rows) * self._processes / len(batch_rows)
+        if not len(rows):
+            rows = batch_rows[:1]  # something to compute, as the others wait for a gradient
         batch = self._examples.encoded.batch(rows)
+        batch["scale"] = torch.tensor(scale)
         batch["labels"] = torch.from_numpy(self._examples.labels[rows].astype(np.int64))
         if self._examples.teacher_logits is not None:
             batch["teacher_logits"] = torch.from_numpy(self._examples.teacher_logits[rows])
@@ -177,24 +190,26 @@ class _BatchTrainer(Trainer):
         objective: Objective,
         watch: "_Watch",
     ) -> None:
-        super().__init__(model=model, args=arguments, train_dataset=_BatchDataset(examples), callbacks=[watch])
+        batches = _BatchDataset(examples, arguments.process_index, arguments.world_size)
+        super().__init__(model=model, args=arguments, train_dataset=batches, callbacks=[watch])
+        self._batches = batches
         self.remove_callback(PrinterCallback)
         self._examples = examples
         self._objective = objective
         self.model_accepts_loss_kwargs = False
 
     def get_train_dataloader(self) -> DataLoader[Batch]:
-        batches = ShuffledBatches(
+        rows = ShuffledBatches(
             self._examples.encoded.lengths, self.args.per_device_train_batch_size, seed=self.args.seed
         )
-        return DataLoader(_BatchDataset(self._examples), sampler=batches, batch_size=None)
+        return DataLoader(self._batches, sampler=rows, batch_size=None)
 
     def compute_loss(self, model: torch.nn.Module, inputs: Batch, *_: object, **__: object) -> Tensor:
         """The objective's, not the model's own."""
-        labels = inputs.pop("labels")
+        labels, scale = inputs.pop("labels"), inputs.pop("scale")
         teacher_logits = inputs.pop("teacher_logits", None)
         loss: Tensor = self._objective(model(**inputs).logits, labels, teacher_logits)
-        return loss
+        return loss * scale
 
 
 class _Watch(TrainerCallback):

@@ -123,7 +123,7 @@ class TrainTeacher(Step[TeacherRecord]):
             raise StillhouseError(f"{where}: cannot use {self.teacher.model}: {one_line(error)}") from None
         gold, dev = (read_examples(self.data.file(part), tokenizer, options.max_length) for part in ("gold", "dev"))
         if options.epochs:
-            self._fine_tune(model, gold, dev, context)
+            self._fine_tune(model, gold, dev, folder, context)
         logits = predict_logits(model, dev.encoded, _DEV_BATCH)[:, columns]
         np.save(folder / DEV_LOGITS, logits)
         # Set in both places: only what is in `init_kwargs` is saved. Whoever uses the teacher reads as much of a text.
@@ -138,17 +138,33 @@ class TrainTeacher(Step[TeacherRecord]):
             "truncated": {"gold": gold.encoded.truncated, "dev": dev.encoded.truncated},
         }
 
-    def _fine_tune(self, model: "PreTrainedModel", gold: "Examples", dev: "Examples", context: Context) -> None:
-        from models.objectives import HardCrossEntropy, Objective
+    def _fine_tune(
+        self, model: "PreTrainedModel", gold: "Examples", dev: "Examples", folder: Path, context: Context
+    ) -> None:
+        from models.objectives import build_objective
         from models.training import Schedule, steps_for, train
+        from tasks.shared.processes import train_in_processes
 
-        options = self.teacher
+        options, terms = self.teacher, [(1.0, "hard", 1.0)]
         steps = steps_for(len(gold.labels), options.batch_size, options.epochs)
         schedule = Schedule(steps, options.batch_size, options.learning_rate)
-        objective = Objective([(1.0, HardCrossEntropy())])
         with context.progress(steps, "steps") as advance:
-            history = train(model, gold, dev, objective, schedule, options.seed, advance)
+            what = (schedule, options.seed, advance)
+            if options.processes == 1:
+                history = train(model, gold, dev, build_objective(terms), *what)
+            else:
+                self._check_devices(context.device)
+                history = train_in_processes(options.processes, folder, model, gold, dev, terms, *what)
         context.metrics("loss", history.loss)
+
+    def _check_devices(self, device: str) -> None:
+        """Each process has a device of its own, but for CPUs."""
+        import torch
+
+        there = torch.cuda.device_count() if device == "cuda" else 1
+        if device != "cpu" and self.teacher.processes > there:
+            asked = f"teachers.{self.number}.processes: {self.teacher.processes} processes take a GPU each"
+            raise StillhouseError(f"{asked}, and there {'is' if there == 1 else 'are'} {there} here")
 
     def read(self, output: Output) -> TeacherRecord:
         """The record of the teacher."""

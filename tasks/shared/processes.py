@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from models.training import Advance, Examples, History, Schedule
 
 _LOOK_SECONDS = 0.2
+_PATIENCE_SECONDS = 1.5
+_SIGNALLED = 192
+"""Exit codes above stand for a signal: the guard of a process that signal 9 ended exits with -9, which is 247."""
 _JOB, _WEIGHTS, _HISTORY, _STEPS, _ERROR = "job.json", "weights.safetensors", "history.json", "steps", "error.json"
 _LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 
@@ -63,17 +66,13 @@ def train_in_processes(
 
     Raises:
         FloatingPointError: the loss is not finite.
-        StillhouseError: there are fewer GPUs than processes, or a process ended before it was done.
+        StillhouseError: a process ended before it was done.
     """
     import torch
     from safetensors.torch import load_file
 
     from models.training import History
 
-    if model.device.type != "cpu" and processes > torch.cuda.device_count():
-        raise StillhouseError(
-            f"{processes} processes need as many GPUs, and there are {torch.cuda.device_count()} here"
-        )
     with TemporaryDirectory(prefix=".processes-", dir=folder) as name:
         scratch = Path(name)
         model.save_pretrained(scratch / "model")
@@ -93,6 +92,7 @@ def _carry_out(processes: int, scratch: Path, threads: int, advance: "Advance") 
     """Runs the processes until all are done; ends them all where one fails."""
     shared = {**os.environ, "WORLD_SIZE": str(processes), "OMP_NUM_THREADS": str(threads)}
     shared |= {"GLOO_SOCKET_IFNAME": _LOOPBACK, "NCCL_SOCKET_IFNAME": _LOOPBACK, "TOKENIZERS_PARALLELISM": "false"}
+    shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}  # accelerate asks for them, and then uses the file
     command = [sys.executable, "-P", "-m", "tasks.shared.processes", str(scratch)]
     shown = 0
     with ExitStack() as ending:
@@ -102,27 +102,29 @@ def _carry_out(processes: int, scratch: Path, threads: int, advance: "Advance") 
             guard = start_child(command, scratch / f"{rank}.log", environment, Path.cwd())
             ending.callback(stop_child, guard)
             guards.append(guard)
-        while any(guard.poll() is None for guard in guards):
-            if any(guard.returncode for guard in guards):
-                break
+        while any(guard.poll() is None for guard in guards) and not any(guard.returncode for guard in guards):
             time.sleep(_LOOK_SECONDS)
             done = (scratch / _STEPS).stat().st_size if (scratch / _STEPS).exists() else 0
             advance(done - shown)
             shown = done
-        failed = [rank for rank, guard in enumerate(guards) if guard.returncode]
-    if failed:
-        raise _failure(scratch, failed[0], guards[failed[0]].returncode)
+        if any(guard.returncode for guard in guards):
+            time.sleep(_PATIENCE_SECONDS)  # where one is killed, another may have been the first to notice
+            raise _failure(scratch, [guard.poll() or 0 for guard in guards])
 
 
-def _failure(scratch: Path, rank: int, code: int) -> Exception:
-    """What went wrong in a process."""
+def _failure(scratch: Path, codes: Sequence[int]) -> Exception:
+    """What went wrong in a process: of its own, or because another one was gone."""
+    killed = next((code for code in codes if code > _SIGNALLED), None)
+    if killed:
+        return StillhouseError(f"a training process was killed by signal {256 - killed}; run the same command again")
     if (scratch / _ERROR).exists():
         found = json.loads((scratch / _ERROR).read_text(encoding="utf-8"))
         kinds = {"FloatingPointError": FloatingPointError, "MemoryError": MemoryError}
         return kinds.get(found["kind"], RuntimeError)(found["message"])
+    rank = next(rank for rank, code in enumerate(codes) if code)
     lines = (scratch / f"{rank}.log").read_text(encoding="utf-8", errors="replace").split("\n")
     last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
-    return StillhouseError(f"a training process ended with exit code {code} ({printable(last, 200)}); run again")
+    return RuntimeError(f"a training process ended with exit code {codes[rank]}: {printable(last, 200)}")
 
 
 def _train_one(scratch: Path) -> None:

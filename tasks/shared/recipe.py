@@ -119,6 +119,13 @@ class Teacher(Section):
     batch_size: int = Field(16, ge=1, le=4096, description="Texts in a training batch.")
     learning_rate: float = Field(5e-5, gt=0, le=1, description="Peak learning rate of AdamW.")
     max_length: int = Field(128, ge=4, le=8192, description="Tokens read of a text; the rest is cut off and counted.")
+    processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes that train it side by side on this machine, each on a GPU of its own where models run "
+        "on GPUs; they share out each batch.",
+    )
     floor: float = Field(0.0, ge=0, le=1, description="Accuracy on dev below which the run stops.")
     seed: Seed = Field(0, description="Seed of the new head, of dropout and of the order of the rows.")
 
