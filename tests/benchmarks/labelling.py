@@ -196,6 +196,33 @@ def increment(options: Options) -> list[Row]:
     return [Row(what, "<= 3 %", f"{share:.1%} ({seconds[1]:.1f} s)", share <= 0.03)]
 
 
+def on_ray(options: Options) -> list[Row]:
+    """Two Ray workers of one thread against one, each carrying out shares of the same texts; all are started before."""
+    from dataclasses import replace
+
+    import pyarrow.parquet as pq
+    import ray
+
+    from tests.benchmarks.share import label_share
+
+    data, teacher = _taught()
+    teacher, shares = replace(teacher, max_length=MAX_LENGTH), 4
+    quiet = {"log_to_driver": False, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    with TemporaryDirectory() as folder, ray.init("local", num_cpus=2, **quiet):
+        pq.write_table(pq.read_table(data.file("test")).slice(0, options.texts), Path(folder) / "transfer.parquet")
+        few = replace(data, path=Path(folder), digests={**data.digests, "transfer": "some of test"})
+        share, count = ray.remote(label_share), iter(range(10**6))
+
+        def by(workers: int) -> int:
+            home = Path(folder) / f"home-{next(count)}"
+            task = share.options(num_cpus=2 // workers)
+            return sum(ray.get([task.remote(few, teacher, number, shares, home) for number in range(shares)]))
+
+        ratio, one, two = _paired(lambda: by(2), lambda: by(1), min(3, options.pairs))
+    what = f"Ray, 2 workers of a thread against 1, {one} texts in {shares} shares"
+    return [Row(what, ">= 1.6x", f"{ratio:.2f}x", ratio >= 1.6 and one == two == options.texts)]
+
+
 def memory(options: Options) -> list[Row]:
     """Peak memory of labelling a million short texts against 20,000, in processes of their own, by a tiny teacher."""
     rows = []
@@ -313,6 +340,7 @@ SECTIONS = {
     "precisions": precisions,
     "textbook": textbook,
     "increment": increment,
+    "ray": on_ray,
     "memory": memory,
 }
 
