@@ -6,8 +6,10 @@ workspace at the same path and speak to the Prefect server; only the driver, thi
 
 import logging
 import os
+import secrets
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -173,6 +175,7 @@ def open_cluster(device: str) -> Iterator[Cluster]:
         StillhouseError: the cluster does not answer, has no such device, or does not reach the Prefect server.
     """
     check_cluster()
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     with _signals_kept():
         import ray
         from prefect_ray import RayTaskRunner
@@ -184,14 +187,17 @@ def open_cluster(device: str) -> Iterator[Cluster]:
         else:  # on loopback alone, without pages, and no session is left; workers have this process's environment
             settings |= {"_node_ip_address": "127.0.0.1", "include_dashboard": False}
             settings |= {"object_store_memory": _OBJECTS_BYTES}
+            # Else Ray would write one into the home folder, for everybody to read.
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
             # Not in the workspace: sockets lie there, whose paths must be short.
             settings["_temp_dir"] = stack.enter_context(TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True))
         try:
-            with _signals_kept():
+            with _signals_kept(), _stderr_to_nowhere():
                 runner = stack.enter_context(RayTaskRunner(address or "local", settings))
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             where = f"at RAY_ADDRESS {brief(address)} " if address else ""
-            raise StillhouseError(f"runner: ray: no cluster {where}answers: {one_line(error)}") from None
+            hint = "; one that was started with a token takes RAY_AUTH_MODE=token" if address else ""
+            raise StillhouseError(f"runner: ray: no cluster {where}answers: {one_line(error)}{hint}") from None
         _check_reach()
         counting: Any = ray.remote(num_cpus=0)(Tally)
         yield Cluster(_device_there(device), counting.remote(), runner)
@@ -229,6 +235,20 @@ def _handed_on() -> dict[str, str]:
     """
     given = {name: value for name, value in os.environ.items() if name.startswith(_HANDED_ON)}
     return {name: without_logins(value) for name, value in given.items() if not any(word in name for word in _SECRET)}
+
+
+@contextmanager
+def _stderr_to_nowhere() -> Iterator[None]:
+    """Hides what Ray's native code writes, a line a second where a cluster does not answer; its exception says it."""
+    sys.stderr.flush()
+    before = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
 
 
 @contextmanager

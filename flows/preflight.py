@@ -1,19 +1,22 @@
 """What can be found wrong with a recipe's inputs before a run starts: in a second, without loading a model."""
 
 import os
+import socket
 from importlib.util import find_spec
 
 from tasks.import_labels import check_labels
 from tasks.load_data import LoadData
 from tasks.shared.bases import check_base
 from tasks.shared.devices import pick_device
-from tasks.shared.errors import StillhouseError
+from tasks.shared.errors import StillhouseError, brief, one_line
 from tasks.shared.label_files import open_files
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Recipe
 from tasks.shared.registry_version import SCHEME
 from tasks.shared.shards import Shard
 from tasks.shared.workspace import find_workspace
+
+_PATIENCE_SECONDS = 10
 
 
 def check_inputs(recipe: Recipe) -> None:
@@ -58,15 +61,27 @@ def parse_share(recipe: Recipe, shard: str) -> Shard:
 
 
 def check_cluster() -> None:
-    """Finds out, without connecting to anything, whether there can be a Ray cluster.
+    """Finds out whether there can be a Ray cluster; at a port where nobody listens Ray itself would wait for ever.
 
     Raises:
-        StillhouseError: a package or an address is missing.
+        StillhouseError: a package or an address is missing, or nobody listens there.
     """
     if find_spec("prefect_ray") is None or find_spec("ray") is None:
         raise StillhouseError("runner: ray takes more packages: pip install -c constraints.txt -e '.[ray]'")
-    if os.environ.get("RAY_ADDRESS") and not os.environ.get("PREFECT_API_URL"):
+    address = os.environ.get("RAY_ADDRESS")
+    if not address:
+        return
+    if not os.environ.get("PREFECT_API_URL"):
         raise StillhouseError(
             "runner: ray with RAY_ADDRESS needs a Prefect server that the cluster reaches: set PREFECT_API_URL, or "
             "unset RAY_ADDRESS to use this machine alone"
         )
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        if address != "auto":
+            socket.create_connection((host, int(port)), _PATIENCE_SECONDS).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise StillhouseError(
+            f"no Ray cluster answers at RAY_ADDRESS {brief(address)} ({one_line(error)}); it is HOST:PORT, "
+            "ray://HOST:PORT or auto"
+        ) from None

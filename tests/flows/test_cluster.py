@@ -85,6 +85,14 @@ def test_a_cluster_elsewhere_needs_a_server_that_it_reaches(world: World) -> Non
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nonsense", "127.0.0.1:99999999"])
+def test_a_cluster_that_does_not_answer_is_told_at_once(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
+    with pytest.raises(StillhouseError, match="no Ray cluster answers at RAY_ADDRESS"):
+        check_cluster()
+
+
 def test_without_the_packages_it_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flows.preflight.find_spec", lambda name: None)
     with pytest.raises(StillhouseError, match=r"\.\[ray\]"):
