@@ -10,11 +10,11 @@ from typing import ClassVar
 import numpy as np
 
 from tasks.label import LabelRecord
-from tasks.shared.dataset import KEY, DataRecord, read_keys, read_labels
+from tasks.shared.dataset import DataRecord, read_keys, read_labels
 from tasks.shared.errors import StillhouseError
+from tasks.shared.importing import take_in
 from tasks.shared.key_index import KeyIndex
 from tasks.shared.label_files import open_files
-from tasks.shared.label_plan import Plan, missing
 from tasks.shared.label_store import LabelStore
 from tasks.shared.label_view import all_there, read_view, view_of
 from tasks.shared.labeller import Labeller
@@ -125,17 +125,10 @@ class ImportLabels(Step[ImportRecord]):
         return LabelStore(open_files(self.labelling.store or workspace.labels), self.labeller)
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
-        """Fills the store and writes the view; a text that stands twice in the file counts with its last row."""
+        """Fills the store and writes the view."""
         store = self.store(context.workspace)
-        with context.progress(None, "texts") as advance:
-            said: dict[bytes, np.ndarray] = {}
-            for key, logits in self.file.rows():
-                said[key] = logits
-                advance(1)
-        keys = np.array(list(said), KEY)
-        plan = Plan(missing(store, keys))
-        for place, some in plan.parts():
-            store.write(place, some, np.stack([said[key.ljust(KEY.itemsize, b"\0")] for key in some.tolist()]))
+        with context.progress(None, "rows") as advance:
+            keys, new = take_in(self.file, store, context.workspace.plans / f"{self.key[:32]}.npy", advance)
         transfer, dev = read_keys(self.data.file("transfer")), read_keys(self.data.file("dev"))
         lacking = int((KeyIndex(keys).find(transfer) < 0).sum())
         if lacking:
@@ -155,7 +148,7 @@ class ImportLabels(Step[ImportRecord]):
             "files": self.labelling.store or "",
             "store": store.name,
             "view": view,
-            "new": len(plan.keys),
+            "new": new,
             "rows": len(keys),
             "dev_accuracy": accuracy,
         }

@@ -6,7 +6,7 @@ Where there are no such columns, the label's column says which class the teacher
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tasks.shared.errors import StillhouseError, brief, brief_path
 from tasks.shared.lines import decoded_lines
 from tasks.shared.readers import json_object, separated_cells
-from tasks.shared.rows import Columns, Table, described, label_text, missing_column, reason
+from tasks.shared.rows import LONGEST_TEXT, Columns, Table, described, label_text, missing_column, reason
 from tasks.shared.texts import normalise, text_key
 
 PROBABILITY = "probability_"
@@ -57,6 +57,8 @@ class LabelsFile:
             raise StillhouseError(f"{where}: no file {name}; looked for {brief_path(path.absolute())}")
         self._table = Table(path, f"{where}: {name}", Columns(columns.text, columns.text_pair, None))
         self._label, self._classes = columns.label, list(classes)
+        prefixes = (PROBABILITY, LOGIT, "")
+        self._wanted = [*columns.names, *(prefix + name for prefix in prefixes for name in classes)]
 
     def rows(self) -> Iterator[tuple[bytes, NDArray[np.float32]]]:
         """Key and logits [classes] of each row that has a text.
@@ -66,7 +68,7 @@ class LabelsFile:
         """
         columns = self._table.columns
         read = None
-        for line, record in _records(self._table):
+        for line, record in _records(self._table, self._wanted):
             at = f"{self._table.at} row {line}"
             for name in columns.names:
                 if name not in record:
@@ -145,26 +147,41 @@ class _Chosen(_Reader):
         return row
 
 
-def _records(table: Table) -> Iterator[tuple[int, Record]]:
+def _records(table: Table, wanted: Collection[str]) -> Iterator[tuple[int, Record]]:
+    """Line or number of each row, and its columns; of a Parquet file the wanted ones alone."""
     suffix = table.path.suffix.lower()
     if suffix in (".csv", ".tsv"):
         for line, names, cells in separated_cells(table, "," if suffix == ".csv" else "\t", quoted=suffix == ".csv"):
-            yield line, dict(zip(names, cells, strict=True))
+            record = dict(zip(names, cells, strict=True))
+            if len(record) != len(names):
+                _check_distinct(names, wanted, table)
+            yield line, record
     elif suffix == ".parquet":
-        yield from enumerate(_parquet_records(table), 1)
+        yield from enumerate(_parquet_records(table, wanted), 1)
     else:
         for number, text in enumerate(decoded_lines(table, newline="\n"), 1):
             if text.strip():
                 yield number, json_object(text.rstrip(), table.at, number)
 
 
-def _parquet_records(table: Table) -> Iterable[Record]:
+def _check_distinct(names: Sequence[str], wanted: Collection[str], table: Table) -> None:
+    twice = next((name for name in wanted if list(names).count(name) > 1), None)
+    if twice is not None:
+        raise StillhouseError(f"{table.at}: has more than one column {brief(twice)}; rename one of them")
+
+
+def _parquet_records(table: Table, wanted: Collection[str]) -> Iterable[Record]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(table.path, page_checksum_verification=True) as file:
-            for batch in file.iter_batches(1024):
+        with pq.ParquetFile(table.path, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True) as file:
+            names = file.schema_arrow.names
+            _check_distinct(names, wanted, table)
+            columns = [name for name in names if name in set(wanted)]
+            if table.columns.text not in columns or len(columns) <= len(table.columns.names):
+                columns = names  # something is missing, and the message shows what there is
+            for batch in file.iter_batches(1024, columns=columns):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise StillhouseError(f"{table.at}: broken or cut off, or not Parquet ({reason(error)})") from None
@@ -172,6 +189,10 @@ def _parquet_records(table: Table) -> Iterable[Record]:
 
 def _text(value: object, column: str, at: str) -> str:
     if isinstance(value, str):
+        if len(value) > LONGEST_TEXT // 4 and len(value.encode(errors="replace")) > LONGEST_TEXT:
+            raise StillhouseError(
+                f"{at}: {brief(column)} is longer than {LONGEST_TEXT:,} bytes; no text of the data is"
+            )
         if _SURROGATE.search(value):
             raise StillhouseError(f"{at}: {brief(column)} holds half of a surrogate pair, which is no character")
         return value

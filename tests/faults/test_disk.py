@@ -1,5 +1,6 @@
 """A disk that fills up in the middle of a step: a clear line, what was done stays, and the same command goes on."""
 
+import csv
 import os
 import signal
 import subprocess
@@ -8,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import STEPS_OF_A_RUN, Truth, copy_of, inside, read_truth
+from tests.faults.conftest import STEPS_OF_A_RUN, TEXTS, Truth, copy_of, inside, read_truth
 from tests.flows.conftest import World
+from tests.toy import toy_rows
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(600)]
 
@@ -46,6 +48,38 @@ def test_a_full_disk_in_a_step(started: World, truth: Truth, small_disk: Path, s
     after = read_truth(world)
     assert after.outputs == truth.outputs
     assert after.labels == truth.labels
+
+
+@pytest.mark.parametrize(
+    ("step", "command"),
+    [
+        ("label_shard", ("label", "toy.yaml", "--shard", "0/2")),
+        ("import_labels", ("labels", "import", "said.csv", "toy.yaml")),
+    ],
+)
+def test_a_full_disk_outside_a_run(started: World, small_disk: Path, step: str, command: tuple[str, ...]) -> None:
+    rows = [*csv.reader((started.folder / "train.csv").open(encoding="utf-8")), *map(list, toy_rows(TEXTS, seed=2))]
+    with (started.folder / "said.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+    undisturbed, world = copy_of(started, f"undisturbed-{step}"), copy_of(started, str(small_disk / "home"))
+    undisturbed.done(*command)
+    process = world.start(*command)
+    inside(process, world, step)
+    ballast = small_disk / "ballast"
+    _fill(ballast)
+    os.kill(process.pid, signal.SIGCONT)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 2, stdout + stderr
+    assert stderr.count("\n") == 1, stderr
+    assert "no space left" in stderr.lower()
+    ballast.unlink()
+    world.done(*command)
+    one, other = (
+        {part.name: part.read_bytes() for part in each.workspace.glob("labels/*/parts/*")}
+        for each in (undisturbed, world)
+    )
+    assert one
+    assert one == other
 
 
 def _fill(ballast: Path) -> None:

@@ -16,7 +16,9 @@ from tasks.shared.errors import StillhouseError
 from tasks.shared.recipe import Data, Labelling, Student, Teacher, Training
 from tasks.shared.recipe import Fuse as FuseOptions
 from tasks.shared.soft_labels import read_soft_labels
+from tasks.shared.workspace import Workspace
 from tasks.train_student import TrainStudent
+from tests.bench import Bench
 from tests.toy import toy_rows
 
 CLASSES = ("food", "money", "sport")
@@ -83,14 +85,46 @@ def test_logits_and_bare_class_names_will_do(toy, bench, frame, tmp_path, prefix
         np.testing.assert_allclose(log_softmax(first[text][None]), log_softmax(second[text][None]), atol=1e-4)
 
 
-def test_only_the_chosen_class_will_do(toy, bench, tmp_path):
+@pytest.mark.parametrize("name", ["hosted.jsonl", "hosted.parquet"])
+def test_only_the_chosen_class_will_do(toy, bench, tmp_path, name):
     rows = dict(toy_rows(240, seed=0))
     frame = pd.DataFrame({"label": rows.values(), "text": rows.keys()})
-    record = bench(step(toy, written(frame, tmp_path / "hosted.jsonl")))
+    frame["label_of_somebody_else"] = "fish"
+    record = bench(step(toy, written(frame, tmp_path / name)))
     assert record.dev_accuracy == 1.0
     for text, logits in fused(toy, bench, record).items():
         assert CLASSES[int(logits.argmax())] == rows[text]
         assert np.exp(log_softmax(logits[None])).max() == pytest.approx(0.9999)
+
+
+def test_the_last_row_of_a_text_counts(toy, bench, frame, tmp_path):
+    wrong = frame.assign(probability_food=1.0, probability_money=0.0, probability_sport=0.0)
+    twice = pd.concat([wrong, frame])
+    one, other = (
+        bench(step(toy, written(each, tmp_path / f"{number}.csv"))) for number, each in enumerate((frame, twice))
+    )
+    first, second = fused(toy, bench, one), fused(toy, bench, other)
+    assert all(np.array_equal(first[text], second[text]) for text in first)
+
+
+@pytest.mark.parametrize("rows", [100, 300, 450])
+def test_an_import_that_is_stopped_goes_on_to_the_same_bytes(toy, frame, tmp_path, monkeypatch, rows):
+    """Either reading of the file may be the one that is stopped."""
+    monkeypatch.setattr("tasks.shared.label_plan.ROWS_IN_PART", 50)
+    file = written(frame, tmp_path / "labels.csv")
+    stores = []
+    for home, stop_after in (("undisturbed", None), ("stopped", rows)):
+        bench = Bench(Workspace(tmp_path / home), stop_after=stop_after)
+        if stop_after:
+            with pytest.raises(KeyboardInterrupt):
+                bench(step(toy, file))
+            bench.stop_after = None
+        record = bench(step(toy, file))
+        parts = bench.workspace.labels / record.store / "parts"
+        stores.append({part.name: part.read_bytes() for part in parts.iterdir()})
+        assert not list(bench.workspace.plans.glob("*"))
+    assert stores[0] == stores[1]
+    assert len(stores[0]) > 4
 
 
 def test_a_file_without_dev_is_not_measured_and_dev_score_cannot_weigh_it(toy, bench, frame, tmp_path):
@@ -140,6 +174,8 @@ def test_a_student_learns_from_imported_labels_with_a_tokenizer_of_its_own(toy, 
         ("l.csv", "text,logit_food,logit_money,logit_sport\na,1,inf,2\n", "not a finite number"),
         ("l.csv", "text,label\na,fish\n", "row 2: 'fish' in column 'label' is no class of the data"),
         ("l.csv", "text,verdict\na,food\n", "no columns 'probability_food', 'logit_food' or 'food' and so on"),
+        ("l.csv", "text,food,food,money,sport\na,1,0,0,0\n", "more than one column 'food'"),
+        ("l.csv", "text,label\n" + "a" * (1 << 20) + "b,food\n", "longer than 1,048,576 bytes"),
         ("l.csv", "body,label\na,food\n", "no column 'text'"),
         ("l.csv", "text,label\na\n", "line 2: 1 column where the first line has 2"),
         ("l.csv", "text,label\n", "has no rows"),
