@@ -15,7 +15,7 @@ from tasks.shared.workspace import Workspace, existing_workspace
 def disk_usage() -> None:
     """Prints the bytes of each part of the workspace, the largest first."""
     workspace = existing_workspace()
-    groups = [workspace.labels, workspace.runs, workspace.mlflow, workspace.prefect, workspace.servers]
+    groups = [workspace.labels, workspace.plans, workspace.runs, workspace.mlflow, workspace.prefect, workspace.servers]
     groups += [workspace.registry, *(folder for folder in workspace.outputs.glob("*") if folder.is_dir())]
     sizes = {str(folder.relative_to(workspace.root)): _size(folder) for folder in groups if folder.is_dir()}
     for name, size in sorted(sizes.items(), key=lambda item: -item[1]):

@@ -1,7 +1,8 @@
 """What `stillhouse labels` shows, and what its commands have in common."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,8 +22,13 @@ def list_labels(url: str | None) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("name", "teacher", "classes", "tokens", "precision", "texts", "parts"):
         table.add_column(heading, justify="left" if heading in ("name", "teacher", "precision") else "right")
-    for store in all_stores(label_files(url)):
-        labeller, parts = store.labeller, store.parts()
+    for store in all_stores(label_files(url), _warn):
+        labeller = store.labeller
+        try:
+            parts = store.parts()
+        except StillhouseError as error:
+            _warn(error)
+            continue
         stored = "" if labeller.stored == "float32" else f", {labeller.stored}"
         cells = [
             store.name[:SHORT],
@@ -42,13 +48,25 @@ def label_files(url: str | None) -> Files:
     return open_files(url) if url else open_files(existing_workspace().labels)
 
 
-def find_stores(files: Files, names: Sequence[str]) -> list[LabelStore]:
+def _warn(error: StillhouseError) -> None:
+    """One damaged store must not hide the others."""
+    click.echo(f"stillhouse: warning: {error}", err=True)
+
+
+def find_stores(
+    files: Files, names: Sequence[str], refused: Callable[[StillhouseError], None] = _warn
+) -> list[LabelStore]:
     """The stores that some names, or beginnings of names, mean; all for none.
+
+    Args:
+        files: where they are.
+        names: of stores.
+        refused: told of each that is damaged.
 
     Raises:
         StillhouseError: a name means none or several.
     """
-    stores = list(all_stores(files))
+    stores = list(all_stores(files, refused))
     if not names:
         return stores
     found = []

@@ -44,9 +44,12 @@ class Found:
 def verify_labels(names: Sequence[str], sample: int, seed: int | None, url: str | None) -> None:
     """Verifies some stores and exits with 1 where anything is wrong."""
     workspace = existing_workspace()
-    stores = find_stores(label_files(url), names)
+    refused: list[StillhouseError] = []
+    stores = find_stores(label_files(url), names, refused.append)
     random = np.random.default_rng(seed)
-    wrong = 0
+    for error in refused:
+        click.echo(f"wrong  {error}")
+    wrong = len(refused)
     for store in stores:
         found = _check_files(store, sample, random)
         said = _compute_again(store.labeller, found, workspace) if len(found.keys) else ""
@@ -55,7 +58,7 @@ def verify_labels(names: Sequence[str], sample: int, seed: int | None, url: str 
         state = "wrong" if found.problems else "good"
         click.echo(f"{state:<6} {store.name[:SHORT]}  {found.rows:,} rows in {found.parts:,} parts{said}")
         wrong += len(found.problems)
-    if not stores:
+    if not stores and not refused:
         click.echo(NOTHING)
     if wrong:
         sys.exit(WRONG)
@@ -63,7 +66,11 @@ def verify_labels(names: Sequence[str], sample: int, seed: int | None, url: str 
 
 def _check_files(store: LabelStore, sample: int, random: np.random.Generator) -> Found:
     """Reads every part, and draws rows on the way."""
-    parts = store.parts()
+    nothing = np.empty(0, "S32"), np.empty((0, len(store.labeller.classes)), np.float32)
+    try:
+        parts = store.parts()
+    except StillhouseError as error:
+        return Found(*nothing, problems=[str(error)])
     total = sum(part.rows for part in parts)
     drawn = np.sort(random.choice(total, min(sample, total), replace=False))
     keys, logits, problems, start = [], [], [], 0
@@ -79,7 +86,6 @@ def _check_files(store: LabelStore, sample: int, random: np.random.Generator) ->
                 keys.append(there[0][mine])
                 logits.append(there[1][mine].astype(np.float32))
             advance(part.rows)
-    nothing = np.empty(0, "S32"), np.empty((0, len(store.labeller.classes)), np.float32)
     return Found(
         np.concatenate([nothing[0], *keys]), np.concatenate([nothing[1], *logits]), total, len(parts), problems
     )

@@ -115,14 +115,14 @@ class ImportLabels(Step[ImportRecord]):
         """The labeller, where its labels are, and the texts that are looked up."""
         return {
             "labeller": self.labeller.id,
-            "store": self.labelling.store,
+            "store": self.labelling.place,
             "transfer": self.data.digests["transfer"],
             "dev": self.data.digests["dev"],
         }
 
     def store(self, workspace: Workspace) -> LabelStore:
         """The labels of this labeller."""
-        return LabelStore(open_files(self.labelling.store or workspace.labels), self.labeller)
+        return LabelStore(open_files(self.labelling.place or workspace.labels), self.labeller)
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Fills the store and writes the view."""
@@ -145,7 +145,7 @@ class ImportLabels(Step[ImportRecord]):
             np.save(folder / DEV_LOGITS, logits)
             accuracy = float((logits.argmax(-1) == read_labels(self.data.file("dev"))).mean())
         return {
-            "files": self.labelling.store or "",
+            "files": self.labelling.place,
             "store": store.name,
             "view": view,
             "new": new,

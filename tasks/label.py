@@ -78,7 +78,7 @@ class ByTeacher(Step[Record]):
 
     def store(self, workspace: Workspace) -> LabelStore:
         """The labels of this labeller."""
-        return LabelStore(open_files(self.labelling.store or workspace.labels), self.labeller)
+        return LabelStore(open_files(self.labelling.place or workspace.labels), self.labeller)
 
     def label(self, wanted: Keys, context: Context) -> dict[str, Json]:
         """Labels those of the wanted transfer texts that the store does not hold.
@@ -136,7 +136,7 @@ class Label(ByTeacher[LabelRecord]):
 
     def inputs(self) -> Mapping[str, Json]:
         """The labeller, where its labels are, and the transfer texts."""
-        place = {"store": self.labelling.store} if self.labelling.store else {}
+        place = {"store": self.labelling.place} if self.labelling.place else {}
         return {"labeller": self.labeller.id, "transfer": self.data.digests["transfer"], **place}
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
@@ -146,7 +146,7 @@ class Label(ByTeacher[LabelRecord]):
         store = self.store(context.workspace)
         view = view_of(store, keys)
         write_json(folder / "view.json", view)
-        return {"files": self.labelling.store or "", "store": store.name, "view": view, **labelled}
+        return {"files": self.labelling.place, "store": store.name, "view": view, **labelled}
 
     def stands(self, output: Output, workspace: Workspace) -> bool:
         """Whether the store still has the parts of the view."""

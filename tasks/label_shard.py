@@ -53,7 +53,7 @@ class LabelShard(ByTeacher[ShardRecord]):
         """The labeller, the transfer texts, and which of them."""
         return {
             "labeller": self.labeller.id,
-            "store": self.labelling.store,
+            "store": self.labelling.place,
             "transfer": self.data.digests["transfer"],
             "shard": str(self.shard),
         }
@@ -63,7 +63,7 @@ class LabelShard(ByTeacher[ShardRecord]):
         keys = self.shard.of(read_keys(self.data.file("transfer")))
         labelled = self.label(keys, context)
         store = self.store(context.workspace)
-        facts = {"files": self.labelling.store or "", "store": store.name, "rows": len(keys), **labelled}
+        facts = {"files": self.labelling.place, "store": store.name, "rows": len(keys), **labelled}
         write_json(folder / PARTS, {"parts": [part.name for part in store.parts()]})
         return facts
 

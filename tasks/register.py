@@ -16,6 +16,7 @@ from tasks.shared.registry_files import UnusableVersionError
 from tasks.shared.registry_version import Version
 from tasks.shared.steps import Context, Step
 from tasks.shared.workspace import Workspace, find_workspace
+from tasks.train_teacher import TeacherRecord
 
 REGISTERED = "registered.json"
 
@@ -162,8 +163,8 @@ class Register(Step[RegisterRecord]):
     @property
     def _candidates(self) -> dict[str, Model]:
         """Models by the name under which they are registered."""
-        teachers = [score.model for score in self.result.scores if score.model.role == "teacher"]
-        numbered = {f"{self.teacher}-{number}" if number else self.teacher: t for number, t in enumerate(teachers)}
+        teachers = [score.model for score in self.result.scores if isinstance(score.model, TeacherRecord)]
+        numbered = {f"{self.teacher}-{each.number}" if each.number else self.teacher: each for each in teachers}
         return {self.student: self.result.best_score.model, **numbered}
 
     def read(self, output: Output) -> RegisterRecord:

@@ -86,6 +86,7 @@ class Report(Step[ResultRecord]):
 def _entry(score: ScoreRecord) -> dict[str, Any]:
     cost = score.cost
     return {
+        "title": score.model.title,
         "seed": score.model.seed,
         "dev_accuracy": score.model.dev_accuracy,
         "accuracy": score.accuracy,

@@ -82,6 +82,8 @@ class FolderFiles:
             return sorted(entry.name for entry in os.scandir(self._root) if entry.is_dir())
         except FileNotFoundError:
             return []
+        except NotADirectoryError:
+            raise StillhouseError(f"the label store {self.place} is a file; name a folder") from None
 
     def read(self, name: str) -> bytes:
         """See `Files`."""

@@ -14,8 +14,9 @@ from tasks.shared.labeller import FORMAT, Labeller
 
 Logits = NDArray[np.floating]
 
-MOST_ROWS = 2**20
-"""Rows that a part may have at most: a file that claims more is not ours."""
+MOST_ROWS = 2**16
+MOST_LOGITS = 2**26
+"""What a part may hold at most: a file that claims more is not ours."""
 
 _DTYPES = {"float32": pa.float32(), "float16": pa.float16()}
 
@@ -67,8 +68,10 @@ def from_bytes(labeller: Labeller, content: bytes, rows: int, where: str) -> tup
             ours = {name.encode(): value.encode() for name, value in _metadata(labeller).items()}
             if not ours.items() <= metadata.items():
                 raise DamagedPartError("are of another teacher or class order")
-            if file.metadata.num_rows != rows or rows > MOST_ROWS:
+            if file.metadata.num_rows != rows:
                 raise DamagedPartError(f"have {file.metadata.num_rows:,} rows, but {rows:,} were written")
+            if rows > MOST_ROWS or rows * len(labeller.classes) > MOST_LOGITS:
+                raise DamagedPartError(f"have {rows:,} rows of {len(labeller.classes):,} classes, too many for a part")
             wanted = pa.list_(_DTYPES[labeller.stored], len(labeller.classes))
             if schema.names != ["key", "logits"] or not schema.field("key").type.equals(pa.binary(KEY.itemsize)):
                 raise DamagedPartError("have other columns than key and logits")
@@ -80,7 +83,10 @@ def from_bytes(labeller: Labeller, content: bytes, rows: int, where: str) -> tup
     key, logits = (table.column(name).combine_chunks() for name in ("key", "logits"))
     if key.null_count or logits.null_count or logits.flatten().null_count or len(table) != rows:
         raise DamagedPartError("are damaged")
-    return keys_of(key), logits.flatten().to_numpy().reshape(rows, len(labeller.classes))
+    values = logits.flatten().to_numpy().reshape(rows, len(labeller.classes))
+    if not np.isfinite(values).all():
+        raise DamagedPartError("hold logits that are not finite")
+    return keys_of(key), values
 
 
 def _metadata(labeller: Labeller) -> dict[str, str]:

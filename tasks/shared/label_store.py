@@ -9,11 +9,12 @@ Nothing is renamed or locked, so any number of machines can write into one store
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from tasks.shared.errors import StillhouseError, brief
 from tasks.shared.key_index import Keys
@@ -24,6 +25,7 @@ from tasks.shared.labeller import FORMAT, Labeller
 IDENTITY = "labeller.json"
 _PART_NAME = re.compile(r"[0-9a-f]{16}-[0-9]{6}-[0-9a-f]{16}")
 _FOLDER = re.compile(r"[0-9a-f]{32}")
+_LABELLER = TypeAdapter(Labeller)
 _LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
@@ -128,8 +130,8 @@ class LabelStore:
     def _part(self, name: str, sidecar: bytes) -> Part:
         try:
             found = json.loads(sidecar)
-            part = Part(name, int(found["rows"]), str(found["sha256"]))
-            if part.sha256.startswith(name.rpartition("-")[2]):
+            part = Part(name, found["rows"], str(found["sha256"]))
+            if type(part.rows) is int and part.rows >= 0 and part.sha256.startswith(name.rpartition("-")[2]):
                 return part
         except (ValueError, KeyError, TypeError, RecursionError):
             pass
@@ -137,29 +139,32 @@ class LabelStore:
         raise StillhouseError(f"{file} is damaged; delete it with its .parquet, and run with --force label")
 
 
-def all_stores(files: Files) -> Iterator[LabelStore]:
+def all_stores(files: Files, refused: Callable[[StillhouseError], None]) -> Iterator[LabelStore]:
     """Every labeller's store there, in the order of their names.
 
-    Raises:
-        StillhouseError: one is of another format, or what it says of itself is damaged.
+    Args:
+        files: where they are.
+        refused: told of each that is of another format, or damaged in what it says of itself; the others go on.
     """
     for folder in files.folders():
         if _FOLDER.fullmatch(folder):
             place = f"{files.place}/{folder}"
             try:
                 labeller = _labeller(files.read(f"{folder}/{IDENTITY}"), place)
+                if labeller.id != folder:
+                    raise StillhouseError(f"{place}/{IDENTITY} is not what its folder is named for; delete that folder")
             except FileNotFoundError:
                 continue  # a kill left it before it said whose it is
-            if labeller.id != folder:
-                raise StillhouseError(f"{place}/{IDENTITY} is not what its folder is named for; delete that folder")
+            except StillhouseError as error:
+                refused(error)
+                continue
             yield LabelStore(files, labeller)
 
 
 def _labeller(content: bytes, place: str) -> Labeller:
     try:
-        found = json.loads(content)
-        check_format(found.pop("format"), place)
-        return Labeller(**found | {"classes": tuple(map(str, found["classes"]))})
+        check_format(json.loads(content)["format"], place)
+        return _LABELLER.validate_json(content, strict=True)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise StillhouseError(f"{place}/{IDENTITY} is damaged; delete that file, the labels stay") from None
 

@@ -1,6 +1,7 @@
 """Who a soft label is by: everything about a teacher that its logits depend on."""
 
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from tasks.shared.outputs import hash_of
 
@@ -17,7 +18,7 @@ class Labeller:
         classes: names, in the order of the logits.
         max_length: tokens read of a text; 0 where nobody here knows.
         precision: of the forward pass: `fp32`, `bf16`, `int8`; `unknown` for labels that were made elsewhere.
-        engine: what ran it: `torch`, `onnx`, `import`.
+        engine: what ran it: `torch`; `import` for labels that were made elsewhere.
         normalisation: version of the texts' normal form.
         problem_type: kind of task.
         stored: dtype of the logits on disk, `float32` or `float16`.
@@ -26,11 +27,11 @@ class Labeller:
     teacher: str
     classes: tuple[str, ...]
     max_length: int
-    precision: str
-    engine: str
+    precision: Literal["fp32", "bf16", "int8", "unknown"]
+    engine: Literal["torch", "import"]
     normalisation: int
     problem_type: str
-    stored: str = "float32"
+    stored: Literal["float32", "float16"] = "float32"
 
     @property
     def id(self) -> str:

@@ -3,6 +3,7 @@
 Each field's description is what the docs' option table and the orchestrator's form show.
 """
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -170,6 +171,13 @@ class Labelling(Section):
         description="Where soft labels are kept: a folder, or a URL that fsspec reaches, such as s3://bucket/labels or "
         "gs://bucket/labels; without it, in the workspace. Credentials come from the environment.",
     )
+
+    @property
+    def place(self) -> str:
+        """Where soft labels are kept, as it is named from anywhere; empty for the workspace's own store."""
+        if not self.store or "://" in self.store:
+            return self.store or ""
+        return str(Path(self.store).expanduser().absolute())
 
     @field_validator("store")
     @classmethod

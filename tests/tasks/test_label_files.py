@@ -89,7 +89,7 @@ def test_a_store_is_the_same_wherever_it_is(place):
     assert missing(other, keys_of(range(18, 22))).tolist() == keys_of([20, 21]).tolist()
     view = view_of(other, keys)
     np.testing.assert_array_equal(read_view(other, view, keys), logits_of(range(20)))
-    assert [found.labeller for found in all_stores(open_files(place))] == [LABELLER]
+    assert [found.labeller for found in all_stores(open_files(place), pytest.fail)] == [LABELLER]
     assert len(other.parts()) == 4
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -287,11 +288,17 @@ def test_a_store_of_a_newer_format_is_refused(store, tmp_path):
     assert LabelStore(FolderFiles(tmp_path / "labels"), LABELLER).parts() == store.parts()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"rows": 1}', '{"rows": "many", "sha256": ""}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "{", "[]", '{"rows": 1}', '{"rows": "many", "sha256": ""}', '{"rows": 1e999, "sha256": "SHA"}'),
+        *('{"rows": -1, "sha256": "SHA"}', '{"rows": true, "sha256": "SHA"}', '{"rows": 1.0, "sha256": "SHA"}'),
+    ],
+)
 def test_a_broken_sidecar_is_refused_by_name(store, content):
     store.write(place_of(0), keys_of([1]), logits_of([1]))
     sidecar = file_of(store).with_suffix(".json")
-    sidecar.write_text(content)
+    sidecar.write_text(content.replace("SHA", store.parts()[0].sha256))
     assert f"{sidecar.name} is damaged" in complaint(store.parts)
 
 
@@ -362,9 +369,46 @@ def test_all_stores_are_found_by_what_they_say_of_themselves(tmp_path):
         LabelStore(files, labeller).write(place_of(0), keys_of([1]), logits_of([1]))
     (tmp_path / "notes").mkdir()
     (tmp_path / ("0" * 32)).mkdir()
-    assert {store.labeller for store in all_stores(files)} == set(labellers)
+    assert {store.labeller for store in all_stores(files, pytest.fail)} == set(labellers)
     shutil.copytree(tmp_path / labellers[0].id, tmp_path / ("f" * 32))
-    assert "is not what its folder is named for" in complaint(lambda: list(all_stores(files)))
+    (tmp_path / ("e" * 32)).mkdir()
+    (tmp_path / ("e" * 32) / "labeller.json").write_text("[]")
+    refused = []
+    assert {store.labeller for store in all_stores(files, refused.append)} == set(labellers)
+    assert ["labeller.json is damaged" in str(refused[0]), len(refused)] == [True, 2]
+    assert "is not what its folder is named for" in str(refused[1])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"max_length": 1.5},
+        {"max_length": "16"},
+        {"classes": "abc"},
+        {"classes": [1]},
+        {"precision": "fp7"},
+        {"engine": []},
+    ],
+)
+def test_a_labeller_that_is_not_one_is_refused_by_name(store, change):
+    store.write(place_of(0), keys_of([1]), logits_of([1]))
+    file = folder_of(store) / "labeller.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    assert "labeller.json is damaged" in complaint(LabelStore, FolderFiles(folder_of(store).parent), LABELLER)
+
+
+def test_logits_that_somebody_wrote_by_hand_are_finite(store):
+    store.write(place_of(0), keys_of([1]), logits_of([1]))
+    table = pq.read_table(file_of(store))
+    broken = pa.FixedSizeListArray.from_arrays(pa.array([1.0, np.nan, 2.0], pa.float32()), 3)
+    pq.write_table(pa.table([table.column("key"), broken], schema=table.schema), file_of(store))
+    vouch(file_of(store))
+    assert "hold logits that are not finite" in complaint(view_of, store, keys_of([1]))
+
+
+def test_a_file_where_the_store_should_be_is_told(tmp_path):
+    (tmp_path / "labels").write_text("")
+    assert "is a file; name a folder" in complaint(FolderFiles(tmp_path / "labels").folders)
 
 
 @pytest.mark.parametrize("rows", [2**20 + 1, 2**62, -1])
