@@ -59,7 +59,7 @@ types: $(INSTALLED_DEV) ## Check the types (mypy, strict)
 	@$(PY) -m mypy
 
 test: $(INSTALLED_DEV) $(SAMPLES) ## Run all tests but the drills (pytest)
-	@$(PY) -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 drills: $(INSTALLED_DEV) $(SAMPLES) ## Run the drills too long for every day: kills, full disks, real servers
 	@$(PY) -m pytest -m drill $(ARGS)
