@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,14 +20,18 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import psutil
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 from prefect.runtime import task_run
+from prefect.states import Crashed
 
 from flows.preflight import check_cluster
 from flows.run_links import publish
 from tasks.shared.errors import StillhouseError, brief, one_line, without_logins
 from tasks.shared.outputs import make_output
 from tasks.shared.resources import RAY
-from tasks.shared.steps import Advance, Context, Points, Step
+from tasks.shared.steps import Advance, Context, Step
 from tasks.shared.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -41,8 +45,10 @@ _RETRIES = 3
 _OBJECTS_BYTES = 100 * 2**20
 """Memory for what tasks hand each other: ours hand on files."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_HANDED_ON = ("PREFECT_", "STILLHOUSE_", "HF_", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "TOKENIZERS_PARALLELISM")
-_SECRET = ("KEY", "TOKEN", "AUTH", "PASSWORD", "SECRET")
+_HANDED_ON = (
+    *("PREFECT_API_URL", "PREFECT_LOGGING_LEVEL", "PREFECT_LOGGING_TO_API_ENABLED", "PREFECT_SERVER_ANALYTICS_ENABLED"),
+    *("STILLHOUSE_HOME", "HF_HUB_OFFLINE", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "TOKENIZERS_PARALLELISM"),
+)
 
 
 @dataclass
@@ -52,12 +58,10 @@ class Said:
     Attributes:
         task_run: id of the Prefect task run.
         warnings: for the person.
-        metrics: series of (optimiser step, value) by name, for the tracker.
     """
 
     task_run: str
     warnings: list[str] = field(default_factory=list)
-    metrics: list[tuple[str, Points]] = field(default_factory=list)
 
 
 class Tally:
@@ -82,10 +86,12 @@ class Cluster:
 
     Attributes:
         device: where models run there.
+        places: how many tasks it can carry out at once.
         tally: the actor that counts.
     """
 
     device: str
+    places: int
     tally: "ActorHandle[Any]"
     _runner: "RayTaskRunner[Said]"
 
@@ -97,7 +103,7 @@ class Cluster:
             advance: called with the units of work done.
 
         Raises:
-            StillhouseError: the worker of one died again and again.
+            StillhouseError: a task failed, or its worker died again and again; the others are stopped.
         """
         import ray
         from prefect_ray.context import remote_options
@@ -107,21 +113,49 @@ class Cluster:
             futures = [self._runner.submit(task, {}) for task in tasks]
         going_on = {future.wrapped_future: number for number, future in enumerate(futures)}
         shown = 0
-        while going_on:
-            ended, _ = ray.wait(list(going_on), num_returns=1, timeout=_LOOK_SECONDS)
-            done: Any = ray.get(self.tally.done.remote())
-            advance(done - shown)
-            shown = done
-            for reference in ended:
-                number = going_on.pop(reference)
-                try:
-                    said = futures[number].result()
-                except ray.exceptions.RayError as error:
-                    raise StillhouseError(
-                        f"{tasks[number].task_run_name}: its Ray workers died, {_RETRIES + 1} of them "
-                        f"({one_line(error)}); what was finished is kept, run the same command again"
-                    ) from error
-                yield number, said
+        try:
+            while going_on:
+                ended, _ = ray.wait(list(going_on), num_returns=1, timeout=_LOOK_SECONDS)
+                done = max(shown, self._done())
+                advance(done - shown)
+                shown = done
+                for reference in ended:
+                    number = going_on.pop(reference)
+                    try:
+                        said = futures[number].result()
+                    except (ray.exceptions.RayError, ConnectionError) as error:
+                        raise _failure(str(tasks[number].task_run_name), error) from error
+                    yield number, said
+        finally:
+            for reference, number in going_on.items():
+                with suppress(Exception):
+                    ray.cancel(reference, force=True)
+                with suppress(Exception), get_client(sync_client=True) as client:
+                    stopped: State[Any] = Crashed(message="the run ended before it")
+                    client.set_task_run_state(futures[number].task_run_id, stopped, force=True)
+
+    def _done(self) -> int:
+        """How much the workers have done; 0 where the counting actor is gone, which is no reason to stop."""
+        import ray
+
+        try:
+            done: Any = ray.get(self.tally.done.remote(), timeout=_LOOK_SECONDS)
+        except ray.exceptions.RayError:
+            return 0
+        return int(done)
+
+
+def _failure(title: str, error: Exception) -> StillhouseError:
+    """What went wrong with a task, of which Ray tells."""
+    import ray
+
+    died = (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exceptions.OutOfMemoryError)
+    kept = "what was finished is kept, run the same command again"
+    if isinstance(error, died):
+        return StillhouseError(f"{title}: its Ray workers died, {_RETRIES + 1} of them ({one_line(error)}); {kept}")
+    cause = getattr(error, "cause", None)
+    why = one_line(cause if isinstance(cause, Exception) else error)
+    return StillhouseError(f"{title}: failed on Ray ({why}); {kept}")
 
 
 def make_there(step: Step[Any], made_by: str, tracked: str, root: Path, device: str, tally: "ActorHandle[Any]") -> Said:
@@ -156,7 +190,7 @@ def make_there(step: Step[Any], made_by: str, tracked: str, root: Path, device: 
         device=device,
         run=made_by,
         progress=progress,
-        metrics=lambda name, points: said.metrics.append((name, points)),
+        metrics=lambda name, points: None,  # of training, which is not done here
         warn=said.warnings.append,
     )
     fill = partial(step.make, context=context)
@@ -176,6 +210,7 @@ def open_cluster(device: str) -> Iterator[Cluster]:
     """
     check_cluster()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_task_oom_retries", str(_RETRIES))  # without end by default
     with _signals_kept():
         import ray
         from prefect_ray import RayTaskRunner
@@ -194,13 +229,14 @@ def open_cluster(device: str) -> Iterator[Cluster]:
         try:
             with _signals_kept(), _stderr_to_nowhere():
                 runner = stack.enter_context(RayTaskRunner(address or "local", settings))
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
             where = f"at RAY_ADDRESS {brief(address)} " if address else ""
             hint = "; one that was started with a token takes RAY_AUTH_MODE=token" if address else ""
             raise StillhouseError(f"runner: ray: no cluster {where}answers: {one_line(error)}{hint}") from None
         _check_reach()
         counting: Any = ray.remote(num_cpus=0)(Tally)
-        yield Cluster(_device_there(device), counting.remote(), runner)
+        found = _device_there(device)
+        yield Cluster(found, _places(found), counting.remote(), runner)
 
 
 def _device_there(wanted: str) -> str:
@@ -215,15 +251,29 @@ def _device_there(wanted: str) -> str:
     return wanted
 
 
+def _places(device: str) -> int:
+    """How many tasks the cluster can carry out at once."""
+    import ray
+
+    there = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    places = int(there.get("CPU", 0) // RAY.cpus)
+    if device == "cuda":
+        places = min(places, int(there["GPU"] // RAY.gpus))
+    if not places:
+        raise StillhouseError(f"runner: ray: the cluster has no place for a task, which takes {RAY.cpus} CPU")
+    return places
+
+
 def _check_reach() -> None:
     """Refuses a cluster of several machines that are to report to a server on the loopback of this one."""
     import ray
 
     url = os.environ["PREFECT_API_URL"]
     machines = {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
-    if len(machines) > 1 and urlsplit(url).hostname in _LOOPBACK:
+    here = {address.address for found in psutil.net_if_addrs().values() for address in found}
+    if machines - here and urlsplit(url).hostname in _LOOPBACK:
         raise StillhouseError(
-            f"runner: ray: the cluster's {len(machines)} machines do not reach the Prefect server at "
+            f"runner: ray: the cluster's {len(machines - here)} other machines do not reach the Prefect server at "
             f"PREFECT_API_URL {url}; give it an address of this machine that they reach"
         )
 
@@ -231,10 +281,9 @@ def _check_reach() -> None:
 def _handed_on() -> dict[str, str]:
     """What workers have to know of this process's environment: where the Prefect server is, and what keeps it quiet.
 
-    Ray writes it to its logs, so secrets are left out; Prefect hands its own to its tasks.
+    Ray writes it to its logs, so there are no secrets among it; Prefect hands its own to its tasks.
     """
-    given = {name: value for name, value in os.environ.items() if name.startswith(_HANDED_ON)}
-    return {name: without_logins(value) for name, value in given.items() if not any(word in name for word in _SECRET)}
+    return {name: without_logins(os.environ[name]) for name in _HANDED_ON if name in os.environ}
 
 
 @contextmanager

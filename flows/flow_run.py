@@ -186,7 +186,10 @@ class _Run:
         """How many soft labels the run asked for, and how many of them it made."""
         views, shares = self._runner.made(LabelRecord), self._runner.made(ShardRecord)
         rows = sum(view.view["rows"] for view in views) if views else sum(share.rows for share in shares)
-        return {"rows": rows, "new": sum(view.new for view in views) + sum(share.new for share in shares)}
+        ended = zip(self._runner.records, self._runner.done, strict=True)
+        made = [record for record, done in ended if done["state"] == "done"]
+        new = sum(record.new for record in made if isinstance(record, (LabelRecord, ShardRecord)))
+        return {"rows": rows, "new": min(new, rows)}  # a file of labels may have more texts than are asked for
 
     @property
     def _result(self) -> ResultRecord | None:

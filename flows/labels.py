@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tasks.shared.errors import StillhouseError, brief, printable
 from tasks.shared.label_files import Files, open_files
-from tasks.shared.label_store import LabelStore, all_stores
+from tasks.shared.label_store import LabelStore, all_stores, store_names
 from tasks.shared.workspace import existing_workspace
 
 NOTHING = "no soft labels yet; stillhouse label RECIPE makes them"
@@ -66,14 +66,13 @@ def find_stores(
     Raises:
         StillhouseError: a name means none or several.
     """
-    stores = list(all_stores(files, refused))
     if not names:
-        return stores
-    found = []
+        return list(all_stores(files, refused))
+    there, found = store_names(files), []
     for name in names:
-        fitting = [store for store in stores if store.name.startswith(name)]
+        fitting = [folder for folder in there if folder.startswith(name)]
         if len(fitting) != 1:
             what = "no soft labels" if not fitting else f"{len(fitting)} stores of soft labels"
             raise StillhouseError(f"{what} at {files.place} have a name that begins with {brief(name)}; see labels ls")
         found += fitting
-    return found
+    return list(all_stores(files, refused, found))

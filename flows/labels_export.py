@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from flows.labels import find_stores
 from flows.records import all_runs, find_run
 from tasks.fuse import SOFT_LABELS
 from tasks.shared.dataset import part_file, read_chunks, read_keys
 from tasks.shared.errors import StillhouseError, brief_path
 from tasks.shared.label_files import open_files
+from tasks.shared.label_store import all_stores
 from tasks.shared.label_view import read_view
 from tasks.shared.labels_file import PREDICTED, PROBABILITY
 from tasks.shared.outputs import Output, find_output
@@ -94,8 +94,14 @@ def _logits(
         raise StillhouseError(f"run {record['run']} has no labels of teacher {number}; it has those of {known}")
     facts = _output(record, views[number]).facts
     files = open_files(facts["files"] or workspace.labels)
-    (store,) = find_stores(files, [facts["store"]])
+    store = next(all_stores(files, _refuse, [facts["store"]]), None)
+    if store is None:
+        raise StillhouseError(f"the soft labels {facts['store']} are gone from {files.place}; run with --force label")
     return read_view(store, facts["view"], keys)
+
+
+def _refuse(error: StillhouseError) -> None:
+    raise error
 
 
 @contextmanager

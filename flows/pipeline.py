@@ -46,10 +46,11 @@ def label_texts(recipe: Recipe, do: Do) -> tuple[DataRecord, list[Teacher], list
 
 def _label(recipe: Recipe, data: DataRecord, teacher: TeacherRecord, number: int, do: Do) -> LabelRecord:
     """One teacher's labels: by this process, or by a cluster whose parts this process then finds in the store."""
-    step = Label(data, teacher, recipe.labelling, number)
+    labelling = recipe.labelling.named_from_anywhere()
+    step = Label(data, teacher, labelling, number)
     if recipe.runner == "ray":
-        count = recipe.labelling.shards
-        shares = [LabelShard(data, teacher, recipe.labelling, number, Shard(index, count)) for index in range(count)]
+        count = labelling.shards
+        shares = [LabelShard(data, teacher, labelling, number, Shard(index, count)) for index in range(count)]
         do.spread(step, shares)
     return do(step)
 

@@ -37,7 +37,8 @@ class Planner:
 
     def spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
         """Shares of a step that is done are not asked for."""
-        if not (step.ready and step.find(self._workspace)):
+        forced = self._force & {step.name, shares[0].name}
+        if forced or not (step.ready and step.find(self._workspace)):
             for share in shares:
                 self(share)
 

@@ -32,7 +32,7 @@ def check_inputs(recipe: Recipe) -> None:
         raise StillhouseError("labelling.precision: int8 is for CPUs; use bf16, or --device cpu")
     if recipe.labelling.store:
         open_files(recipe.labelling.store).folders()
-    if recipe.runner == "ray":
+    if recipe.runner == "ray" and any(teacher.labels is None for teacher in recipe.teachers):
         check_cluster()
     classes = LoadData(recipe.data).check_sources()
     models = {f"teachers.{number}.model": teacher.model for number, teacher in enumerate(recipe.teachers)}

@@ -1,5 +1,7 @@
 """Carrying steps out: reuse what is there, else run it as a Prefect task that MLflow tracks."""
 
+import os
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -86,7 +88,7 @@ class Runner:
 
     def spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
         """Carries out the shares of a step side by side on Ray, unless the step is done; see `Do.spread`."""
-        if self._find(step):
+        if self._find(step) and shares[0].name not in self.force:
             return
         with ExitStack() as held:
             for share in shares:
@@ -99,15 +101,21 @@ class Runner:
                 else:
                     missing.append(share)
             if missing:
-                self._spread(step, missing)
+                self._spread(step, missing, len(shares))
 
-    def _spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
+    def _spread(self, step: Step[Any], shares: Sequence[Step[Any]], count: int) -> None:
         self.view.starting(f"{step.title} on Ray")
         began = time.monotonic()
-        runs = [self.tracker.start(share.title, self._tags(share, "done"), self.parent) for share in shares]
-        left, status = set(runs), "KILLED"
+        runs: list[str] = []
+        finished, status = set[str](), "KILLED"
+        alone = nullcontext() if os.environ.get("RAY_ADDRESS") else self._slot(step)  # this machine's GPU
         try:
-            with open_cluster(self.device) as cluster, self._progress(step, *step.work) as advance:
+            for share in shares:
+                runs.append(self.tracker.start(share.title, self._tags(share, "done"), self.parent))
+            with alone, open_cluster(self.device) as cluster, self._progress(step, *step.work) as advance:
+                if cluster.places > count:
+                    idle = f"the cluster has {cluster.places} places for {count} shares"
+                    self.view.warn(f"{idle}; a higher labelling.shards uses them")
                 place = (self.workspace.root, cluster.device, cluster.tally)
                 tasks = [
                     prefect_task(share, partial(make_there, share, run, tracked_run(self.tracker, run), *place), RAY)
@@ -115,25 +123,26 @@ class Runner:
                 ]
                 for number, said in cluster.carry_out(tasks, advance):
                     self._take_in(shares[number], runs[number], said, time.monotonic() - began)
-                    left.remove(runs[number])
-        except Exception:
-            status = "FAILED"
+                    finished.add(runs[number])
+        except BaseException as error:
+            status = "FAILED" if isinstance(error, Exception) else "KILLED"
             self.view.line("failed", f"{step.title} on Ray")
             raise
         finally:
-            for run in left:
+            for run in set(runs) - finished:
                 with suppress(Exception):
                     self.tracker.finish(run, status)
 
     def _take_in(self, share: Step[Any], run: str, said: Said, seconds: float) -> None:
         """Tracks what a worker made."""
+        folder = share.folder(self.workspace)
+        for left in folder.parent.glob(f".{folder.name}.*"):  # of a worker that died
+            shutil.rmtree(left, ignore_errors=True)
         output = share.find(self.workspace)
         if output is None:
             raise StillhouseError(f"{share.title}: what a worker made is not to be seen in {self.workspace.root}")
         for warning in said.warnings:
             self.view.warn(warning)
-        for name, points in said.metrics:
-            self.tracker.metrics(run, name, points)
         self.tracker.tag(run, {"prefect.task_run_id": said.task_run})
         self._track(run, share, output)
         self.tracker.finish(run, "FINISHED")

@@ -14,7 +14,7 @@ COLUMNS = ("", "accuracy %", "macro-F1 %", "params", "without embeddings", "weig
 def rows(teachers: Models, students: Models, twins: Models) -> list[list[str]]:
     """A row a teacher and one for all students and all twins, a column as in COLUMNS."""
     several = len(teachers) > 1
-    named = [(teacher["title"] if several else "teacher", [teacher]) for teacher in teachers]
+    named = [(teacher.get("title", "teacher") if several else "teacher", [teacher]) for teacher in teachers]
     named += [("student", list(students)), ("twin", list(twins))]
     return [_row(name, models) for name, models in named if models]
 

@@ -111,7 +111,7 @@ class ByTeacher(Step[Record]):
             context.progress(len(plan.keys), "texts") as advance,
         ):
             done = carry_out(plan, store, transfer, engine, tokenizer, length, columns, advance)
-        plan_file.unlink()
+        plan_file.unlink(missing_ok=True)
         if done.truncated > done.new / 2:
             context.warn(
                 f"the teacher saw only the first {length} tokens of {done.truncated:,} of {done.new:,} texts; "

@@ -91,12 +91,13 @@ class TrainTeacher(Step[TeacherRecord]):
 
     def inputs(self) -> Mapping[str, Json]:
         """Gold and dev rows, the classes, the base model's files, the options; not the floor, which decides nothing."""
+        alone = self.teacher.processes == 1
         return {
             "gold": self.data.digests["gold"],
             "dev": self.data.digests["dev"],
             "classes": self.data.classes,
             "base": hash_folder(self.base.path, ignore=_NOT_WEIGHTS),
-            "options": self.teacher.model_dump(exclude={"model", "floor"}),
+            "options": self.teacher.model_dump(exclude={"model", "floor"} | ({"processes"} if alone else set())),
         }
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
@@ -154,7 +155,7 @@ class TrainTeacher(Step[TeacherRecord]):
                 history = train(model, gold, dev, build_objective(terms), *what)
             else:
                 self._check_devices(context.device)
-                history = train_in_processes(options.processes, folder, model, gold, dev, terms, *what)
+                history = train_in_processes(options.processes, folder, model, gold, terms, *what)
         context.metrics("loss", history.loss)
 
     def _check_devices(self, device: str) -> None:

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.shared.dataset import KEY
-from tasks.shared.errors import StillhouseError
 from tasks.shared.key_index import Keys
 from tasks.shared.label_plan import Plan, begun_plan, new_plan
 from tasks.shared.label_store import LabelStore
@@ -42,9 +41,8 @@ def take_in(file: LabelsFile, store: LabelStore, plan_file: Path, advance: Calla
     for place, some in plan.parts():
         logits = [next(planned) for _ in range(len(some))]
         if place not in held:
+            file.check_unchanged()
             store.write(place, some, np.stack(logits))
-    for _ in planned:  # to its end: it also looks whether the file is still the same
-        pass
     plan_file.unlink(missing_ok=True)
     return keys, len(plan.keys)
 
@@ -76,11 +74,11 @@ def _planned(
 ) -> Iterator[NDArray[np.float32]]:
     """Logits of the plan's texts, whose order is that of their last rows."""
     done = 0
-    row = -1
     for row, (key, logits) in enumerate(file.rows()):
         advance(1)
         if done < len(plan.keys) and row < len(last) and last[row] and plan.keys[done : done + 1] == np.array(key, KEY):
             done += 1
             yield logits
-    if row + 1 != len(last) or done != len(plan.keys):
-        raise StillhouseError("a file of labels changed while it was read; run again")
+    if done != len(plan.keys):
+        file.check_unchanged()
+        raise RuntimeError(f"{len(plan.keys) - done} texts of the plan of an import are not in its file")

@@ -139,15 +139,23 @@ class LabelStore:
         raise StillhouseError(f"{file} is damaged; delete it with its .parquet, and run with --force label")
 
 
-def all_stores(files: Files, refused: Callable[[StillhouseError], None]) -> Iterator[LabelStore]:
-    """Every labeller's store there, in the order of their names.
+def store_names(files: Files) -> list[str]:
+    """What could be stores there, in order."""
+    return [folder for folder in files.folders() if _FOLDER.fullmatch(folder)]
+
+
+def all_stores(
+    files: Files, refused: Callable[[StillhouseError], None], names: Sequence[str] | None = None
+) -> Iterator[LabelStore]:
+    """Labellers' stores, in the order of their names.
 
     Args:
         files: where they are.
         refused: told of each that is of another format, or damaged in what it says of itself; the others go on.
+        names: of those that are wanted; all without it.
     """
-    for folder in files.folders():
-        if _FOLDER.fullmatch(folder):
+    for folder in store_names(files):
+        if names is None or folder in names:
             place = f"{files.place}/{folder}"
             try:
                 labeller = _labeller(files.read(f"{folder}/{IDENTITY}"), place)

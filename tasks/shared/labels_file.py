@@ -55,10 +55,16 @@ class LabelsFile:
             raise StillhouseError(f"{where}: {name} is of an unknown kind; known are {', '.join(_FORMATS)}")
         if not path.is_file():
             raise StillhouseError(f"{where}: no file {name}; looked for {brief_path(path.absolute())}")
+        self._path, self._seen = path, _signature(path)
         self._table = Table(path, f"{where}: {name}", Columns(columns.text, columns.text_pair, None))
         self._label, self._classes = columns.label, list(classes)
         prefixes = (PROBABILITY, LOGIT, "")
         self._wanted = [*columns.names, *(prefix + name for prefix in prefixes for name in classes)]
+
+    def check_unchanged(self) -> None:
+        """Raises StillhouseError where the file is not the one any more that was opened."""
+        if _signature(self._path) != self._seen:
+            raise StillhouseError(f"{self._table.at}: changed while it was read; run again")
 
     def rows(self) -> Iterator[tuple[bytes, NDArray[np.float32]]]:
         """Key and logits [classes] of each row that has a text.
@@ -100,6 +106,11 @@ class LabelsFile:
             f"or {brief(self._classes[0])} and so on for each class, nor {brief(self._label)}; there is "
             + ", ".join(brief(name) for name in names[:10])
         )
+
+
+def _signature(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class _Reader:

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 0.2
 _PATIENCE_SECONDS = 1.5
-_SIGNALLED = 192
-"""Exit codes above stand for a signal: the guard of a process that signal 9 ended exits with -9, which is 247."""
+_KILLED = 256 - 9
+"""What the guard of a process that signal 9 ended exits with."""
 _JOB, _WEIGHTS, _HISTORY, _STEPS, _ERROR = "job.json", "weights.safetensors", "history.json", "steps", "error.json"
 _LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 
@@ -43,7 +43,6 @@ def train_in_processes(
     folder: Path,
     model: "PreTrainedModel",
     examples: "Examples",
-    dev: "Examples",
     terms: Terms,
     schedule: "Schedule",
     seed: int,
@@ -58,9 +57,8 @@ def train_in_processes(
         folder: for a scratch folder; holds the model, the examples and what comes back until it is done.
         model: trained in place.
         examples: the rows to learn from, without soft labels.
-        dev: rows with gold labels for choosing the weights.
         terms: of the objective: weight, name, temperature.
-        schedule: how long and how fast; its batches are those of all processes together.
+        schedule: how long and how fast, without looks at dev; its batches are those of all processes together.
         seed: of dropout and of the order of the batches.
         advance: called with the optimiser steps done.
 
@@ -69,21 +67,24 @@ def train_in_processes(
         StillhouseError: a process ended before it was done.
     """
     import torch
-    from safetensors.torch import load_file
+    from safetensors.torch import load_model
 
     from models.training import History
+
+    device = model.device
+    model.to("cpu")  # type: ignore[arg-type]  # its GPU is one process's own now
 
     with TemporaryDirectory(prefix=".processes-", dir=folder) as name:
         scratch = Path(name)
         model.save_pretrained(scratch / "model")
-        for part, rows in (("examples", examples), ("dev", dev)):
-            (scratch / part).mkdir()
-            rows.encoded.save(scratch / part)
-            np.save(scratch / part / "labels.npy", rows.labels)
-        job = {"terms": list(terms), "schedule": asdict(schedule), "seed": seed, "device": model.device.type}
+        (scratch / "examples").mkdir()
+        examples.encoded.save(scratch / "examples")
+        np.save(scratch / "examples" / "labels.npy", examples.labels)
+        job = {"terms": list(terms), "schedule": asdict(schedule), "seed": seed, "device": device.type}
         write_json(scratch / _JOB, job)
         _carry_out(processes, scratch, max(1, torch.get_num_threads() // processes), advance)
-        model.load_state_dict(load_file(scratch / _WEIGHTS))
+        load_model(model, scratch / _WEIGHTS)
+        model.to(device)  # type: ignore[arg-type]
         model.eval()  # type: ignore[no-untyped-call]
         return History(**json.loads((scratch / _HISTORY).read_text(encoding="utf-8")))
 
@@ -102,21 +103,22 @@ def _carry_out(processes: int, scratch: Path, threads: int, advance: "Advance") 
             guard = start_child(command, scratch / f"{rank}.log", environment, Path.cwd())
             ending.callback(stop_child, guard)
             guards.append(guard)
-        while any(guard.poll() is None for guard in guards) and not any(guard.returncode for guard in guards):
+        codes: list[int | None] = [None]
+        while None in codes and not any(codes):
             time.sleep(_LOOK_SECONDS)
+            codes = [guard.poll() for guard in guards]  # each of them: one that waits for another ends late
             done = (scratch / _STEPS).stat().st_size if (scratch / _STEPS).exists() else 0
             advance(done - shown)
             shown = done
-        if any(guard.returncode for guard in guards):
+        if any(codes):
             time.sleep(_PATIENCE_SECONDS)  # where one is killed, another may have been the first to notice
             raise _failure(scratch, [guard.poll() or 0 for guard in guards])
 
 
 def _failure(scratch: Path, codes: Sequence[int]) -> Exception:
     """What went wrong in a process: of its own, or because another one was gone."""
-    killed = next((code for code in codes if code > _SIGNALLED), None)
-    if killed:
-        return StillhouseError(f"a training process was killed by signal {256 - killed}; run the same command again")
+    if _KILLED in codes:
+        return StillhouseError("a training process was killed, by a person or for want of memory; run again")
     if (scratch / _ERROR).exists():
         found = json.loads((scratch / _ERROR).read_text(encoding="utf-8"))
         kinds = {"FloatingPointError": FloatingPointError, "MemoryError": MemoryError}
@@ -138,20 +140,21 @@ def _train_one(scratch: Path) -> None:
     job = json.loads((scratch / _JOB).read_text(encoding="utf-8"))
     backend = "nccl" if job["device"] == "cuda" else "gloo"
     # Loopback alone: the store that accelerate would start listens on all of the machine's addresses.
-    torch.distributed.init_process_group(backend, f"file://{scratch}/store", rank=rank, world_size=world)
+    store = torch.distributed.FileStore(str(scratch / "store"), world)  # type: ignore[attr-defined]
+    torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=world)
     device = torch.device("cuda", rank) if job["device"] == "cuda" else torch.device("cpu")
     model = AutoModelForSequenceClassification.from_pretrained(
         scratch / "model", dtype=torch.float32, use_safetensors=True, trust_remote_code=False
     ).to(device)
     schedule, objective = Schedule(**job["schedule"]), build_objective(map(tuple, job["terms"]))
-    examples, dev = (_examples(scratch / part) for part in ("examples", "dev"))
+    examples = _examples(scratch / "examples")
     with (scratch / _STEPS).open("ab", buffering=0) as steps:
 
         def advance(count: int) -> None:
             if rank == 0:
                 steps.write(b"." * count)
 
-        history = train(model, examples, dev, objective, schedule, job["seed"], advance)
+        history = train(model, examples, examples, objective, schedule, job["seed"], advance)
     if rank == 0:
         from safetensors.torch import save_model
 
@@ -172,7 +175,9 @@ def _main(scratch: Path) -> None:
     try:
         _train_one(scratch)
     except Exception as error:
-        write_json(scratch / _ERROR, {"kind": type(error).__name__, "message": one_line(error)})
+        # The first one's: what the others say follows from it.
+        with suppress(FileExistsError), (scratch / _ERROR).open("x", encoding="utf-8") as file:
+            json.dump({"kind": type(error).__name__, "message": one_line(error)}, file)
         raise
 
 

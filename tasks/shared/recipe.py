@@ -158,9 +158,9 @@ class Labelling(Section):
     shards: int = Field(
         4,
         ge=1,
-        le=4096,
-        description="With runner: ray, how many tasks the texts are shared out to; at least as many as there are GPUs, "
-        "or cores, to use.",
+        le=256,
+        description="With runner: ray, how many tasks the texts are shared out to, each on a GPU, or a core where "
+        "there is none; no more than so many work at once.",
     )
     stored: Literal["float32", "float16"] = Field(
         "float32", description="Type of the logits on disk; float16 takes half the space and rounds in the third digit."
@@ -178,6 +178,10 @@ class Labelling(Section):
         if not self.store or "://" in self.store:
             return self.store or ""
         return str(Path(self.store).expanduser().absolute())
+
+    def named_from_anywhere(self) -> "Labelling":
+        """The same with a store that other processes find, wherever they run."""
+        return self.model_copy(update={"store": self.place or None})
 
     @field_validator("store")
     @classmethod
@@ -310,7 +314,7 @@ class Recipe(Section):
     runner: Literal["local", "ray"] = Field(
         "local",
         description="Where texts are labelled: local, in this process; ray, as shares on the cluster of RAY_ADDRESS, "
-        "or else on all cores of this machine. Its machines see the workspace at the same path. All else is local.",
+        "or else on this machine. Its machines see the workspace at the same path. All else is local.",
     )
 
     @property

@@ -27,7 +27,7 @@ def test_several_processes_train_as_one_does(tmp_path: Path) -> None:
     alone, together = student(), student()
     rows, done = examples(labelled=20), []
     wanted = train(alone, rows, rows, build_objective(TERMS), UNEVEN, seed=3)
-    found = train_in_processes(3, tmp_path, together, rows, rows, TERMS, UNEVEN, 3, done.append)
+    found = train_in_processes(3, tmp_path, together, rows, TERMS, UNEVEN, 3, done.append)
     for name, weights in alone.state_dict().items():
         torch.testing.assert_close(together.state_dict()[name], weights, atol=1e-4, rtol=1e-4)
     np.testing.assert_allclose(found.loss, wanted.loss, atol=1e-4)
@@ -41,7 +41,7 @@ def test_several_processes_train_as_one_does(tmp_path: Path) -> None:
 def test_a_loss_that_diverges_is_told_as_in_one_process(tmp_path: Path) -> None:
     diverging = replace(UNEVEN, learning_rate=1e30)
     with pytest.raises(FloatingPointError, match="lower learning_rate"):
-        train_in_processes(2, tmp_path, student(), examples(), examples(), TERMS, diverging, 0, lambda steps: None)
+        train_in_processes(2, tmp_path, student(), examples(), TERMS, diverging, 0, lambda steps: None)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -49,7 +49,7 @@ def test_a_loss_that_diverges_is_told_as_in_one_process(tmp_path: Path) -> None:
 def test_a_process_that_is_killed_ends_all(tmp_path: Path) -> None:
     going_on = threading.Event()
     endless = replace(UNEVEN, steps=1_000_000)
-    what = (student(), examples(), examples(), TERMS, endless, 0, lambda steps: steps and going_on.set())
+    what = (student(), examples(), TERMS, endless, 0, lambda steps: steps and going_on.set())
     with ThreadPoolExecutor(1) as pool:
         training = pool.submit(train_in_processes, 2, tmp_path, *what)
         assert going_on.wait(60)
@@ -57,7 +57,7 @@ def test_a_process_that_is_killed_ends_all(tmp_path: Path) -> None:
         victim = next(child for child in ours if "tasks.shared.child" not in child.cmdline())
         killed = time.monotonic()
         victim.kill()
-        with pytest.raises(StillhouseError, match="a training process was killed by signal 9"):
+        with pytest.raises(StillhouseError, match="a training process was killed"):
             training.result(timeout=60)
     assert time.monotonic() - killed < 40
     assert [child for child in ours if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
