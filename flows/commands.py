@@ -56,7 +56,7 @@ def import_labels(file: Path, name: str, overrides: Sequence[str]) -> None:
     instead = [f"teachers={json.dumps([{'labels': str(file)}])}", f"student.tokenizer={json.dumps(tokenizer)}"]
     label_recipe(name, [*overrides, *instead], (), None)
     click.echo(
-        f"\nIn a recipe:  teachers: [{{labels: {file}}}]   # and student.tokenizer names a model, as it has none"
+        f"\nIn a recipe:\n  teachers: [{{labels: {file}}}]\n  student: {{tokenizer: {tokenizer}}}   # labels have none"
     )
 
 

@@ -121,9 +121,14 @@ class Runner:
                     prefect_task(share, partial(make_there, share, run, tracked_run(self.tracker, run), *place), RAY)
                     for share, run in zip(shares, runs, strict=True)
                 ]
+                warnings: list[str] = []
                 for number, said in cluster.carry_out(tasks, advance):
                     self._take_in(shares[number], runs[number], said, time.monotonic() - began)
                     finished.add(runs[number])
+                    warnings += said.warnings
+            if warnings:
+                more = f" ({len(warnings) - 1} other shares say the like)" if len(warnings) > 1 else ""
+                self.view.warn(warnings[0] + more)
         except BaseException as error:
             status = "FAILED" if isinstance(error, Exception) else "KILLED"
             self.view.line("failed", f"{step.title} on Ray")
@@ -141,8 +146,6 @@ class Runner:
         output = share.find(self.workspace)
         if output is None:
             raise StillhouseError(f"{share.title}: what a worker made is not to be seen in {self.workspace.root}")
-        for warning in said.warnings:
-            self.view.warn(warning)
         self.tracker.tag(run, {"prefect.task_run_id": said.task_run})
         self._track(run, share, output)
         self.tracker.finish(run, "FINISHED")

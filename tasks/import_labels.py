@@ -134,7 +134,7 @@ class ImportLabels(Step[ImportRecord]):
         if lacking:
             raise StillhouseError(
                 f"teachers.{self.number}.labels: {self.teacher.labels} says nothing of {lacking:,} of the "
-                f"{len(transfer):,} transfer texts; have them labelled too, or leave them out of data.unlabelled"
+                f"{len(transfer):,} transfer texts; have them labelled too, or leave them out of the data"
             )
         view = view_of(store, transfer)
         write_json(folder / "view.json", view)

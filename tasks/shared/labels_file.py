@@ -127,7 +127,7 @@ class _Logits(_Reader):
         with np.errstate(over="ignore"):
             found = np.array([_number(record.get(name), name, at) for name in self._columns]).astype(np.float32)
         if not np.isfinite(found).all():
-            raise StillhouseError(f"{at}: a logit is too large")
+            raise StillhouseError(f"{at}: a number is too large")
         return found
 
 

@@ -131,6 +131,12 @@ class Teacher(Section):
     seed: Seed = Field(0, description="Seed of the new head, of dropout and of the order of the rows.")
 
     @model_validator(mode="after")
+    def _processes_train(self) -> "Teacher":
+        if self.epochs == 0 and self.processes > 1:
+            raise ValueError("epochs: 0 trains nothing, so several processes have nothing to do; remove processes")
+        return self
+
+    @model_validator(mode="after")
     def _labels_stand_alone(self) -> "Teacher":
         idle = sorted(self.model_fields_set - {"labels", "floor"})
         defaults = {name: field.get_default() for name, field in type(self).model_fields.items()}

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from flows.preflight import check_cluster
 from tasks.shared.errors import StillhouseError
@@ -68,8 +69,25 @@ def test_shares_are_tasks_and_tracked_runs_that_point_to_each_other(elsewhere: W
 @pytest.mark.slow
 def test_labels_that_are_there_start_no_cluster(elsewhere: World) -> None:
     printed = elsewhere.done(*ON_RAY)
+    assert "276 soft labels, 0 of them new" in printed.replace("\n", " ")
     assert "label_shard" not in printed
     assert "reused  label by teacher 0" in printed
+
+
+@pytest.mark.slow
+def test_a_share_that_fails_is_one_line_and_leaves_nothing_open(elsewhere: World, tmp_path: Path) -> None:
+    world = replace(elsewhere, home=str(tmp_path / "home"))
+    unlabelled = shutil.ignore_patterns("labels", "label", "label_shard", "runs", "mlflow", "prefect")
+    shutil.copytree(elsewhere.workspace, world.workspace, ignore=unlabelled)
+    (weights,) = world.workspace.glob("outputs/train_teacher/*/model/model.safetensors")
+    tensors = load_file(weights)
+    tensors["classifier.bias"] = np.full_like(tensors["classifier.bias"], np.nan)
+    save_file(tensors, weights, metadata={"format": "pt"})
+    result = world.run(*ON_RAY)
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert "logits that are not finite; train it anew" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert world.still_open() == []
 
 
 def test_a_share_by_hand_and_a_cluster_are_one_too_many(world: World) -> None:

@@ -10,12 +10,13 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from transformers import BartConfig, BartForSequenceClassification
 
 from models.objectives import build_objective
 from models.training import Schedule, train
 from tasks.shared.errors import StillhouseError
 from tasks.shared.processes import train_in_processes
-from tests.models.test_training import examples, student
+from tests.models.test_training import TOKENIZER, examples, student
 
 TERMS = [(1.0, "hard", 1.0)]
 UNEVEN = Schedule(steps=6, batch_size=5, learning_rate=0.02)
@@ -62,3 +63,28 @@ def test_a_process_that_is_killed_ends_all(tmp_path: Path) -> None:
     assert time.monotonic() - killed < 40
     assert [child for child in ours if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_what_fails_in_one_process_alone_is_what_is_told(tmp_path: Path) -> None:
+    """One of two rows of a batch has a token that no embedding stands for; the other process waits for its gradient."""
+    rows = examples()
+    rows.encoded.ids[5] = 30_000
+    pairs = replace(UNEVEN, batch_size=2, steps=100)
+    began = time.monotonic()
+    with pytest.raises(RuntimeError, match="index out of range"):
+        train_in_processes(2, tmp_path, student(), rows, TERMS, pairs, 0, lambda steps: None)
+    assert time.monotonic() - began < 60
+
+
+@pytest.mark.slow
+def test_tied_weights_come_back(tmp_path: Path) -> None:
+    rows = examples()
+    layers = {f"{part}_{what}": 1 for part in ("encoder", "decoder") for what in ("layers", "attention_heads")}
+    ends = {"eos_token_id": TOKENIZER.sep_token_id, "pad_token_id": TOKENIZER.pad_token_id}
+    shape = BartConfig(vocab_size=len(TOKENIZER), d_model=8, num_labels=3, **layers, **ends)
+    model = BartForSequenceClassification(shape)
+    before = model.model.shared.weight.clone()
+    train_in_processes(2, tmp_path, model, rows, TERMS, replace(UNEVEN, steps=2), 0, lambda steps: None)
+    assert not torch.equal(model.model.shared.weight, before)
+    assert torch.equal(model.model.shared.weight, model.model.encoder.embed_tokens.weight)
