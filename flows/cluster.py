@@ -126,6 +126,10 @@ class Cluster:
                     except (ray.exceptions.RayError, ConnectionError) as error:
                         raise _failure(str(tasks[number].task_run_name), error) from error
                     yield number, said
+        except SystemError as error:  # how Ray's native code passes on a Ctrl-C
+            if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
         finally:
             for reference, number in going_on.items():
                 with suppress(Exception):
