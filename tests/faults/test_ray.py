@@ -1,7 +1,6 @@
 """kill -9 while a Ray cluster labels: a worker's share is done by another one, a driver's run goes on."""
 
 import shutil
-import signal
 import time
 from pathlib import Path
 from subprocess import Popen
@@ -87,18 +86,6 @@ def test_a_killed_driver_takes_its_cluster_along_and_the_same_command_goes_on(
     assert parts_of(world) == undisturbed
     assert world.still_open() == []
     _nothing_half_made(world)
-
-
-def test_an_interrupted_driver_says_so_and_leaves_nothing_open(taught: World) -> None:
-    world = copy_of(taught, "interrupted-driver")
-    process = world.start(*LABEL)
-    workers = workers_in_a_share(process, world)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr
-    assert stderr == "stillhouse: interrupted; the same command goes on from here\n"
-    assert psutil.wait_procs(workers, timeout=15)[1] == []
-    assert world.still_open() == []
 
 
 def _nothing_half_made(world: World) -> None:
