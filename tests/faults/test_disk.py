@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 
@@ -32,16 +33,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_in_a_step(started: World, truth: Truth, small_disk: Path, step: str) -> None:
     world = copy_of(started, str(small_disk / "home"))
     process = world.start("run", "toy.yaml")
-    inside(process, world, step)
-    ballast = small_disk / "ballast"
-    _fill(ballast)
-    os.kill(process.pid, signal.SIGCONT)
-    stdout, stderr = process.communicate(timeout=120)
-    assert process.returncode == 2, stdout + stderr
-    assert stderr.count("\n") == 1, stderr
-    assert "no space left" in stderr.lower()
+    stdout = _told_of_a_full_disk(process, world, step, small_disk)
     done = [line.split()[1] for line in stdout.splitlines() if line.startswith("done ")]
-    ballast.unlink()
     output = world.done("run", "toy.yaml")
     reused = [line.split()[1] for line in output.splitlines() if line.startswith("reused ")]
     assert reused[: len(done)] == done, "earlier work is kept"
@@ -64,15 +57,7 @@ def test_a_full_disk_outside_a_run(started: World, small_disk: Path, step: str, 
     undisturbed, world = copy_of(started, f"undisturbed-{step}"), copy_of(started, str(small_disk / "home"))
     undisturbed.done(*command)
     process = world.start(*command)
-    inside(process, world, step)
-    ballast = small_disk / "ballast"
-    _fill(ballast)
-    os.kill(process.pid, signal.SIGCONT)
-    stdout, stderr = process.communicate(timeout=120)
-    assert process.returncode == 2, stdout + stderr
-    assert stderr.count("\n") == 1, stderr
-    assert "no space left" in stderr.lower()
-    ballast.unlink()
+    _told_of_a_full_disk(process, world, step, small_disk)
     world.done(*command)
     one, other = (
         {part.name: part.read_bytes() for part in each.workspace.glob("labels/*/parts/*")}
@@ -80,6 +65,20 @@ def test_a_full_disk_outside_a_run(started: World, small_disk: Path, step: str, 
     )
     assert one
     assert one == other
+
+
+def _told_of_a_full_disk(process: Popen[str], world: World, step: str, disk: Path) -> str:
+    """Fills the disk while a process is in a step, and makes room when it has ended with one clear line."""
+    inside(process, world, step)
+    ballast = disk / "ballast"
+    _fill(ballast)
+    os.kill(process.pid, signal.SIGCONT)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 2, stdout + stderr
+    assert stderr.count("\n") == 1, stderr
+    assert "no space left" in stderr.lower()
+    ballast.unlink()
+    return stdout
 
 
 def _fill(ballast: Path) -> None:
