@@ -166,6 +166,55 @@ def show(run_id: str | None, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("run_id", metavar="[RUN]", required=False)
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Folder; without it, the run's own.")
+@one_clear_line
+def report(run_id: str | None, output: Path | None) -> None:
+    """Write the report of RUN anew, the latest by default: one HTML page, the same in Markdown, and the figures.
+
+    It is made of the files in the workspace alone; the same files give the same bytes.
+    """
+    from flows.report import rebuild_report
+
+    rebuild_report(run_id, output)
+
+
+@main.command()
+@click.option(
+    "--sort",
+    default="accuracy",
+    show_default=True,
+    help="accuracy, gain, retention, robustness, size, latency or newest.",
+)
+@click.option("--most", default=20, show_default=True, type=click.IntRange(1), help="How many to show.")
+@click.option("--json", "as_json", is_flag=True, help="All tags and metrics, for programs.")
+@one_clear_line
+def runs(sort: str, most: int, as_json: bool) -> None:
+    """List the finished runs and how their students did, the best first.
+
+    They are those of MLFLOW_TRACKING_URI, else the workspace's own.
+    """
+    from flows.leaderboard import list_runs
+
+    list_runs(sort, most, as_json)
+
+
+@main.command()
+@click.argument("run")
+@click.argument("other")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@one_clear_line
+def compare(run: str, other: str, as_json: bool) -> None:
+    """Judge the students of RUN against those of OTHER, over the same test rows, and say how their recipes differ.
+
+    Runs are named by their ids or the beginnings of them; `stillhouse runs` lists them.
+    """
+    from flows.compare import compare_runs
+
+    compare_runs(run, other, as_json)
+
+
+@main.command()
 @click.argument("name", required=False)
 @one_clear_line
 def recipes(name: str | None) -> None:

@@ -16,6 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from flows.cli import main
 from tasks.shared.recipe import Recipe
+from tasks.shared.scorecard import COST, QUALITY, Cost, Quality
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference.md"
 
@@ -24,10 +25,16 @@ _HEAD = """# Reference
 Written by `make docs` from the code; a test compares. Edit the code, not this page.
 """
 
+_SCORECARD = """## Scorecard
+
+Every evaluated model has a folder with these two files, next to its predictions in Parquet (`predictions-test`,
+`predictions-dev`, `noise`). A file of another version is refused.
+"""
+
 
 def reference() -> str:
     """The page."""
-    parts = [_HEAD, "## Commands\n", *_commands(), "## Recipe\n", *_options()]
+    parts = [_HEAD, "## Commands\n", *_commands(), "## Recipe\n", *_options(), _SCORECARD, *_cards()]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -48,6 +55,21 @@ def _help(command: click.Command, path: str) -> str:
     names = main.context_settings["help_option_names"]
     context = click.Context(command, info_name=path, terminal_width=100, max_content_width=100, help_option_names=names)
     return f"```text\n{command.get_help(context)}\n```\n"
+
+
+def _cards() -> Iterator[str]:
+    for file, card in ((QUALITY, Quality), (COST, Cost)):
+        told = set[type[BaseModel]]()
+        for _, model, prefix in _sections(card, ""):
+            if model in told:
+                continue
+            told.add(model)
+            yield f"### `{file}`\n" if model is card else f"#### `{prefix.rstrip('.')}`\n"
+            yield (model.__doc__ or "").strip().partition("\n")[0] + "\n"
+            yield "| key | type | meaning |\n|---|---|---|"
+            for name, field in model.model_fields.items():
+                yield f"| `{name}` | {_type(field)} | {field.description or ''} |"
+            yield ""
 
 
 def _options() -> Iterator[str]:
@@ -92,10 +114,14 @@ def _name(annotation: object) -> str:
         return " or ".join(f"`{choice}`" for choice in get_args(annotation))
     if get_origin(annotation) in (Union, types.UnionType):
         return " or ".join(_name(inner) for inner in get_args(annotation) if inner is not type(None))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "a part, below"
     if get_origin(annotation) is list:
         return f"list of {_name(get_args(annotation)[0])}"
     if get_origin(annotation) is Annotated:
         return _name(get_args(annotation)[0])
+    if get_origin(annotation) is dict:
+        return f"{_name(get_args(annotation)[1])} by name"
     plain = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
     name = str(getattr(annotation, "__name__", annotation))
     return plain.get(name, name)

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prefect.artifacts import create_markdown_artifact
 from prefect.logging.handlers import APILogHandler
 from prefect.runtime import flow_run
 from rich.console import Console
@@ -18,14 +17,15 @@ from rich.console import Console
 from flows.console import View, log, logging_to
 from flows.killed import close_killed_runs
 from flows.limits import make_limits
+from flows.publishing import publish_result
 from flows.records import RECORD, SCHEMA, lock_run, new_run_id
 from flows.run_links import prefect_tags, publish, tracked_run
 from flows.running import Runner
-from flows.table import markdown
+from tasks.judge import BASELINES, ResultRecord
 from tasks.label import LabelRecord
 from tasks.label_shard import ShardRecord
 from tasks.register import RegisterRecord
-from tasks.report import ResultRecord
+from tasks.report import ReportRecord
 from tasks.shared.errors import one_line
 from tasks.shared.outputs import write_json
 from tasks.shared.prefect_server import prepare_environment
@@ -159,6 +159,7 @@ class _Run:
             "teachers": result.models("teacher") if result else [],
             "students": result.models("student") if result else [],
             "twins": result.models("twin") if result else [],
+            "baselines": [model for role in BASELINES for model in result.models(role)] if result else [],
             "best": result.best() if result else None,
             "registered": [model for made in self._runner.made(RegisterRecord) for model in made.to_list()],
             "labels": self._stores,
@@ -196,15 +197,6 @@ class _Run:
         return next(iter(self._runner.made(ResultRecord)), None)
 
     def _publish(self) -> None:
-        result = self._result
-        if result is None:
-            return
-        self._tracker.tag(self._parent, {"stillhouse.verdict": result.verdict["outcome"]})
-        for role in ("teacher", "student", "twin"):
-            models = result.models(role)
-            for name in ("accuracy", "macro_f1") if models else ():
-                mean = sum(model[name] for model in models) / len(models)
-                self._tracker.metrics(self._parent, f"{role}_{name}", [(0, mean)])
-        self._tracker.metrics(self._parent, "difference", [(0, result.verdict["difference"])])
-        table = markdown(result.models("teacher"), result.models("student"), result.models("twin"))
-        create_markdown_artifact(f"{result.sentence}\n\n{table}", key="result", description="Scorecards and verdict")
+        if self._result is not None:
+            report = next(iter(self._runner.made(ReportRecord)), None)
+            publish_result(self._tracker, self._parent, self._folder, self._result, report)

@@ -1,20 +1,27 @@
 """The order of the steps. The same lines run a recipe and plan it; what carries a step out is handed in."""
 
+from dataclasses import dataclass
 from typing import cast
 
-from tasks.evaluate import Evaluate, Model
-from tasks.fuse import Fuse
+from tasks.augment import Augment
+from tasks.disturb import Disturb
+from tasks.evaluate import Evaluate, Model, ScoreRecord
+from tasks.explain import Explain
+from tasks.fuse import Fuse, FuseRecord
 from tasks.import_labels import ImportLabels, ImportRecord
+from tasks.judge import Judge, ResultRecord
 from tasks.label import Label, LabelRecord
 from tasks.label_shard import LabelShard, ShardRecord
 from tasks.load_data import LoadData
+from tasks.prepare_scratch import PrepareScratch
 from tasks.prepare_student import PrepareStudent, origin_of
 from tasks.register import Register
-from tasks.report import Report, ResultRecord
+from tasks.report import Report
 from tasks.shared.dataset import DataRecord
 from tasks.shared.recipe import Recipe
 from tasks.shared.shards import Shard
 from tasks.shared.steps import Do
+from tasks.train_baselines import TrainScratch, TrainUnaugmented
 from tasks.train_student import TrainStudent
 from tasks.train_teacher import TeacherRecord, TrainTeacher
 from tasks.train_twin import TrainTwin
@@ -58,6 +65,8 @@ def _label(recipe: Recipe, data: DataRecord, teacher: TeacherRecord, number: int
 def _teachers(recipe: Recipe, do: Do) -> tuple[DataRecord, list[Teacher]]:
     """The teachers: models that are trained, and labels that were made elsewhere."""
     data = do(LoadData(recipe.data))
+    if recipe.augment.copies:
+        data = do(Augment(data, recipe.augment))
     teachers: list[Teacher] = []
     for number, teacher in enumerate(recipe.teachers):
         if teacher.labels is None:
@@ -67,26 +76,56 @@ def _teachers(recipe: Recipe, do: Do) -> tuple[DataRecord, list[Teacher]]:
     return data, teachers
 
 
+@dataclass(frozen=True)
+class Compared:
+    """All models of one draw of labels.
+
+    Attributes:
+        data: the parts of the data.
+        scores: the models' scorecards.
+        fused: what the students learnt from.
+    """
+
+    data: DataRecord
+    scores: tuple[ScoreRecord, ...]
+    fused: FuseRecord
+
+
 def distil(recipe: Recipe, do: Do) -> ResultRecord:
     """Carries out a recipe.
 
-    load_data -> train_teacher -> label -> fuse -+-> train_student x seeds -+-> evaluate -> report -> register
-                               -> prepare_student                           |
+    load_data -> train_teacher -> label -> fuse -+-> train_student x seeds -+-> evaluate -> judge -> explain
+                               -> prepare_student                           |            -> register -> report
                                                  +-> train_twin x seeds ----+
     """
+    draws = [_compare(recipe.of_draw(n), do.named(f", draw {n}") if n else do) for n in range(recipe.draws)]
+    data, scores, soft_labels = draws[0].data, draws[0].scores, draws[0].fused
+    all_scores, all_labels = (tuple(draw.scores for draw in draws), tuple(draw.fused for draw in draws))
+    result = do(Judge(all_scores, all_labels, recipe.worthwhile))
+    explanation = do(Explain(data, scores, soft_labels))
+    do(Register(data, result, recipe.registered_student, recipe.registered_teacher))
+    do(Report(data, scores, result, explanation, recipe))
+    return result
+
+
+def _compare(recipe: Recipe, do: Do) -> Compared:
+    """Trains and measures all models of one draw of labels."""
     data, teachers, labels = label_texts(recipe, do)
     soft_labels = do(Fuse(data, tuple(teachers), tuple(labels), recipe.fuse))
     tokenizer = recipe.student.tokenizer
     start = origin_of(tokenizer) if isinstance(tokenizer, str) else cast(TeacherRecord, teachers[tokenizer])
     prepared = do(PrepareStudent(data, start, recipe.student))
     shared = (data, prepared, recipe.student, recipe.training)
-    students = [do(TrainStudent(*shared, seed, soft_labels, tuple(recipe.objective))) for seed in recipe.seeds]
-    twins = [do(TrainTwin(*shared, seed)) for seed in recipe.seeds]
-    trained = [
-        cast(Model, teacher) for number, teacher in enumerate(teachers) if recipe.teachers[number].labels is None
-    ]
-    models: list[Model] = [*trained, *students, *twins]
-    scores = [do(Evaluate(data, model)) for model in models]
-    result = do(Report(tuple(scores), recipe.worthwhile))
-    do(Register(data, result, recipe.registered_student, recipe.registered_teacher))
-    return result
+    objective = tuple(recipe.objective)
+    models: list[Model] = [do(TrainStudent(*shared, seed, soft_labels, objective)) for seed in recipe.seeds]
+    models += [do(TrainTwin(*shared, seed)) for seed in recipe.seeds]
+    if "unaugmented" in recipe.compared_with:
+        models += [do(TrainUnaugmented(*shared, seed, soft_labels, objective)) for seed in recipe.seeds]
+    if "scratch" in recipe.compared_with:
+        own = (data, do(PrepareScratch(data, prepared)), recipe.student, recipe.training)
+        models += [do(TrainScratch(*own, seed)) for seed in recipe.seeds]
+    how = (do(Disturb(data, recipe.robustness)), recipe.robustness)
+    trained = [teacher for number, teacher in enumerate(teachers) if recipe.teachers[number].labels is None]
+    taught = tuple(do(Evaluate(data, cast(Model, teacher), *how)) for teacher in trained)
+    small = tuple(do(Evaluate(data, model, *how, taught, soft_labels)) for model in models)
+    return Compared(data, (*taught, *small), soft_labels)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, cast
 
 from rich.console import Console
@@ -21,14 +22,21 @@ class Planner:
         self._workspace = workspace
         self._force = force
         self._found: list[tuple[str, str]] = []
+        self._suffix = ""
+
+    def named(self, suffix: str) -> "Planner":
+        """The same plan, whose further steps are called by longer titles."""
+        other = copy(self)
+        other._suffix = suffix
+        return other
 
     def __call__(self, step: Step[Record]) -> Record:
         """The record of a step that is done, else something unknown."""
         if not step.ready:
-            self._found.append(("depends", step.title))
+            self._found.append(("depends", step.title + self._suffix))
             return cast(Record, Unknown(step.makes))
         output = None if step.name in self._force else step.find(self._workspace)
-        self._found.append(("reuse" if output else "run", step.title))
+        self._found.append(("reuse" if output else "run", step.title + self._suffix))
         if output is None:
             return cast(Record, Unknown(step.makes))
         record = step.read(output)

@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -30,12 +30,12 @@ from tasks.shared.workspace import Workspace
 Made = TypeVar("Made")
 
 
-def prefect_task(step: Step[Any], work: Callable[[], Made], resource: Resource) -> Task[[], Made]:
+def prefect_task(step: Step[Any], title: str, work: Callable[[], Made], resource: Resource) -> Task[[], Made]:
     """The Prefect task of a step: its name, and its tag from the resource table; what fails would fail again."""
     return Task(
         fn=work,
         name=step.name,
-        task_run_name=step.title,
+        task_run_name=title,
         tags=[resource.tag],
         cache_policy=NO_CACHE,
         persist_result=False,
@@ -59,6 +59,7 @@ class Runner:
         done: what has happened so far, for the run's record.
         records: what the steps gave, in the same order.
         after: called when a step has ended.
+        suffix: of the titles under which steps are shown and tracked.
     """
 
     workspace: Workspace
@@ -73,6 +74,7 @@ class Runner:
     done: list[Mapping[str, Any]] = field(default_factory=list)
     records: list[Any] = field(default_factory=list)
     after: Callable[[], None] = lambda: None
+    suffix: str = ""
 
     def __call__(self, step: Step[Record]) -> Record:
         """Reuses or runs a step and gives its record."""
@@ -85,6 +87,13 @@ class Runner:
                 if output is None:
                     state, output = "done", self._make(step)
         return self._ended(step, output, state, time.monotonic() - began)
+
+    def named(self, suffix: str) -> "Runner":
+        """The same run, whose further steps are called by longer titles."""
+        return replace(self, suffix=suffix)
+
+    def _title(self, step: Step[Any]) -> str:
+        return step.title + self.suffix
 
     def spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
         """Carries out the shares of a step side by side on Ray, unless the step is done; see `Do.spread`."""
@@ -104,21 +113,26 @@ class Runner:
                 self._spread(step, missing, len(shares))
 
     def _spread(self, step: Step[Any], shares: Sequence[Step[Any]], count: int) -> None:
-        self.view.starting(f"{step.title} on Ray")
+        self.view.starting(f"{self._title(step)} on Ray")
         began = time.monotonic()
         runs: list[str] = []
         finished, status = set[str](), "KILLED"
         alone = nullcontext() if os.environ.get("RAY_ADDRESS") else self._slot(step)  # this machine's GPU
         try:
             for share in shares:
-                runs.append(self.tracker.start(share.title, self._tags(share, "done"), self.parent))
+                runs.append(self.tracker.start(self._title(share), self._tags(share, "done"), self.parent))
             with alone, open_cluster(self.device) as cluster, self._progress(step, *step.work) as advance:
                 if cluster.places > count:
                     idle = f"the cluster has {cluster.places} places for {count} shares"
                     self.view.warn(f"{idle}; a higher labelling.shards uses them")
                 place = (self.workspace.root, cluster.device, cluster.tally)
                 tasks = [
-                    prefect_task(share, partial(make_there, share, run, tracked_run(self.tracker, run), *place), RAY)
+                    prefect_task(
+                        share,
+                        self._title(share),
+                        partial(make_there, share, run, tracked_run(self.tracker, run), *place),
+                        RAY,
+                    )
                     for share, run in zip(shares, runs, strict=True)
                 ]
                 warnings: list[str] = []
@@ -131,7 +145,7 @@ class Runner:
                 self.view.warn(warnings[0] + more)
         except BaseException as error:
             status = "FAILED" if isinstance(error, Exception) else "KILLED"
-            self.view.line("failed", f"{step.title} on Ray")
+            self.view.line("failed", f"{self._title(step)} on Ray")
             raise
         finally:
             for run in set(runs) - finished:
@@ -145,7 +159,9 @@ class Runner:
             shutil.rmtree(left, ignore_errors=True)
         output = share.find(self.workspace)
         if output is None:
-            raise StillhouseError(f"{share.title}: what a worker made is not to be seen in {self.workspace.root}")
+            raise StillhouseError(
+                f"{self._title(share)}: what a worker made is not to be seen in {self.workspace.root}"
+            )
         self.tracker.tag(run, {"prefect.task_run_id": said.task_run})
         self._track(run, share, output)
         self.tracker.finish(run, "FINISHED")
@@ -156,13 +172,13 @@ class Runner:
         if state == "reused":
             self._note_reused(step, output)
         self.records.append(record)
-        self.done.append(_entry(step, output, state, seconds) | {"note": step.summary(record)})
+        self.done.append(_entry(step, self._title(step), output, state, seconds) | {"note": step.summary(record)})
         self.after()
-        self.view.line(state, step.title, step.summary(record), None if state == "reused" else seconds)
+        self.view.line(state, self._title(step), step.summary(record), None if state == "reused" else seconds)
         try:
             step.check(record)
         except StillhouseError:
-            self.view.line("failed", step.title)
+            self.view.line("failed", self._title(step))
             raise
         return record
 
@@ -179,7 +195,7 @@ class Runner:
         return None if step.name in self.force else step.find(self.workspace)
 
     def _waiting(self, step: Step[Any], owner: str) -> None:
-        self.view.line("waiting", step.title, f"{owner} is making it")
+        self.view.line("waiting", self._title(step), f"{owner} is making it")
 
     @contextmanager
     def _slot(self, step: Step[Any]) -> Iterator[None]:
@@ -194,19 +210,19 @@ class Runner:
             yield
 
     def _waiting_for(self, step: Step[Any], tag: str, owner: str) -> None:
-        self.view.line("waiting", step.title, f"{owner} is using the {tag}")
+        self.view.line("waiting", self._title(step), f"{owner} is using the {tag}")
 
     def _make(self, step: Step[Any]) -> Output:
-        self.view.starting(step.title)
+        self.view.starting(self._title(step))
         try:
             with self._slot(step):
-                return prefect_task(step, partial(self._work, step), STEPS[step.name])()
+                return prefect_task(step, self._title(step), partial(self._work, step), STEPS[step.name])()
         except BaseException:
-            self.view.line("failed", step.title)
+            self.view.line("failed", self._title(step))
             raise
 
     def _work(self, step: Step[Any]) -> Output:
-        run = self.tracker.start(step.title, self._tags(step, "done"), self.parent)
+        run = self.tracker.start(self._title(step), self._tags(step, "done"), self.parent)
         status = "KILLED"
         try:
             publish(tracked_run(self.tracker, run))
@@ -227,7 +243,7 @@ class Runner:
         except Exception as error:
             status = "FAILED"
             if isinstance(error, FloatingPointError):
-                raise StillhouseError(f"{step.title}: {error}") from None
+                raise StillhouseError(f"{self._title(step)}: {error}") from None
             raise
         finally:
             # A full disk refuses this too, and must not hide what went wrong before.
@@ -235,7 +251,7 @@ class Runner:
                 self.tracker.finish(run, status)
 
     def _progress(self, step: Step[Any], total: int | None, unit: str) -> AbstractContextManager[Advance]:
-        shown = self.view.progress(step.title, total, unit)
+        shown = self.view.progress(self._title(step), total, unit)
         return shown if self.own_server else published(shown, step.name, total, unit)
 
     def _track(self, run: str, step: Step[Any], output: Output) -> None:
@@ -259,22 +275,22 @@ class Runner:
         tags = self._tags(step, "reused") | {"stillhouse.digest": output.digest}
         if output.made_by:
             tags["stillhouse.made_by"] = output.made_by
-        self.tracker.finish(self.tracker.start(step.title, tags, self.parent), "FINISHED")
+        self.tracker.finish(self.tracker.start(self._title(step), tags, self.parent), "FINISHED")
         with get_client(sync_client=True) as client:
             client.create_task_run(
-                task=prefect_task(step, lambda: output, STEPS[step.name]),
+                task=prefect_task(step, self._title(step), lambda: output, STEPS[step.name]),
                 flow_run_id=self.flow_run,  # type: ignore[arg-type]
                 dynamic_key=step.key,
-                name=step.title,
+                name=self._title(step),
                 extra_tags=["reused"],
                 state=Completed(name="Reused", message=f"found {output.path}, made by MLflow run {output.made_by}"),
             )
 
 
-def _entry(step: Step[Any], output: Output, state: str, seconds: float) -> dict[str, Any]:
+def _entry(step: Step[Any], title: str, output: Output, state: str, seconds: float) -> dict[str, Any]:
     return {
         "step": step.name,
-        "title": step.title,
+        "title": title,
         "state": state,
         "seconds": round(seconds, 1),
         "key": output.key,

@@ -1,23 +1,34 @@
-"""What a model costs to run: parameters, bytes, latency and throughput on this machine."""
+"""What a model costs to run: parameters, bytes, operations, and latency, throughput and memory on this machine."""
 
+import json
 import platform
-import statistics
+import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import psutil
 import torch
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from models.encoding import encode
+from models.encoding import Encoded, encode
 from models.inference import predict_logits
 
+Shape = Sequence[int]
+
 WARM_UP = 5
-SINGLE_TEXTS = 50
+SINGLE_TEXTS = 200
+SINGLE_SECONDS = 3.0
 BATCH_TEXTS = 512
 BATCH_SIZE = 32
+COUNTED_TEXTS = 8
 
 
 def size(model: PreTrainedModel, folder: Path) -> dict[str, int]:
@@ -32,44 +43,111 @@ def size(model: PreTrainedModel, folder: Path) -> dict[str, int]:
     }
 
 
-def speed(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[str],
-    pairs: Sequence[str] | None,
-    max_length: int,
-) -> dict[str, float | int]:
-    """Times text in to logits out, tokenising included, on the CPU.
+@dataclass(frozen=True)
+class Sample:
+    """Texts to measure with, and how they are read.
+
+    Attributes:
+        tokenizer: the model's.
+        texts: at least one.
+        pairs: their second texts, for models of pairs.
+        max_length: tokens read of a text.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    texts: Sequence[str]
+    pairs: Sequence[str] | None
+    max_length: int
+
+    def encode(self, start: int, stop: int) -> Encoded:
+        """Some of the texts as token ids."""
+        pairs = None if self.pairs is None else self.pairs[start:stop]
+        return encode(self.tokenizer, self.texts[start:stop], pairs, self.max_length)
+
+
+def speed(model: PreTrainedModel, sample: Sample) -> dict[str, float | int]:
+    """Times text in to logits out, tokenising included, on the CPU, to where the model is moved.
 
     Returns:
-        `ms_per_text` (median of single texts, one thread) and `texts_per_second` (batches, all threads).
+        `ms_per_text` and `ms_per_text_p95`, median and 95th percentile of single texts on one thread (as many as fit
+        into three seconds, 200 at most: `single_texts`), and `texts_per_second` of batches of 32 on all threads.
     """
     model = model.cpu()
 
     def run(start: int, stop: int) -> float:
         began = time.perf_counter()
-        encoded = encode(tokenizer, texts[start:stop], None if pairs is None else pairs[start:stop], max_length)
-        predict_logits(model, encoded, BATCH_SIZE)
+        predict_logits(model, sample.encode(start, stop), BATCH_SIZE)
         return time.perf_counter() - began
 
-    rows = range(min(len(texts), WARM_UP + SINGLE_TEXTS))
     with _one_thread():
-        single = [run(row, row + 1) for row in rows]
-    stop = min(len(texts), BATCH_TEXTS)
+        for row in range(min(len(sample.texts), WARM_UP)):
+            run(row, row + 1)
+        until = time.perf_counter() + SINGLE_SECONDS
+        single = [run(0, 1)]
+        for row in range(1, min(len(sample.texts), SINGLE_TEXTS)):
+            if time.perf_counter() > until:
+                break
+            single.append(run(row, row + 1))
+    stop = min(len(sample.texts), BATCH_TEXTS)
     run(0, min(stop, BATCH_SIZE))
     together = run(0, stop)
     return {
-        "ms_per_text": statistics.median(single[WARM_UP:] or single) * 1000,
+        "ms_per_text": float(np.median(single)) * 1000,
+        "ms_per_text_p95": float(np.quantile(single, 0.95)) * 1000,
+        "single_texts": len(single),
         "texts_per_second": stop / together,
         "texts": stop,
-        "max_length": max_length,
+        "max_length": sample.max_length,
         "batch_size": BATCH_SIZE,
     }
 
 
+def flops(model: PreTrainedModel, sample: Sample) -> float:
+    """Floating-point operations of a forward pass, mean over the first texts, each alone and so without padding.
+
+    A multiplication and an addition are two. Those of matrix products are counted, as in the literature; what is done
+    number by number (activations, norms) is not.
+    """
+    attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    counter = FlopCounterMode(display=False, custom_mapping={attention: _attention_flops})
+    count = min(len(sample.texts), COUNTED_TEXTS)
+    # The fused recurrent kernel hides its products from the counter; without it they are done one by one.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about processors that are not here
+        with torch.backends.mkldnn.flags(enabled=False), counter:
+            for row in range(count):
+                predict_logits(model, sample.encode(row, row + 1), 1)
+    return counter.get_total_flops() / count
+
+
+def _attention_flops(query: Shape, key: Shape, value: Shape, *_: object, **__: object) -> int:
+    return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
+
+
+def peak_memory(model: PreTrainedModel, sample: Sample) -> int:
+    """Bytes of the weights, and of the tensors that live at once in a forward pass of the longest of a few batches.
+
+    That is what a machine needs besides the libraries and the tokenizer; on the CPU.
+    """
+    encoded = sample.encode(0, min(len(sample.texts), BATCH_TEXTS))
+    batch = encoded.batch(np.argsort(-encoded.lengths, kind="stable")[:BATCH_SIZE])
+    with torch.inference_mode(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        model(**batch)
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "trace.json"
+        seen.export_chrome_trace(str(trace))
+        events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
+    changes = [event["args"] for event in events if event.get("name") == "[memory]"]
+    totals = [change["Total Allocated"] for change in changes]
+    before = totals[0] - changes[0]["Bytes"] if changes else 0
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+    return weights + int(max([0, *(total - before for total in totals)]))
+
+
 def machine() -> dict[str, str | int | float]:
-    """The machine that measured: processor, cores, memory in GiB, system, versions."""
+    """The machine that measured, and when: processor, cores, memory in GiB, system, versions."""
     return {
+        "date": datetime.now(UTC).date().isoformat(),
         "processor": _processor(),
         "cores": psutil.cpu_count(logical=True) or 0,
         "threads": torch.get_num_threads(),

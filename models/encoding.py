@@ -46,6 +46,11 @@ class Encoded:
         """Tokens of each text, [texts]."""
         return np.diff(self.offsets)
 
+    def first(self, rows: int) -> "Encoded":
+        """The first texts; how many of them were cut off is not known."""
+        end = int(self.offsets[rows])
+        return Encoded(self.ids[:end], self.types[:end], self.offsets[: rows + 1], self.pad_id)
+
     def batch(self, rows: Ints) -> Batch:
         """`input_ids`, `attention_mask` (and `token_type_ids`) of some texts, padded on the right to the longest."""
         starts = self.offsets[rows]

@@ -9,6 +9,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from models.calibration import log_softmax
+
 Floats = NDArray[np.floating]
 Doubles = NDArray[np.float64]
 
@@ -28,34 +30,6 @@ class Fusion(StrEnum):
     """The mean of probabilities, weighed text by text by the probability of the class that a teacher names."""
     GOLD = "gold"
     """The mean of probabilities, weighed by 1 / (1 + cross-entropy) with the gold label; evenly where there is none."""
-
-
-def fit_temperature(logits: Floats, labels: NDArray[np.integer]) -> float:
-    """The temperature that makes a classifier's probabilities fit best, by log loss (Guo et al. 2017).
-
-    Args:
-        logits: of rows that the classifier was not trained on, [rows, classes].
-        labels: their gold classes, [rows].
-
-    Returns:
-        T between 0.05 and 20, for softmax(logits / T); above 1 for a classifier that is too sure of itself.
-    """
-    from scipy.optimize import minimize_scalar
-
-    rows = np.arange(len(labels))
-
-    def log_loss(log_temperature: float) -> float:
-        return float(-log_softmax(logits / np.exp(log_temperature))[rows, labels].mean())
-
-    found = minimize_scalar(log_loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
-    return float(np.exp(found.x))
-
-
-def log_softmax(logits: Floats) -> Doubles:
-    """Log-probabilities [rows, classes] of logits [rows, classes], in double precision."""
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    log_probabilities: Doubles = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return log_probabilities
 
 
 class Fuser:

@@ -2,11 +2,12 @@
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from math import hypot, inf, sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from models.interval import CONFIDENCE, Needed, components, interval, needed
 
 
 class Outcome(StrEnum):
@@ -33,6 +34,10 @@ class Verdict:
         se_seeds: Standard error if the seeds alone were drawn again; None with one seed.
         se_examples: Standard error if the examples alone were drawn again.
         confidence: How often such an interval holds the true gain.
+        needed: Of an INCONCLUSIVE one with an interval, how many seeds or examples would probably settle it.
+        student: What was judged.
+        other: What it was compared with.
+        unit: What was drawn anew from row to row: a seed, or a draw of labels.
     """
 
     outcome: Outcome
@@ -44,11 +49,17 @@ class Verdict:
     worthwhile: float
     se_seeds: float | None
     se_examples: float
-    confidence: float = 0.95
+    confidence: float = CONFIDENCE
+    needed: Needed | None = None
+    student: str = "the student"
+    other: str = "its twin"
+    unit: str = "seed"
 
     @property
     def scope(self) -> str:
         """What the verdict does not reach beyond."""
+        if self.unit == "draw":
+            return "This holds for draws of gold labels of this data and teachers made of this model."
         return "This holds for this teacher and this draw of gold labels; another of either may turn out differently."
 
     def sentence(self) -> str:
@@ -61,28 +72,41 @@ class Verdict:
 
     def _meaning(self) -> str:
         worth = f"the {self._worth()} called worthwhile"
+        if not self.examples:
+            return "no test example has a gold label, so nothing can be said of accuracy"
         if self.outcome is Outcome.INCONCLUSIVE:
-            return f"the student measured {self._gain()} on test, {self._doubt()}"
+            return f"{self.student} measured {self._gain()} on test, {self._doubt()}"
         if self.outcome is Outcome.BEATS:
             small = f": a real gain, but smaller than {worth}" if self.high < self.worthwhile else ""
-            return f"the student is {self._gain()} on test{small}"
+            return f"{self.student} is {self._gain()} on test{small}"
         if self.high < 0:
-            return f"the student is {self._gain()} on test"
-        return f"any gain of the student on test is below {worth}; it measured {self._gain()}"
+            return f"{self.student} is {self._gain()} on test"
+        return f"any gain of {self.student} on test is below {worth}; it measured {self._gain()}"
 
     def _doubt(self) -> str:
         if self.seeds == 1:
-            return "but one seed cannot tell a gain from luck in training: add seeds"
+            luck = "training" if self.unit == "seed" else "the draw"
+            return f"but one {self.unit} cannot tell a gain from luck in {luck}: add {self.unit}s"
         if self.examples == 1:
             return "but one example says nothing about others: use a larger test set"
-        by_seeds = _t(self.seeds, self.confidence) * (self.se_seeds or 0.0)
-        by_examples = _t(self.examples, self.confidence) * self.se_examples
-        remedy = "add seeds" if by_seeds >= by_examples else "use a larger test set"
-        return f"which may be no gain at all or one of {self._worth()} and more: {remedy} to find out"
+        return f"which may be no gain at all or one of {self._worth()} and more: {self._remedy()}"
+
+    def _remedy(self) -> str:
+        """What would settle it; two figures, as more would be more than is known."""
+        if self.needed is None or (self.needed.seeds, self.needed.examples, self.needed.both) == (None, None, None):
+            return "no number that can be foreseen would settle it"
+        ways = []
+        if self.needed.seeds:
+            ways.append(f"about {_count(_two_figures(self.needed.seeds), self.unit)}")
+        if self.needed.examples:
+            ways.append(f"about {_two_figures(self.needed.examples):,} test examples")
+        if not ways:
+            ways.append(f"about {self.needed.both:.2g} times as many {self.unit}s and test examples")
+        return f"{' or '.join(ways)} would settle it if the gain is what it measured"
 
     def _evidence(self) -> str:
-        counts = f"{_count(self.seeds, 'seed')}, {_count(self.examples, 'example')}"
-        if self.seeds == 1 or self.examples == 1:
+        counts = f"{_count(self.seeds, self.unit)}, {_count(self.examples, 'example')}"
+        if self.seeds == 1 or self.examples <= 1:
             return f"no interval; {counts}"
         digits = self._digits()
         low, high = _points(self.low, digits), _points(self.high, digits)
@@ -90,9 +114,9 @@ class Verdict:
 
     def _gain(self) -> str:
         if self.difference == 0:
-            return "exactly as accurate as its twin"
+            return f"exactly as accurate as {self.other}"
         size = _points(abs(self.difference), self._digits())
-        return f"{size} points {'less' if self.difference < 0 else 'more'} accurate than its twin"
+        return f"{size} points {'less' if self.difference < 0 else 'more'} accurate than {self.other}"
 
     def _worth(self) -> str:
         return f"{100 * self.worthwhile:g} point{'' if self.worthwhile == 0.01 else 's'}"
@@ -108,45 +132,73 @@ class Verdict:
 
 
 def judge(
-    student_correct: NDArray[Any], twin_correct: NDArray[Any], worthwhile: float, confidence: float = 0.95
+    student_correct: NDArray[Any],
+    other_correct: NDArray[Any],
+    worthwhile: float,
+    confidence: float = CONFIDENCE,
+    student: str = "the student",
+    other: str = "its twin",
+    unit: str = "seed",
 ) -> Verdict:
-    """Judges students against their twins, with two sources of error: the seeds and the test examples.
+    """Judges students against their twins, or any models against others, by seeds and test examples.
 
-    A gain (seed s, example i) is taken as mu + seed_s + example_i + residual_si. The seeds' means give one variance of
-    mu with seeds - 1 degrees of freedom, the examples' means another with examples - 1; both hold the residual, which
-    is taken off the second so that it counts once. They are added as (t1 se1)^2 + (t2 se2)^2, each with its own t
-    (Banerjee 1960, Sankhya 22:357): for normal errors this covers at least as often as it says. In simulation it did,
-    where Satterthwaite's single t fell to 87 % with two seeds, and t with seeds - 1 on the total was two to three
-    times as wide at its worst. The interval is never narrower than the examples alone would leave it. It takes seeds
-    to err evenly up and down: where one run in ten collapses by six points, ten seeds cover 90 % instead of 95.
+    The interval is that of `models.interval.interval`.
 
     Args:
         student_correct: [seeds, examples], bool or scores within 0 to 1, of the students on test.
-        twin_correct: The same for the twins: row s has the same seed, column i is the same example.
+        other_correct: The same for the twins: row s has the same seed, column i is the same example.
         worthwhile: The smallest gain worth having, a fraction of at least 0 and below 1.
         confidence: Of the two-sided interval, within 0 to 1.
+        student: What the first are called.
+        other: What the second are called.
+        unit: What a row is: a seed, or a draw of labels.
 
     Raises:
         ValueError: If shapes differ or are not [seeds, examples], or a value is out of range.
     """
-    student, twin = _scores(student_correct, twin_correct)
+    scores, others = _scores(student_correct, other_correct)
     if not 0 <= worthwhile < 1 or not 0 < confidence < 1:
         raise ValueError(f"worthwhile must be in [0, 1) and confidence in (0, 1), got {worthwhile} and {confidence}")
-    gains = student - twin
-    seeds, examples = gains.shape
-    difference = float(gains.mean())
-    se_seeds = float(gains.mean(axis=1).std(ddof=1)) / sqrt(seeds) if seeds > 1 else None
-    se_examples = _se_examples(gains.mean(axis=0))
-    half = _half_width(se_seeds, se_examples, gains, confidence)
-    low, high = max(-1.0, difference - half), min(1.0, difference + half)
-    outcome = _outcome(low, high, worthwhile)
-    return Verdict(outcome, difference, low, high, seeds, examples, worthwhile, se_seeds, se_examples, confidence)
+    gains = scores - others
+    found = interval(gains, confidence)
+    outcome = _outcome(found.low, found.high, worthwhile)
+    return Verdict(
+        outcome,
+        found.mean,
+        found.low,
+        found.high,
+        found.seeds,
+        found.examples,
+        worthwhile,
+        found.se_seeds,
+        found.se_examples,
+        confidence,
+        _needed(outcome, gains, worthwhile, confidence),
+        student,
+        other,
+        unit,
+    )
+
+
+def unjudged(seeds: int, worthwhile: float) -> Verdict:
+    """The verdict where no test example has a gold label."""
+    return Verdict(Outcome.INCONCLUSIVE, 0.0, -1.0, 1.0, seeds, 0, worthwhile, None, 0.0)
 
 
 def _outcome(low: float, high: float, worthwhile: float) -> Outcome:
     if low > 0:
         return Outcome.BEATS
     return Outcome.NO_BETTER if high < worthwhile else Outcome.INCONCLUSIVE
+
+
+def _needed(outcome: Outcome, gains: NDArray[np.float64], worthwhile: float, confidence: float) -> Needed | None:
+    """What would settle it, if gain and variances are those that were measured."""
+    found = components(gains)
+    if outcome is not Outcome.INCONCLUSIVE or found is None:
+        return None
+    mean = float(gains.mean())
+    seeds, examples = gains.shape
+    return needed(found, seeds, examples, max(mean, worthwhile - mean), confidence)
 
 
 def _scores(student: NDArray[Any], twin: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -161,32 +213,10 @@ def _scores(student: NDArray[Any], twin: NDArray[Any]) -> tuple[NDArray[np.float
     return scores
 
 
-def _se_examples(by_example: NDArray[np.float64]) -> float:
-    """The standard error of the mean gain [examples] under a new draw of examples.
-
-    Two more examples, one won by each side, are counted in (Agresti and Min 2005, Stat. Med. 24:729). Without them a
-    few hundred examples on which the models never disagree pass for proof that they never will.
-    """
-    padded = np.append(by_example, [1.0, -1.0])
-    return float(padded.std(ddof=1)) / sqrt(padded.size)
-
-
-def _half_width(se_seeds: float | None, se_examples: float, gains: NDArray[np.float64], confidence: float) -> float:
-    seeds, examples = gains.shape
-    if seeds == 1 or examples == 1:
-        return inf
-    residual = gains - gains.mean(axis=1, keepdims=True) - gains.mean(axis=0) + gains.mean()
-    residual_variance = float((residual**2).sum()) / ((seeds - 1) * (examples - 1) * gains.size)
-    examples_only = sqrt(max(se_examples**2 - residual_variance, 0.0))
-    t_seeds, t_examples = _t(seeds, confidence), _t(examples, confidence)
-    return max(hypot(t_seeds * (se_seeds or 0.0), t_examples * examples_only), t_examples * se_examples)
-
-
-def _t(count: int, confidence: float) -> float:
-    """The two-sided quantile of t with count - 1 degrees of freedom."""
-    from scipy.special import stdtrit  # slow to load, so only where it is needed
-
-    return float(stdtrit(count - 1, (1 + confidence) / 2))
+def _two_figures(count: int) -> int:
+    """The count rounded up to two significant figures."""
+    step: int = 10 ** max(0, len(str(count)) - 2)
+    return -(-count // step) * step
 
 
 def _points(fraction: float, digits: int) -> str:

@@ -4,22 +4,30 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from tasks.shared.dataset import DataRecord, key_column, read_chunks
-from tasks.shared.outputs import Json, Output, write_json
-from tasks.shared.steps import Context, Step
+from tasks.disturb import DisturbRecord
+from tasks.fuse import FuseRecord
+from tasks.shared.dataset import FURTHER, DataRecord, read_chunks
+from tasks.shared.history import read_history
+from tasks.shared.outputs import Json, Output
+from tasks.shared.predictions import Predictions, read_predictions
+from tasks.shared.recipe import Robustness
+from tasks.shared.scorecard import COST, QUALITY, Cost, Quality, read_card, write_card
+from tasks.shared.steps import Advance, Context, Step
 from tasks.train_student import StudentRecord
 from tasks.train_teacher import TeacherRecord
 
-QUALITY, COST, PREDICTIONS = "quality.json", "cost.json", "predictions.parquet"
-SCORECARD = 1
-"""Version of the scorecard files."""
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from tasks.shared.robustness import Noisy, Reader
+
+CLEAN = "none"
+NOISY = "noise.parquet"
 
 Model = TeacherRecord | StudentRecord
 
@@ -29,30 +37,49 @@ class ScoreRecord:
     """A scorecard.
 
     Attributes:
-        path: folder with quality.json, cost.json and predictions.parquet.
-        digest: of the first and the last: what only measures this machine is left out.
+        path: folder with quality.json, cost.json and the predictions on test, dev and disturbed texts.
+        digest: of all that but the second: what only measures this machine is left out.
         model: what was measured.
-        accuracy: share of test rows it gets right.
-        macro_f1: mean F1 over the classes.
+        accuracy: share of test rows it gets right; None where no row has a gold label.
+        macro_f1: mean F1 over the classes; None likewise.
         cost: what cost.json says.
     """
 
     path: Path
     digest: str
     model: Model
-    accuracy: float
-    macro_f1: float
+    accuracy: float | None
+    macro_f1: float | None
     cost: Mapping[str, Any]
+
+    def on(self, part: str) -> Predictions:
+        """What it says of a part: test, dev, or a further test."""
+        return read_predictions(self.path / predictions_file(part))
+
+    @property
+    def test(self) -> Predictions:
+        """What it says of test."""
+        return self.on("test")
+
+    @property
+    def quality(self) -> Quality:
+        """What quality.json says."""
+        return read_card(self.path / QUALITY, Quality)
 
 
 @dataclass(frozen=True)
 class Evaluate(Step[ScoreRecord]):
-    """Predicts every test row, and times the model on this machine's CPU."""
+    """Predicts test, further tests and disturbed texts; dev too, for all that is chosen; times the model on the CPU."""
 
     name: ClassVar[str] = "evaluate"
+    version: ClassVar[int] = 2
     measured: ClassVar[frozenset[str]] = frozenset({COST})
     data: DataRecord
     model: Model
+    disturbed: DisturbRecord
+    robustness: Robustness
+    teachers: tuple[ScoreRecord, ...] = ()
+    fused: FuseRecord | None = None
 
     @property
     def title(self) -> str:
@@ -60,45 +87,95 @@ class Evaluate(Step[ScoreRecord]):
         return f"{self.name} {self.model.title}"
 
     def inputs(self) -> Mapping[str, Json]:
-        """The model, how it is read, and the test rows."""
+        """The model, how it is read, the rows, and the teachers that it is compared with."""
+        options = self.robustness
         return {
             "model": self.model.digest,
             "columns": self.model.columns,
             "max_length": self.model.max_length,
             "classes": self.data.classes,
-            "test": self.data.digests["test"],
+            "rows": {part: self.data.digests[part] for part in self._parts},
+            "disturbed": self.disturbed.digest,
+            "adversary": [options.adversary, options.candidates, options.seed],
+            "teachers": [teacher.digest for teacher in self.teachers],
+            "mix": self.fused and [self.fused.mix.method, self.fused.mix.temperatures, self.fused.mix.scores],
         }
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Writes the scorecard."""
-        from models.cost import machine, size, speed
-        from models.encoding import encode
         from models.engine import open_engine
-        from models.metrics import quality
         from models.teacher import load_classifier
+        from tasks.shared.robustness import Reader, attack_texts, read_disturbed, write_noisy
 
         model, tokenizer = load_classifier(self.model.path, context.device)
-        keys, gold, predicted = [], [], []
-        with open_engine(model) as engine, context.progress(self.data.rows["test"], "texts") as advance:
-            for chunk in read_chunks(self.data.file("test")):
-                encoded = encode(tokenizer, chunk.texts, chunk.pairs, self.model.max_length)
-                logits = engine.logits(encoded, advance)[:, list(self.model.columns)]
-                keys.append(chunk.keys)
-                gold.append(chunk.labels)
-                predicted.append(logits.argmax(-1).astype(np.int32))
-        scores = quality(np.concatenate(gold), np.concatenate(predicted), self.data.classes)
-        write_json(folder / QUALITY, {"version": SCORECARD, **scores})
-        columns = {
-            "key": key_column(np.concatenate(keys)),
-            "label": np.concatenate(gold),
-            "predicted": np.concatenate(predicted),
+        parts = self._parts
+        with open_engine(model) as engine, context.progress(self._texts, "texts") as advance:
+            reader = Reader(engine, tokenizer, self.model.max_length, self.model.columns)
+            said = {part: self._predict(part, reader, advance) for part in parts}
+            noisy = read_disturbed(self.disturbed.file, reader, advance)
+            noisy += attack_texts(self.disturbed.file, reader, self.robustness, advance)
+        for part, predictions in said.items():
+            predictions.write(folder / predictions_file(part))
+        write_noisy(folder / NOISY, noisy)
+        quality = self._quality(said, noisy)
+        write_card(folder / QUALITY, quality)
+        write_card(folder / COST, self._cost(model, tokenizer))
+        return {"accuracy": quality.accuracy, "macro_f1": quality.macro_f1}
+
+    @property
+    def _parts(self) -> list[str]:
+        """The parts whose rows it predicts."""
+        return [part for part in self.data.rows if part in ("dev", "test") or part.startswith(FURTHER)]
+
+    @property
+    def _texts(self) -> int:
+        """How many texts it reads, about: an adversary finds fewer edits in a short one."""
+        options = self.robustness
+        kinds = len(options.noises) * len(options.strengths) + 1
+        tried = min(options.adversary, self.disturbed.rows) * (1 + 2 * options.candidates)
+        return sum(self.data.rows[part] for part in self._parts) + self.disturbed.rows * kinds + tried
+
+    def _predict(self, part: str, reader: "Reader", advance: Advance) -> Predictions:
+        chunks = [
+            (chunk.keys, chunk.labels, reader.logits(chunk.texts, chunk.pairs, advance))
+            for chunk in read_chunks(self.data.file(part))
+        ]
+        keys, gold, logits = (np.concatenate(column) for column in zip(*chunks, strict=True))
+        return Predictions(keys, gold, logits)
+
+    def _quality(self, said: Mapping[str, Predictions], noisy: "Sequence[Noisy]") -> Quality:
+        from models.metrics import quality, right
+        from tasks.shared.robustness import noisy_scores
+
+        classes = self.data.classes
+        test, dev = said["test"], said["dev"]
+        further = [
+            {"name": part.removeprefix(FURTHER), "rows": len(found.said.labelled.gold)}
+            | {name: right(found.said.labelled, classes)[name] for name in ("accuracy", "macro_f1")}
+            for part, found in said.items()
+            if part.startswith(FURTHER)
+        ]
+        found = quality(test.said, dev.said, classes, self._teachers_say())
+        return Quality.model_validate({**found, "noise": noisy_scores(noisy), "tests": further})
+
+    def _teachers_say(self) -> "NDArray[np.float32] | None":
+        """What its teachers say of test together, [rows, classes]; None where that is not known."""
+        return together_on_test(self.teachers, self.fused) if self.fused else None
+
+    def _cost(self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> Cost:
+        from models.cost import Sample, flops, machine, peak_memory, size, speed
+
+        first = next(read_chunks(self.data.file("test")))
+        sample = Sample(tokenizer, first.texts, first.pairs, self.model.max_length)
+        measured = {
+            **speed(model, sample),
+            "flops_per_text": flops(model, sample),
+            "peak_memory_bytes": peak_memory(model, sample),
         }
-        pq.write_table(pa.table(columns), folder / PREDICTIONS, compression="zstd")
-        sample = next(read_chunks(self.data.file("test")))
-        timed = speed(model, tokenizer, sample.texts, sample.pairs, self.model.max_length)
-        cost = {"version": SCORECARD, **size(model, self.model.path), **timed, "machine": machine()}
-        write_json(folder / COST, cost)
-        return {"accuracy": scores["accuracy"], "macro_f1": scores["macro_f1"]}
+        training = read_history(self.model.path.parent)
+        spent = training and {name: training[name] for name in ("steps", "seconds", "device")}
+        cost = {**size(model, self.model.path), **measured, "training": spent, "machine": machine()}
+        return Cost.model_validate(cost)
 
     def read(self, output: Output) -> ScoreRecord:
         """The record of the scorecard."""
@@ -112,8 +189,8 @@ class Evaluate(Step[ScoreRecord]):
         )
 
     def consumed(self) -> Mapping[str, tuple[str, Path]]:
-        """The test rows."""
-        return {"test": (self.data.digests["test"], self.data.file("test"))}
+        """The rows it predicts."""
+        return {part: (self.data.digests[part], self.data.file(part)) for part in self._parts}
 
     def artifacts(self, output: Output) -> Sequence[Path]:
         """The scorecard."""
@@ -121,13 +198,16 @@ class Evaluate(Step[ScoreRecord]):
 
     def summary(self, record: ScoreRecord) -> str:
         """Its accuracy on test."""
-        return f"{record.accuracy:.1%} of test right"
+        return "test has no gold labels" if record.accuracy is None else f"{record.accuracy:.1%} of test right"
 
 
-def correct_of(score: ScoreRecord) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Whether the model got each test row right, [rows]."""
-    table = pq.read_table(score.path / PREDICTIONS, columns=["label", "predicted"])
-    right: np.ndarray[Any, np.dtype[np.bool_]] = (
-        table.column("label").to_numpy() == table.column("predicted").to_numpy()
-    )
-    return right
+def predictions_file(part: str) -> str:
+    """Name of the file of a part's predictions."""
+    return f"predictions-{part}.parquet"
+
+
+def together_on_test(teachers: Sequence[ScoreRecord], fused: FuseRecord) -> "NDArray[np.float32] | None":
+    """What all teachers say of test together, [rows, classes]; None where one is nothing but labels."""
+    if len(teachers) < fused.teachers:
+        return None
+    return fused.mix.together([teacher.test.logits for teacher in teachers])

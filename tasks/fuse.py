@@ -1,10 +1,10 @@
 """Step fuse: the soft labels that students learn from, joined by text and fused where there are several teachers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +23,36 @@ from tasks.shared.soft_labels import SoftLabelWriter
 from tasks.shared.steps import Context, Step
 from tasks.train_teacher import TeacherRecord
 
-if TYPE_CHECKING:
-    from models.fusion import Fusion
-
 SOFT_LABELS = "soft-labels.parquet"
 _ROWS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How several teachers are weighed.
+
+    Attributes:
+        method: as in the recipe.
+        temperatures: that calibrate each teacher.
+        scores: accuracy of each on dev; 0 where that is not known.
+    """
+
+    method: str
+    temperatures: tuple[float, ...]
+    scores: tuple[float, ...]
+
+    def together(self, said: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """What the teachers say together of some rows, as logits [rows, classes], from what each says of them.
+
+        Gold labels of these rows weigh nothing: that would be telling.
+        """
+        from models.fusion import NO_LABEL, Fuser, Fusion
+
+        rows, classes = said[0].shape
+        fuser = Fuser(Fusion(self.method), np.empty((rows, classes)), np.empty(rows))
+        for logits, temperature, score in zip(said, self.temperatures, self.scores, strict=True):
+            fuser.add(np.arange(rows), logits, temperature, score, np.full(rows, NO_LABEL))
+        return fuser.logits(slice(None))
 
 
 @dataclass(frozen=True)
@@ -40,6 +65,7 @@ class FuseRecord:
         rows: texts.
         teachers: how many were fused.
         dev_accuracy: share of dev that they get right together; None where one says nothing of dev.
+        mix: how they are weighed where no gold label says how.
     """
 
     path: Path
@@ -47,6 +73,7 @@ class FuseRecord:
     rows: int
     teachers: int
     dev_accuracy: float | None
+    mix: "Mix"
 
     @property
     def file(self) -> Path:
@@ -83,7 +110,7 @@ class Fuse(Step[FuseRecord]):
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Writes the soft labels, in the order of the transfer set."""
-        from models.fusion import Fuser
+        from models.fusion import Fuser, Fusion
 
         unmeasured = [teacher.number for teacher in self.teachers if teacher.dev_accuracy is None]
         if unmeasured and len(self.labels) > 1 and self.options.method == "dev-score":
@@ -97,7 +124,7 @@ class Fuse(Step[FuseRecord]):
             _arrays(folder, len(keys), len(self.data.classes)) as (total, weight),
             context.progress(len(keys) * (len(self.labels) + 1), "texts") as advance,
         ):
-            fuser = Fuser(self._how, total, weight)
+            fuser = Fuser(Fusion(self._method), total, weight)
             for teacher, view, temperature in zip(self.teachers, self.labels, temperatures, strict=True):
                 store = LabelStore(open_files(view.files or context.workspace.labels), view.labeller)
                 for rows, logits in joined_view(store, view.view, index):
@@ -115,14 +142,16 @@ class Fuse(Step[FuseRecord]):
         }
 
     @property
-    def _how(self) -> "Fusion":
-        from models.fusion import Fusion
-
+    def _method(self) -> str:
         # The mean of one teacher's logits is those logits, to the bit.
-        return Fusion.LOGITS if len(self.labels) == 1 else Fusion(self.options.method)
+        return "logits" if len(self.labels) == 1 else self.options.method
+
+    def _mix(self, temperatures: Sequence[float]) -> Mix:
+        scores = tuple(teacher.dev_accuracy or 0.0 for teacher in self.teachers)
+        return Mix(self._method, tuple(temperatures), scores)
 
     def _temperatures(self) -> list[float]:
-        from models.fusion import fit_temperature
+        from models.calibration import fit_temperature
 
         if len(self.labels) == 1 or not self.options.calibrate:
             return [1.0] * len(self.labels)
@@ -130,24 +159,19 @@ class Fuse(Step[FuseRecord]):
         said = [_said_of_dev(teacher) for teacher in self.teachers]
         return [1.0 if logits is None else fit_temperature(logits, gold) for logits in said]
 
-    def _dev_accuracy(self, temperatures: list[float]) -> float | None:
-        """Of the teachers together on dev. Gold labels of dev weigh nothing there: that would be telling."""
-        from models.fusion import NO_LABEL, Fuser
-
-        gold = read_labels(self.data.file("dev"))
-        rows = np.arange(len(gold))
-        fuser = Fuser(self._how, np.empty((len(gold), len(self.data.classes))), np.empty(len(gold)))
-        for teacher, temperature in zip(self.teachers, temperatures, strict=True):
-            logits = _said_of_dev(teacher)
-            if logits is None:
-                return None
-            fuser.add(rows, logits, temperature, teacher.dev_accuracy or 0.0, np.full(len(gold), NO_LABEL))
-        return float((fuser.logits(slice(None)).argmax(-1) == gold).mean())
+    def _dev_accuracy(self, temperatures: Sequence[float]) -> float | None:
+        """Of the teachers together on dev."""
+        said = [logits for logits in map(_said_of_dev, self.teachers) if logits is not None]
+        if len(said) < len(self.teachers):
+            return None
+        together = self._mix(temperatures).together(said)
+        return float((together.argmax(-1) == read_labels(self.data.file("dev"))).mean())
 
     def read(self, output: Output) -> FuseRecord:
         """The record of the soft labels."""
         facts = output.facts
-        return FuseRecord(output.path, output.digest, facts["rows"], len(self.labels), facts["dev_accuracy"])
+        mix = self._mix(facts["temperatures"])
+        return FuseRecord(output.path, output.digest, facts["rows"], len(self.labels), facts["dev_accuracy"], mix)
 
     def consumed(self) -> Mapping[str, tuple[str, Path]]:
         """The label views."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.shared.dataset import NO_LABEL, PARTS, DataRecord, PartWriter, part_file
+from tasks.shared.dataset import FURTHER, NO_LABEL, PARTS, DataRecord, PartWriter, part_file
 from tasks.shared.draw import (
     DEV,
     GOLD,
@@ -42,7 +42,7 @@ class LoadData(Step[DataRecord]):
 
     def inputs(self) -> Mapping[str, Json]:
         """The options of the draw, and the digests of the sources, in place of their paths."""
-        options = self.data.model_dump(exclude={"train", "test", "dev", "gate", "unlabelled"})
+        options = self.data.model_dump(exclude={"train", "test", "tests", "dev", "gate", "unlabelled"})
         sources = {part: [source.digest() for source in found] for part, found in self._sources().items()}
         return {"options": options, "sources": sources, "normalisation": NORMALISATION}
 
@@ -59,6 +59,9 @@ class LoadData(Step[DataRecord]):
         sources = {"train": train, "test": test, "dev": dev or [], "unlabelled": unlabelled}
         if data.gate:
             sources["gate"] = open_sources(data.gate, data, split="test", labelled=True, where="data.gate")
+        for name, spec in data.tests.items():
+            where = f"data.tests.{name}"
+            sources[FURTHER + name] = open_sources(spec, data, split="test", labelled=True, where=where)
         return sources
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
@@ -94,12 +97,30 @@ class LoadData(Step[DataRecord]):
             found = f"{len(train.keys):,} rows with a text, fewer than data.minimum_rows, {self.data.minimum_rows:,}"
             raise StillhouseError(f"data.train: {self.data.train} has {found}; is the delivery whole?")
         classes = find_classes(self.data.classes, train, self.data.train)
-        held_out = {part: scan(sources[part], classes, advance) for part in ("dev", "test", "gate") if part in sources}
-        for part in ("test", "gate"):
-            if part in held_out and not len(held_out[part].keys):
-                raise StillhouseError(f"data.{part}: {getattr(self.data, part)} has no row with a text")
+        reported_on = [part for part in self._held_out if part == "test" or part.startswith(FURTHER)]
+        held_out = {part: scan(sources[part], classes, advance, part in reported_on) for part in self._held_out}
+        for part, rows in held_out.items():
+            if part != "dev" and not len(rows.keys):
+                raise StillhouseError(f"{self._named(part)} has no row with a text")
         unlabelled = scan(sources["unlabelled"], advance=advance)
-        return classes, draw_parts(self.data, classes, train, unlabelled, **held_out)
+        draw = draw_parts(self.data, classes, train, unlabelled, held_out)
+        for part in reported_on:
+            if (held_out[part].labels == NO_LABEL).all():
+                what = "so nothing is said of accuracy there, only of loyalty to the teacher"
+                draw.warnings.append(f"{self._named(part)} has no gold labels, {what}")
+        return classes, draw
+
+    @property
+    def _held_out(self) -> list[str]:
+        """The parts that nothing is learnt from."""
+        return ["dev", "test", *(["gate"] if self.data.gate else []), *(FURTHER + name for name in self.data.tests)]
+
+    def _named(self, part: str) -> str:
+        """A part's key in the recipe and its source."""
+        if part.startswith(FURTHER):
+            name = part.removeprefix(FURTHER)
+            return f"data.tests.{name}: {self.data.tests[name]}"
+        return f"data.{part}: {getattr(self.data, part)}"
 
     def _write(
         self,
@@ -109,7 +130,7 @@ class LoadData(Step[DataRecord]):
         classes: Classes,
         advance: Advance,
     ) -> tuple[dict[str, int], dict[str, str]]:
-        whole = [part for part in ("dev", "test", "gate") if part in sources]
+        whole = self._held_out
         writers = {part: PartWriter(part_file(folder, part)) for part in dict.fromkeys([*PARTS, *whole])}
         for part in whole:
             for key, text, pair, label in counted(read_texts(sources[part]), advance):
@@ -134,6 +155,7 @@ class LoadData(Step[DataRecord]):
             classes=tuple(facts["classes"]),
             warnings=tuple(facts["warnings"]),
             pairs=self.data.text_pair is not None,
+            given=facts["rows"]["transfer"],
         )
 
     def summary(self, record: DataRecord) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tasks.evaluate import Model
-from tasks.report import ResultRecord
+from tasks.judge import ResultRecord
 from tasks.shared.dataset import DataRecord
 from tasks.shared.outputs import Json, Output, hash_folder, locked, write_json
 from tasks.shared.promotion import Decision, Gate

@@ -1,102 +1,80 @@
-"""Step report: the verdict, and one result for people and programs out of all scorecards."""
+"""Step report: one page for people, in HTML and Markdown, out of the files that the steps before it wrote."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import numpy as np
-
-from tasks.evaluate import ScoreRecord, correct_of
-from tasks.shared.outputs import Json, Output, write_json
+from tasks.evaluate import ScoreRecord
+from tasks.explain import ExplainRecord
+from tasks.judge import ResultRecord
+from tasks.shared.dataset import DataRecord
+from tasks.shared.history import HISTORY
+from tasks.shared.outputs import Json, Output, hash_file
+from tasks.shared.recipe import Recipe
+from tasks.shared.scorecard import COST
 from tasks.shared.steps import Context, Step
-
-RESULT = "result.json"
 
 
 @dataclass(frozen=True)
-class ResultRecord:
-    """What came out.
+class ReportRecord:
+    """The report.
 
     Attributes:
-        path: folder with result.json.
+        path: folder with report.html, report.md and figures.
         digest: of that folder.
-        verdict: of student against twin, as plain data.
-        sentence: the verdict for people.
-        scores: all scorecards.
     """
 
     path: Path
     digest: str
-    verdict: Mapping[str, Any]
-    sentence: str
-    scores: tuple[ScoreRecord, ...]
-
-    @property
-    def best_score(self) -> ScoreRecord:
-        """The scorecard of the student that does best on dev; of equals the first."""
-        students = [score for score in self.scores if score.model.role == "student"]
-        return max(students, key=lambda score: score.model.dev_accuracy)
-
-    def best(self) -> dict[str, Any]:
-        """That student's scorecard as plain data."""
-        return _entry(self.best_score)
-
-    def models(self, role: str) -> list[dict[str, Any]]:
-        """The scorecards of a role as plain data, an entry a seed."""
-        return [_entry(score) for score in self.scores if score.model.role == role]
 
 
 @dataclass(frozen=True)
-class Report(Step[ResultRecord]):
-    """Compares students and twins of the same seeds over the same test rows."""
+class Report(Step[ReportRecord]):
+    """Tells what came out; computes nothing."""
 
     name: ClassVar[str] = "report"
+    data: DataRecord
     scores: tuple[ScoreRecord, ...]
-    worthwhile: float
+    result: ResultRecord
+    explanation: ExplainRecord
+    recipe: Recipe
 
     def inputs(self) -> Mapping[str, Json]:
-        """The scorecards, and what gain is worth having."""
-        return {"scores": [score.digest for score in self.scores], "worthwhile": self.worthwhile}
+        """All that is told, what only measured a machine included."""
+        measured = [self._measured(score) for score in self.scores]
+        return {
+            "data": self.data.digest,
+            "scores": [
+                [score.model.title, score.digest, *files] for score, files in zip(self.scores, measured, strict=True)
+            ],
+            "result": self.result.digest,
+            "explanation": self.explanation.digest,
+            "recipe": self.recipe.model_dump(mode="json"),
+        }
+
+    @staticmethod
+    def _measured(score: ScoreRecord) -> list[str]:
+        files = [score.path / COST, score.model.path.parent / HISTORY]
+        return [hash_file(file) for file in files if file.exists()]
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
-        """Writes result.json."""
-        from models.verdict import judge
+        """Writes the pages."""
+        from tasks.shared.report.content import Place, gather
+        from tasks.shared.report.render import write_report
 
-        student, twin = (
-            np.stack([correct_of(score) for score in self.scores if score.model.role == role])
-            for role in ("student", "twin")
-        )
-        verdict = judge(student, twin, self.worthwhile)
-        result = {"verdict": verdict.to_dict(), "sentence": verdict.sentence(), "scope": verdict.scope}
-        write_json(folder / RESULT, result)
-        return result
+        places = [
+            Place(score.model.title, score.model.role, score.model.dev_accuracy, score.path, score.model.path)
+            for score in self.scores
+        ]
+        recipe = self.recipe.model_dump(mode="json")
+        write_report(folder, gather(recipe, self.data.path, places, self.result.path, self.explanation.path))
+        return {}
 
-    def read(self, output: Output) -> ResultRecord:
-        """The record of the result."""
-        facts = output.facts
-        verdict = {**facts["verdict"], "sentence": facts["sentence"], "scope": facts["scope"]}
-        return ResultRecord(output.path, output.digest, verdict, facts["sentence"], self.scores)
+    def read(self, output: Output) -> ReportRecord:
+        """The record of the pages."""
+        return ReportRecord(output.path, output.digest)
 
-    def summary(self, record: ResultRecord) -> str:
-        """The verdict in a word."""
-        return str(record.verdict["outcome"])
-
-
-def _entry(score: ScoreRecord) -> dict[str, Any]:
-    cost = score.cost
-    return {
-        "title": score.model.title,
-        "seed": score.model.seed,
-        "dev_accuracy": score.model.dev_accuracy,
-        "accuracy": score.accuracy,
-        "macro_f1": score.macro_f1,
-        "parameters": cost["parameters"],
-        "parameters_without_embeddings": cost["parameters_without_embeddings"],
-        "bytes": cost["bytes"],
-        "ms_per_text": cost["ms_per_text"],
-        "texts_per_second": cost["texts_per_second"],
-        "path": str(score.model.path),
-        "digest": score.model.digest,
-        "scorecard": str(score.path),
-    }
+    def artifacts(self, output: Output) -> Sequence[Path]:
+        """The pages and figures."""
+        return [output.path / name for name in ("report.html", "report.md", "figures")]

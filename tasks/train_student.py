@@ -1,6 +1,7 @@
 """Step train_student: the small model, trained on what the teacher believes; and what its twin shares with it."""
 
 import shutil
+import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tasks.fuse import FuseRecord
 from tasks.prepare_student import PreparedRecord
 from tasks.shared.dataset import DataRecord, gold_of, read_keys, read_labels
+from tasks.shared.history import HISTORY, write_history
 from tasks.shared.outputs import Json, Output
 from tasks.shared.recipe import Student, Term, Training
 from tasks.shared.soft_labels import read_soft_labels
@@ -54,6 +56,8 @@ class StudentRecord:
 class TrainSmall(Step[StudentRecord]):
     """What student and twin have in common: everything but what they learn from."""
 
+    version: ClassVar[int] = 2
+    measured: ClassVar[frozenset[str]] = frozenset({HISTORY})
     role: ClassVar[str]
     data: DataRecord
     prepared: PreparedRecord
@@ -107,8 +111,10 @@ class TrainSmall(Step[StudentRecord]):
         how = self.training
         schedule = Schedule(self.steps, how.batch_size, how.learning_rate, how.weight_decay, how.evaluations)
         objective = build_objective([(term.weight, term.term, term.temperature) for term in terms])
+        began = time.monotonic()
         with context.progress(self.steps, "steps") as advance:
             history = train(model, examples, dev, objective, schedule, self.seed, advance)
+        write_history(folder, history, self.steps, time.monotonic() - began, context.device)
         context.metrics("loss", history.loss)
         context.metrics("dev_accuracy", history.dev_accuracy)
         model.cpu().save_pretrained(folder / "model")

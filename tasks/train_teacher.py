@@ -1,5 +1,6 @@
 """Step train_teacher: a fine-tuned classifier and its score on dev, before it may teach."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ from tasks.shared.bases import Base, find_base
 from tasks.shared.class_names import columns_by_name
 from tasks.shared.dataset import DataRecord
 from tasks.shared.errors import StillhouseError, one_line
+from tasks.shared.history import HISTORY, write_history
 from tasks.shared.outputs import Json, Output, hash_folder
 from tasks.shared.recipe import Teacher
 from tasks.shared.steps import Context, Step
@@ -67,9 +69,9 @@ class TrainTeacher(Step[TeacherRecord]):
     """Fine-tunes on gold, or takes the classifier as it is (`epochs: 0`), and measures it on dev."""
 
     name: ClassVar[str] = "train_teacher"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     # What it says of dev follows from it, to the last bits: those are this machine's.
-    measured: ClassVar[frozenset[str]] = frozenset({DEV_LOGITS})
+    measured: ClassVar[frozenset[str]] = frozenset({DEV_LOGITS, HISTORY})
     data: DataRecord
     teacher: Teacher
     number: int
@@ -149,6 +151,7 @@ class TrainTeacher(Step[TeacherRecord]):
         options, terms = self.teacher, [(1.0, "hard", 1.0)]
         steps = steps_for(len(gold.labels), options.batch_size, options.epochs)
         schedule = Schedule(steps, options.batch_size, options.learning_rate)
+        began = time.monotonic()
         with context.progress(steps, "steps") as advance:
             what = (schedule, options.seed, advance)
             if options.processes == 1:
@@ -156,6 +159,7 @@ class TrainTeacher(Step[TeacherRecord]):
             else:
                 self._check_devices(context.device)
                 history = train_in_processes(options.processes, folder, model, gold, terms, *what)
+        write_history(folder, history, steps, time.monotonic() - began, context.device)
         context.metrics("loss", history.loss)
 
     def _check_devices(self, device: str) -> None:

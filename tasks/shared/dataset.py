@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from tasks.shared.key_index import KeyIndex, Keys
 
 PARTS = ("gold", "dev", "test", "transfer")
+FURTHER = "test-"
+"""How the names of further test parts begin."""
 NO_LABEL = -100
 KEY = np.dtype("S32")
 ROWS_AT_ONCE = 8192
@@ -39,6 +41,8 @@ class DataRecord:
         classes: names, in the order of the class numbers.
         warnings: what a person may want to mend.
         pairs: whether its texts are pairs.
+        given: how many of the transfer rows were there from the start; others, made of them, come behind.
+        elsewhere: parts that are not in the folder.
     """
 
     path: Path
@@ -48,6 +52,8 @@ class DataRecord:
     classes: tuple[str, ...]
     warnings: tuple[str, ...]
     pairs: bool
+    given: int
+    elsewhere: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def gate(self) -> str:
@@ -56,7 +62,7 @@ class DataRecord:
 
     def file(self, part: str) -> Path:
         """Parquet file of a part."""
-        return part_file(self.path, part)
+        return self.elsewhere.get(part) or part_file(self.path, part)
 
 
 @dataclass(frozen=True)

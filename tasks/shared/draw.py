@@ -88,27 +88,38 @@ def counted(rows: Iterable[Item], advance: Advance) -> Iterator[Item]:
         yield row
 
 
-def scan(sources: Sequence[Source], held_to: Classes | None = None, advance: Advance = lambda rows: None) -> Scan:
+def scan(
+    sources: Sequence[Source],
+    held_to: Classes | None = None,
+    advance: Advance = lambda rows: None,
+    may_lack_labels: bool = False,
+) -> Scan:
     """Reads sources once.
 
     Args:
         sources: what to read.
         held_to: for dev, test and gate: refuse a row without a label or with one that is not among these.
         advance: called with the number of rows read now and then.
+        may_lack_labels: whether all rows together may be without one.
     """
     keys, labels, names, empty = bytearray(), bytearray(), dict[str, int](), 0
+    unlabelled: str | None = None
     for source in sources:
         for row in counted(source.rows(), advance):
             text = normalise(row.text)
             if not text:
                 empty += 1
                 continue
-            if held_to is not None and (row.label is None or row.label not in held_to):
-                what = "has no label" if row.label is None else f"has label {brief(row.label)}, not in train"
+            if held_to is not None and row.label is not None and row.label not in held_to:
+                what = f"has label {brief(row.label)}, not in train"
                 raise StillhouseError(f"{source.place(row.line)} {what}; give it one of the classes or leave it out")
+            if row.label is None and unlabelled is None:
+                unlabelled = source.place(row.line)
             keys += text_key(text, None if row.text_pair is None else normalise(row.text_pair))
             code = NO_LABEL if row.label is None else names.setdefault(row.label, len(names))
             labels += code.to_bytes(4, "little", signed=True)
+    if held_to is not None and unlabelled and (names or not may_lack_labels):
+        raise StillhouseError(f"{unlabelled} has no label; give it one of the classes or leave it out")
     # Not copied: these are what memory is needed for.
     return Scan(np.frombuffer(keys, KEY), np.frombuffer(labels, np.int32), list(names), empty)
 
@@ -138,23 +149,21 @@ def find_classes(names: Sequence[str] | None, train: Scan, where: str) -> Classe
     return Classes(sorted(train.names, key=int) if numeric else sorted(train.names), numbered=False)
 
 
-def draw_parts(
-    data: Data, classes: Classes, train: Scan, unlabelled: Scan, dev: Scan, test: Scan, gate: Scan | None = None
-) -> Draw:
+def draw_parts(data: Data, classes: Classes, train: Scan, unlabelled: Scan, held_out: Mapping[str, Scan]) -> Draw:
     """Chooses by a hash of (seed, text), so that new rows hardly move the choice.
 
-    Each text counts once, with the first label it has; texts of dev, test or gate are left out of everything else.
-    In each class the rows that come first in the hash's order are dev, the next ones gold, the rest transfer.
+    Each text counts once, with the first label it has; texts of the parts held out (dev, test, perhaps gate and further
+    tests) are left out of everything else. In each class the rows that come first in the hash's order are dev, the next
+    ones gold, the rest transfer.
     """
     keys = np.concatenate([train.keys, unlabelled.keys])
     labels = np.full(len(keys), NO_LABEL, np.int32)
     to_number = np.array([classes.number(name) for name in train.names] + [NO_LABEL], np.int32)
     labels[: len(train.labels)] = to_number[np.where(train.labels == NO_LABEL, -1, train.labels)]
-    held_out = {"dev": dev, "test": test} | ({"gate": gate} if gate else {})
     usable, warnings = _usable(keys, labels, held_out)
     for part, rows_of_part in held_out.items():
         warnings += _repeats(part, rows_of_part, classes)
-    for chosen_on, other in [("dev", "test"), *([("dev", "gate"), ("gate", "test")] if gate else [])]:
+    for chosen_on, other in _unfair(held_out):
         both = int(np.isin(held_out[chosen_on].keys, held_out[other].keys).sum())
         if both:
             seen = f"so what is chosen on {chosen_on} has seen a part of {other}"
@@ -171,7 +180,7 @@ def draw_parts(
         places[chosen[:for_dev]] = DEV
         places[chosen[for_dev:]] = GOLD
         if not len(chosen):
-            why = "; the texts it has are in dev, test or gate too" if (labels == number).any() else ""
+            why = f"; the texts it has are in {' or '.join(held_out)} too" if (labels == number).any() else ""
             raise StillhouseError(f"data.train: class {brief(name)} has no usable row left to learn from{why}")
         if data.labels_per_class and len(chosen) < data.labels_per_class:
             found = f"class {brief(name)} has {len(chosen)} gold labels"
@@ -179,6 +188,14 @@ def draw_parts(
     if not data.dev and not (places == DEV).any():
         raise StillhouseError("data.train: too few gold labels to spare a fifth for dev; name a file in data.dev")
     return Draw(places, warnings)
+
+
+def _unfair(held_out: Mapping[str, Scan]) -> Iterator[tuple[str, str]]:
+    """Parts that something is chosen on, each with a part that must not have seen it."""
+    for chosen_on in ("dev", "gate"):
+        for other in held_out:
+            if chosen_on in held_out and other != "dev" and other != chosen_on:
+                yield chosen_on, other
 
 
 def _usable(
@@ -216,7 +233,8 @@ def _repeats(part: str, held_out: Scan, classes: Classes) -> list[str]:
     repeated = len(held_out.keys) - len(distinct)
     if repeated:
         warnings.append(f"{repeated:,} rows of {part} repeat a text; each row counts")
-    numbers = np.array([classes.number(name) for name in held_out.names], np.int64)[held_out.labels]
+    known = np.array([classes.number(name) for name in held_out.names] + [NO_LABEL], np.int64)
+    numbers = known[np.where(held_out.labels == NO_LABEL, -1, held_out.labels)]
     kinds = np.unique(np.stack([inverse, numbers]), axis=1)[0]
     several = int((np.bincount(kinds) > 1).sum())
     if several:

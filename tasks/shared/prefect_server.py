@@ -36,6 +36,7 @@ _QUIET = {
     "PREFECT_CLI_PROMPT": "false",
     "TOKENIZERS_PARALLELISM": "true",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "KINETO_LOG_LEVEL": "9",  # torch's profiler tells on standard error that it starts
 }
 
 

@@ -4,13 +4,14 @@ Each field's description is what the docs' option table and the orchestrator's f
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from tasks.shared.rows import LONGEST_TEXT
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+TestName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
 
 
 class Section(BaseModel):
@@ -45,6 +46,11 @@ class Data(Section):
         None,
         description="Rows on which a registered model is compared with the champion before it takes that alias, "
         "kept out of everything else like test; same kinds of source as train. Without it, dev is used.",
+    )
+    tests: dict[TestName, str] = Field(
+        default_factory=dict,
+        description="More test rows by a name of yours, only reported on: out of domain, contrast sets; same kinds of "
+        "source as train.",
     )
     unlabelled: list[str] = Field(
         default_factory=list, description="More transfer texts; also .txt files with one text a line."
@@ -263,6 +269,64 @@ class Training(Section):
     evaluations: int = Field(6, ge=1, le=1000, description="Looks at dev; the best weights seen are kept.")
 
 
+NoiseKind = Literal["keyboard", "misspelling", "ocr", "drop", "swap", "case", "punctuation", "spacing", "word-drop"]
+NOISES: tuple[NoiseKind, ...] = get_args(NoiseKind)
+Strength = Annotated[float, Field(gt=0, le=1)]
+
+
+class Augment(Section):
+    """More transfer texts, made of those there are."""
+
+    copies: int = Field(0, ge=0, le=100, description="Noised copies of each transfer text; 0 for none.")
+    noises: list[NoiseKind] = Field(
+        default_factory=lambda: list(NOISES),
+        min_length=1,
+        description="Kinds of noise, of which each copy has one; see robustness.noises.",
+    )
+    strength: Strength = Field(0.15, description="Share of words that a copy's noise changes.")
+    seed: Seed = Field(0, description="Seed of the noise.")
+
+
+class Robustness(Section):
+    """How models do on test texts with mistakes in them; only reported on."""
+
+    texts: int = Field(
+        200,
+        ge=0,
+        le=1_000_000,
+        description="Test texts, drawn by their hash, that every noise is put into; 0 for none.",
+    )
+    noises: list[NoiseKind] = Field(
+        default_factory=lambda: list(NOISES),
+        description="keyboard: a neighbouring key; misspelling; ocr: a sign taken for another; drop and swap of "
+        "characters; case; punctuation; spacing; word-drop. Where no spaces part words, characters stand for words.",
+    )
+    strengths: list[Strength] = Field(
+        default_factory=lambda: [0.05, 0.15, 0.3], min_length=1, max_length=20, description="Shares of words changed."
+    )
+    adversary: int = Field(
+        30,
+        ge=0,
+        le=1_000_000,
+        description="Of those texts, how many an adversary attacks, who picks the worst one and two edits of a "
+        "character for each model; 0 for none.",
+    )
+    candidates: int = Field(40, ge=1, le=10_000, description="Edits that the adversary tries at a time.")
+    misspellings: str | None = Field(
+        None,
+        min_length=1,
+        description="File with a word and its misspellings on each line; without it, 300 common ones of English.",
+    )
+    seed: Seed = Field(0, description="Seed of the sample and of the noise.")
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "Robustness":
+        for name, values in (("noises", self.noises), ("strengths", self.strengths)):
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name} holds a value twice")
+        return self
+
+
 RegisteredName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 
 
@@ -304,11 +368,26 @@ class Recipe(Section):
         description="Terms of the student's objective, summed. The twin's is always the hard term alone.",
     )
     training: Training = Training()
+    augment: Augment = Augment()
+    robustness: Robustness = Robustness()
     seeds: list[Seed] = Field(
         default_factory=lambda: [0, 1, 2, 3, 4],
         min_length=1,
         max_length=100,
         description="One student and one twin for each; the verdict needs at least two.",
+    )
+    draws: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="Draws of labels over which all is repeated, teacher included, for a verdict on the method "
+        "instead of on this teacher and these labels; data.seed counts up. What is registered is of the first.",
+    )
+    baselines: list[Literal["scratch", "unaugmented"]] | None = Field(
+        None,
+        description="More models to compare the students with, one for each seed. scratch: a twin with a tokenizer and "
+        "token vectors of its own instead of the teacher's; unaugmented: a student without augment's texts. Without "
+        "it, unaugmented where there are such texts.",
     )
     worthwhile: float = Field(
         0.005, ge=0, le=1, description="Gain in accuracy worth having; below it the verdict can be NO BETTER."
@@ -332,6 +411,33 @@ class Recipe(Section):
     def registered_teacher(self) -> str:
         """Name of the teacher in the registry."""
         return self.registry.teacher or f"{self.name}-teacher"
+
+    @property
+    def compared_with(self) -> list[str]:
+        """The baselines."""
+        if self.baselines is not None:
+            return list(self.baselines)
+        return ["unaugmented"] if self.augment.copies else []
+
+    def of_draw(self, number: int) -> "Recipe":
+        """The recipe of one draw of labels; those after the first only tell of the method, and test no noise."""
+        if not number:
+            return self
+        data = self.data.model_copy(update={"seed": (self.data.seed + number) % 2**32})
+        calm = self.robustness.model_copy(update={"texts": 0})
+        return self.model_copy(update={"data": data, "robustness": calm, "baselines": []})
+
+    @model_validator(mode="after")
+    def _baselines_differ(self) -> "Recipe":
+        if self.baselines and len(set(self.baselines)) != len(self.baselines):
+            raise ValueError("baselines holds a value twice")
+        if "unaugmented" in self.compared_with and not self.augment.copies:
+            raise ValueError("baselines: unaugmented would be the student itself, as augment.copies is 0")
+        if self.augment.copies and any(teacher.labels is not None for teacher in self.teachers):
+            raise ValueError("augment makes texts that labels made elsewhere know nothing of; set augment.copies to 0")
+        if self.draws > 1 and self.data.dev and not self.data.labels_per_class:
+            raise ValueError("draws would all be the same: set data.labels_per_class, or leave data.dev to the draw")
+        return self
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Recipe":

@@ -68,7 +68,7 @@ class Step(ABC, Generic[Record]):
     def ready(self) -> bool:
         """Whether all inputs are known; not so in a plan behind a step that has yet to run."""
         values = [getattr(self, field.name) for field in fields(self)]
-        return not any(isinstance(value, Unknown) or (isinstance(value, tuple) and _unknown(value)) for value in values)
+        return not _unknown(tuple(values))
 
     @property
     def makes(self) -> str:
@@ -132,7 +132,7 @@ class Step(ABC, Generic[Record]):
 
 
 def _unknown(values: tuple[Any, ...]) -> bool:
-    return any(isinstance(value, Unknown) for value in values)
+    return any(isinstance(value, Unknown) or (isinstance(value, tuple) and _unknown(value)) for value in values)
 
 
 class Do(Protocol):
@@ -140,6 +140,9 @@ class Do(Protocol):
 
     def __call__(self, step: Step[Record]) -> Record:
         """The record of a step."""
+
+    def named(self, suffix: str) -> "Do":
+        """The same, but that what it does is called by a longer title."""
 
     def spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
         """Carries out, side by side on a cluster, the shares of a step that is not done; it then has little to do."""

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -73,6 +74,25 @@ def _make_database(workspace: Workspace, database: Path) -> None:
             new.replace(database)
 
 
+@dataclass(frozen=True)
+class Tracked:
+    """A finished run as MLflow remembers it.
+
+    Attributes:
+        id: of the tracked run.
+        name: id of the run.
+        began: seconds since 1970.
+        tags: those of this project.
+        metrics: the last value of each.
+    """
+
+    id: str
+    name: str
+    began: float
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
 class Tracker:
     """The runs of one flow run; run ids are passed around, as MLflow's active run belongs to a thread."""
 
@@ -107,6 +127,10 @@ class Tracker:
         runs = self._client.search_runs(experiments, going_on, max_results=_RUNS_AT_MOST)
         return {run.info.run_id: run.data.tags["stillhouse.run"] for run in runs}
 
+    def finished(self) -> list[Tracked]:
+        """All finished runs that came to a verdict; this one is not finished yet."""
+        return _finished(self._client)
+
     @_clearly
     def start(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
         """Begins a run and gives its id."""
@@ -122,7 +146,7 @@ class Tracker:
     @_clearly
     def params(self, run: str, values: Mapping[str, Any]) -> None:
         """Records parameters; nested mappings and lists become dotted names."""
-        flat = [Param(name, str(value)) for name, value in _flatten(values)]
+        flat = [Param(name, str(value)) for name, value in flatten(values)]
         for start in range(0, len(flat), _PARAMS_AT_ONCE):
             self._client.log_batch(run, params=flat[start : start + _PARAMS_AT_ONCE])
 
@@ -162,12 +186,36 @@ class Tracker:
         self._client.set_terminated(run, status)
 
 
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def finished_runs(workspace: Workspace) -> list[Tracked]:
+    """Every finished run that came to a verdict, at MLFLOW_TRACKING_URI or in the workspace; opens no experiment."""
+    check_tracking_server(workspace)
+    return _finished(open_client(workspace))
+
+
+@_clearly
+def _finished(client: MlflowClient) -> list[Tracked]:
+    experiments = [found.experiment_id for found in client.search_experiments()]
+    wanted = "attributes.status = 'FINISHED' and tags.`stillhouse.verdict` LIKE '%'"
+    found, token = list[Tracked](), None
+    while experiments:
+        page = client.search_runs(experiments, wanted, max_results=_RUNS_AT_MOST, page_token=token)
+        for run in page:
+            tags = {name: value for name, value in run.data.tags.items() if name.startswith("stillhouse.")}
+            began = run.info.start_time / 1000
+            found.append(Tracked(run.info.run_id, tags["stillhouse.run"], began, tags, dict(run.data.metrics)))
+        token = page.token
+        if not token:
+            break
+    return found
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Values by dotted name; items of a list of mappings by number."""
     found: list[tuple[str, Any]] = []
     for name, value in values.items():
         inner = dict(enumerate(value)) if isinstance(value, list) and any(isinstance(v, dict) for v in value) else value
         if isinstance(inner, Mapping):
-            found.extend(_flatten({str(key): item for key, item in inner.items()}, f"{prefix}{name}."))
+            found.extend(flatten({str(key): item for key, item in inner.items()}, f"{prefix}{name}."))
         else:
             found.append((f"{prefix}{name}", inner))
     return found

@@ -5,7 +5,8 @@ import torch
 from safetensors import safe_open
 from transformers import BartConfig, BartForSequenceClassification, BertConfig, BertForSequenceClassification
 
-from models.cost import machine, size, speed
+from models.cost import Sample, flops, machine, peak_memory, size, speed
+from models.student import RecurrentConfig, RecurrentForSequenceClassification
 from tests.tiny import wordpiece_tokenizer
 
 TEXTS = [f"the cat sat on mat number {number}" for number in range(70)]
@@ -63,16 +64,41 @@ def test_speed_is_measured_and_threads_are_given_back(bert, texts, pairs):
     threads = torch.get_num_threads()
     torch.set_num_threads(threads + 1)
     try:
-        found = speed(bert, TOKENIZER, texts, pairs, 16)
+        found = speed(bert, Sample(TOKENIZER, texts, pairs, 16))
         assert torch.get_num_threads() == threads + 1
         with pytest.raises(ValueError, match="text input"):
-            speed(bert, TOKENIZER, [None], None, 16)
+            speed(bert, Sample(TOKENIZER, [None], None, 16))
         assert torch.get_num_threads() == threads + 1
     finally:
         torch.set_num_threads(threads)
-    assert found["ms_per_text"] > 0
+    assert 0 < found["ms_per_text"] <= found["ms_per_text_p95"]
+    assert 1 <= found["single_texts"] <= len(texts)
     assert found["texts_per_second"] > 0
     assert (found["texts"], found["max_length"]) == (len(texts), 16)
+
+
+def test_operations_of_a_bert_by_hand(bert):
+    """Per layer and token four projections, two of the feed-forward, and attention over all tokens; then the head."""
+    [tokens] = Sample(TOKENIZER, TEXTS[:1], None, 16).encode(0, 1).lengths
+    layer = 2 * tokens * (4 * 8 * 8 + 2 * 8 * 16) + 2 * 2 * tokens * tokens * 8
+    assert flops(bert.eval(), Sample(TOKENIZER, TEXTS[:1], None, 16)) == layer + 2 * 8 * 8 + 2 * 8 * 3
+
+
+@pytest.mark.parametrize(("family", "gates"), [("lstm", 4), ("gru", 3), ("rnn", 1)])
+def test_operations_of_a_student_by_hand(family, gates):
+    shape = {"embedding_size": 6, "hidden_size": 5, "pooling": "max", "id2label": dict(enumerate("abc"))}
+    model = RecurrentForSequenceClassification(RecurrentConfig(family=family, vocab_size=len(TOKENIZER), **shape))
+    sample = Sample(TOKENIZER, TEXTS[:3], None, 16)
+    cells = 2 * sample.encode(0, 3).lengths.mean() * 2 * gates * 5 * (6 + 5)
+    assert flops(model, sample) == pytest.approx(cells + 2 * 10 * 3)
+
+
+def test_peak_memory_is_weights_and_what_lives_at_once(bert):
+    """Eight times as many tokens need about eight times the memory for tensors, whatever the weights take."""
+    weights = sum(tensor.numel() * 4 for tensor in bert.state_dict().values())
+    few, many = (peak_memory(bert, Sample(TOKENIZER, [text] * 32, None, 32)) for text in ("cat", "cat " * 30))
+    assert weights < few < many
+    assert 3 < (many - weights) / (few - weights) < 30
 
 
 def test_machine_says_what_measured():

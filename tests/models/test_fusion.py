@@ -1,11 +1,12 @@
-"""Fusing teachers: hand-worked means and weights, calibration, and the same result in any piece and order."""
+"""Fusing teachers: hand-worked means and weights, and the same result in any piece and order."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.fusion import NO_LABEL, Fuser, Fusion, fit_temperature, log_softmax
+from models.calibration import log_softmax
+from models.fusion import NO_LABEL, Fuser, Fusion
 
 NONE = np.array([NO_LABEL, NO_LABEL])
 SURE = np.log([[0.8, 0.2], [0.1, 0.9]])
@@ -70,19 +71,3 @@ def test_any_pieces_in_any_order_give_the_same(how, cuts, seed):
     whole, pieces = fuse([np.arange(20)]), np.split(random.permutation(20), sorted(cuts))
     assert np.isfinite(whole).all(), "no probability is lost to zero"
     np.testing.assert_allclose(fuse(pieces), whole, rtol=1e-6)
-
-
-def test_the_temperature_that_fits_is_found():
-    """Labels drawn from softmax(logits / T) are fitted best by T, but for the draw."""
-    random = np.random.default_rng(0)
-    logits = random.normal(scale=4, size=(20000, 3))
-    for temperature in (0.3, 1.0, 3.0):
-        drawn = np.exp(log_softmax(logits / temperature)).cumsum(axis=1)
-        labels = (random.random((20000, 1)) > drawn).sum(axis=1).clip(max=2)
-        assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.05)
-
-
-def test_a_temperature_has_bounds_where_the_labels_set_none():
-    always_right = np.array([[9.0, 0.0], [0.0, 9.0]])
-    assert 0.05 <= fit_temperature(always_right, np.array([0, 1])) < 0.5
-    assert fit_temperature(always_right, np.array([1, 0])) == pytest.approx(20, rel=0.01)

@@ -1,6 +1,6 @@
 """A tiny run carried out step by step, once for all tests that look at its parts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -33,6 +33,19 @@ class Toy:
         if step is TrainStudent:
             fields |= {"labels": self.labels, "objective": (Term(term="soft", temperature=2.0),)}
         return step(**fields | changes, seed=seed)
+
+    def evaluate(self, model, data=None, **changes):
+        """An Evaluate step of a model; of a student or twin with its teacher's scorecard."""
+        from tasks.disturb import Disturb
+        from tasks.evaluate import Evaluate
+        from tasks.shared.recipe import Robustness
+
+        data = data or self.data
+        options = Robustness(texts=20, noises=["drop", "case"], strengths=[0.2], adversary=5, candidates=8)
+        step = Evaluate(data, model, self.bench(Disturb(data, options)), options)
+        if model.role != "teacher":
+            step = replace(step, teachers=(self.bench(self.evaluate(self.teacher, data)),), fused=self.labels)
+        return replace(step, **changes)
 
     def reordered(self, folder) -> Path:
         """Saves the teacher with its classes as (sport, food, money): it says the same in another order."""

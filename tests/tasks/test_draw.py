@@ -37,13 +37,14 @@ def data(**options):
     return Data(train="train.csv", test="test.csv", **options)
 
 
-def draw(train, unlabelled=(), dev=(), test=(), **options):
+def draw(train, unlabelled=(), dev=(), test=(), more=None, **options):
     """The draw and the classes, from lists of (text, label)."""
     options = data(dev="dev.csv" if dev else None, **options)
     known = scan([Rows(list(train))])
     classes = find_classes(options.classes, known, "train.csv")
-    held = (scan([Rows(list(rows))], classes) for rows in (dev, test))
-    return draw_parts(options, classes, known, scan([Rows([(text, None) for text in unlabelled])]), *held)
+    held = {"dev": scan([Rows(list(dev))], classes), "test": scan([Rows(list(test))], classes, may_lack_labels=True)}
+    held |= {part: scan([Rows(list(rows))], classes) for part, rows in (more or {}).items()}
+    return draw_parts(options, classes, known, scan([Rows([(text, None) for text in unlabelled])]), held)
 
 
 def texts_in(place, drawn, rows):
@@ -250,7 +251,7 @@ def test_what_cannot_be_learned_from_is_refused():
     assert "has label 'z', not in data.classes" in complaint(labelled(6), classes=["x", "y"])
     assert "class 'w' has no usable row" in complaint(labelled(60), classes=["w", "x", "y", "z"])
     rows = labelled(30)
-    assert "the texts it has are in dev, test or gate too" in complaint(rows, test=rows)
+    assert "the texts it has are in dev or test too" in complaint(rows, test=rows)
 
 
 def test_labels_that_hardly_repeat_are_no_classes():
@@ -279,6 +280,25 @@ def test_rows_of_dev_and_test_are_held_to_the_classes():
         "rows line 3 has label 'w\\n', not in train; give it one of the classes or leave it out"
     )
     assert complaint(rows, dev=[("a", None)]).startswith("rows line 2 has no label; give it")
+
+
+def test_a_test_without_any_label_is_taken_and_one_with_some_is_not():
+    rows = labelled(30)
+    assert draw(rows, test=[("a", None), ("a", None)]).warnings == ["1 rows of test repeat a text; each row counts"]
+    assert complaint(rows, test=[("a", "x"), ("b", None)]).startswith("rows line 3 has no label; give it")
+
+
+def test_leakage_into_any_part_that_is_reported_on_is_counted_and_kept_out_of_learning():
+    rows = labelled(30)
+    leaked, other = rows[0], rows[1]
+    drawn = draw(rows, dev=[("c", "x"), ("d", "x")], test=[leaked, ("d", "x")], more={"test-far": [other, ("c", "x")]})
+    assert drawn.places[:2].tolist() == [DROPPED, DROPPED]
+    assert drawn.warnings == [
+        "1 texts of train or unlabelled are in test too; learning leaves them out",
+        "1 texts of train or unlabelled are in test-far too; learning leaves them out",
+        "1 texts of dev are in test too, so what is chosen on dev has seen a part of test",
+        "1 texts of dev are in test-far too, so what is chosen on dev has seen a part of test-far",
+    ]
 
 
 def test_rows_without_a_text_are_left_out_and_counted():

@@ -10,12 +10,16 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from tasks.evaluate import COST, PREDICTIONS, QUALITY, Evaluate, correct_of
+from tasks.evaluate import NOISY, predictions_file
 from tasks.shared.dataset import read_chunks, read_labels
+from tasks.shared.errors import StillhouseError
 from tasks.shared.recipe import Teacher
+from tasks.shared.scorecard import COST, QUALITY, Cost, Quality, read_card
 from tasks.train_student import TrainStudent
 from tasks.train_teacher import TrainTeacher
 from tasks.train_twin import TrainTwin
+
+PREDICTIONS = predictions_file("test")
 
 
 @pytest.fixture
@@ -26,7 +30,7 @@ def models(toy):
 
 @pytest.fixture
 def score(toy):
-    return lambda model: toy.bench(Evaluate(toy.data, model))
+    return lambda model: toy.bench(toy.evaluate(model))
 
 
 def quality_of(score):
@@ -59,7 +63,7 @@ def test_the_scorecard_follows_from_the_predictions(toy, models, score):
         assert found.macro_f1 == pytest.approx(f1_score(frame["label"], frame["predicted"], average="macro"))
         assert [entry["name"] for entry in card["classes"]] == list(toy.data.classes)
         assert sum(entry["rows"] for entry in card["classes"]) == card["rows"] == toy.data.rows["test"]
-        assert correct_of(found).tolist() == (frame["label"] == frame["predicted"]).tolist()
+        assert found.test.right.tolist() == (frame["label"] == frame["predicted"]).tolist()
     assert score(toy.teacher).accuracy > 0.7
 
 
@@ -68,11 +72,12 @@ def test_a_teacher_with_another_class_order_is_read_right(toy, bench, tmp_path):
     other = bench(step)
     assert other.columns == (1, 2, 0)
     assert other.dev_accuracy == toy.teacher.dev_accuracy
-    assert bench(Evaluate(toy.data, other)).digest == toy.bench(Evaluate(toy.data, toy.teacher)).digest
+    found, wanted = (one.test.logits for one in (bench(toy.evaluate(other)), toy.bench(toy.evaluate(toy.teacher))))
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 def test_quality_repeats_and_cost_decides_nothing(toy, models, bench):
-    step = Evaluate(toy.data, models[1])
+    step = toy.evaluate(models[1])
     first = bench(step)
     costs = (first.path / COST).read_bytes()
     shutil.rmtree(first.path)
@@ -101,19 +106,21 @@ def test_what_decides_a_scorecard(toy, models):
         return replace(toy.data, digests={**toy.data.digests, part: "0"})
 
     for model in models:
-        key = Evaluate(toy.data, model).key
-        for part in ("gold", "dev", "transfer"):
-            assert Evaluate(other(part), model).key == key
+        step = toy.evaluate(model)
+        for part in ("gold", "transfer"):
+            assert replace(step, data=other(part)).key == step.key
         changed = [
-            Evaluate(other("test"), model),
-            Evaluate(replace(toy.data, classes=("a", "b", "c")), model),
-            Evaluate(toy.data, replace(model, digest="0")),
-            Evaluate(toy.data, replace(model, max_length=8)),
-            Evaluate(toy.data, replace(model, columns=(2, 1, 0))),
+            replace(step, data=other("test")),
+            replace(step, data=other("dev")),  # the temperature and the thresholds are dev's
+            replace(step, data=replace(toy.data, classes=("a", "b", "c"))),
+            *(replace(step, model=replace(model, **change)) for change in ({"digest": "0"}, {"max_length": 8})),
+            replace(step, model=replace(model, columns=(2, 1, 0))),
+            replace(step, disturbed=replace(step.disturbed, digest="0")),
+            replace(step, robustness=step.robustness.model_copy(update={"adversary": 3})),
         ]
-        assert len({key, *(step.key for step in changed)}) == 6
-    assert len({Evaluate(toy.data, model).key for model in models}) == 3
-    assert [Evaluate(toy.data, model).title for model in models] == [
+        assert len({step.key, *(one.key for one in changed)}) == 9
+    assert len({toy.evaluate(model).key for model in models}) == 3
+    assert [toy.evaluate(model).title for model in models] == [
         "evaluate teacher 0",
         "evaluate student seed 0",
         "evaluate twin seed 0",
@@ -123,8 +130,61 @@ def test_what_decides_a_scorecard(toy, models):
 def test_all_test_rows_are_predicted_however_they_are_read(toy, models, bench, monkeypatch):
     from tasks.shared import dataset
 
-    whole = bench(Evaluate(toy.data, models[1]))
-    expected = np.array(correct_of(whole))
-    shutil.rmtree(whole.path)
+    step = toy.evaluate(models[1])
+    whole = bench(step).test
     monkeypatch.setattr(dataset, "ROWS_AT_ONCE", 7)
-    assert correct_of(bench(Evaluate(toy.data, models[1]))).tolist() == expected.tolist()
+    parts = step.read(bench.make(step)).test
+    np.testing.assert_allclose(parts.logits, whole.logits, atol=1e-5)
+    assert parts.keys.tolist() == whole.keys.tolist()
+
+
+def test_temperature_and_thresholds_come_from_dev(toy, models, score):
+    from models.calibration import fit_temperature
+    from models.metrics import selective
+
+    for model in models:
+        found = score(model)
+        dev, card = found.on("dev"), found.quality
+        assert card.calibrated.temperature == pytest.approx(fit_temperature(dev.logits, dev.gold))
+        again = selective(found.test.said, dev.said, card.calibrated.temperature)
+        assert [one.threshold for one in card.selective] == [one["threshold"] for one in again]
+        assert card.calibration.temperature == 1.0
+
+
+def test_loyalty_is_to_the_teacher(toy, models, score):
+    teacher, student, twin = map(score, models)
+    assert teacher.quality.loyalty is None
+    for found in (student, twin):
+        same = found.test.logits.argmax(-1) == teacher.test.logits.argmax(-1)
+        assert found.quality.loyalty.label == pytest.approx(same.mean())
+        assert 0 < found.quality.loyalty.probability < 1
+
+
+def test_disturbed_texts_are_scored_against_themselves_undisturbed(toy, models, score):
+    for model in models:
+        found = score(model)
+        frame = pd.read_parquet(found.path / NOISY)
+        clean = frame[frame["noise"] == "none"].set_index("row")["right"]
+        assert clean.tolist() == found.test.right[clean.index].tolist()
+        told = {(one.noise, one.strength): one for one in found.quality.noise}
+        assert set(told) == {("drop", 0.2), ("case", 0.2), ("adversary", 1.0), ("adversary", 2.0)}
+        for (noise, strength), one in told.items():
+            some = frame[(frame["noise"] == noise) & (frame["strength"] == strength)]
+            assert (one.rows, one.accuracy) == (len(some), some["right"].mean())
+            assert one.clean == clean[some["row"]].mean()
+        assert told["adversary", 2.0].accuracy <= told["adversary", 1.0].accuracy <= told["adversary", 1.0].clean
+        # An uncased tokenizer does not see the case of a word.
+        assert told["case", 0.2].accuracy == told["case", 0.2].clean
+
+
+def test_a_scorecard_of_another_version_or_damaged_is_refused(score, models, tmp_path):
+    path = score(models[1]).path
+    for name, kind in ((QUALITY, Quality), (COST, Cost)):
+        read_card(path / name, kind)
+        content = json.loads((path / name).read_text(encoding="utf-8"))
+        for wrong in ({**content, "version": 1}, {**content, "more": 1}, {"version": 2}):
+            (tmp_path / name).write_text(json.dumps(wrong))
+            with pytest.raises(StillhouseError, match="damaged or not of version 2; run the recipe again"):
+                read_card(tmp_path / name, kind)
+    with pytest.raises(StillhouseError, match="cannot be read"):
+        read_card(tmp_path / "none.json", Cost)

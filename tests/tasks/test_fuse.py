@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.fusion import fit_temperature, log_softmax
+from models.calibration import fit_temperature, log_softmax
 from tasks.fuse import Fuse
 from tasks.label import Label
 from tasks.shared.dataset import gold_of, read_keys, read_labels

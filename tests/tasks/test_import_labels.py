@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.fusion import log_softmax
+from models.calibration import log_softmax
 from tasks.evaluate import Evaluate
 from tasks.fuse import Fuse
 from tasks.import_labels import ImportLabels, check_labels

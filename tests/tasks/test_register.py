@@ -36,7 +36,7 @@ def register(toy, bench, student):
         model = replace(student, dev_accuracy=score, digest=f"student that gets {score}", **changes)
         scores = tuple(ScoreRecord(Path("scorecard"), "0", each, 1.0, 1.0, {}) for each in (model, teacher))
         verdict = {"outcome": outcome, "difference": difference}
-        return Register(data, ResultRecord(Path("result"), "0", verdict, "", scores), "toy-student", "toy-teacher")
+        return Register(data, ResultRecord(Path("result"), "0", verdict, "", {}, scores), "toy-student", "toy-teacher")
 
     def carry_out(*arguments, **changes):
         return bench(step(*arguments, **changes)).models[0]

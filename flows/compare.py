@@ -1,0 +1,96 @@
+"""Two runs side by side: what differs in their recipes, and the verdict on one's students against the other's."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from flows.records import find_run, has_result
+from flows.table import rich_table
+from tasks.shared.errors import StillhouseError, brief_path, printable
+from tasks.shared.tracking import flatten
+from tasks.shared.workspace import existing_workspace
+
+if TYPE_CHECKING:
+    from models.verdict import Verdict
+    from tasks.shared.predictions import Predictions
+
+_LONGEST = 120
+
+
+def compare_runs(first: str, second: str, as_json: bool) -> None:
+    """Judges the students of the first run against those of the second, over the same test rows."""
+    workspace = existing_workspace()
+    records = [find_run(workspace, run) for run in (first, second)]
+    for record in records:
+        if not has_result(record):
+            raise StillhouseError(f"run {record['run']} has no students to compare, it {record['state']}")
+    verdict = _verdict(*records)
+    differences = list(_differences(*(record["recipe"] for record in records)))
+    if as_json:
+        told = {**verdict.to_dict(), "sentence": verdict.sentence(), "recipe": differences}
+        click.echo(json.dumps({"runs": [record["run"] for record in records], **told}, indent=2))
+        return
+    console = Console(highlight=False)
+    for record in records:
+        console.print(Text(printable(record["run"], _LONGEST), style="bold"))
+        console.print(rich_table(record["teachers"], record["students"], record["twins"], console.width))
+        console.print()
+    for key, ours, theirs in differences:
+        values = " / ".join(printable(str(value), _LONGEST) for value in (ours, theirs))
+        console.print(Text(f"{key}: {values}"), soft_wrap=True)
+    if not differences:
+        console.print(Text("the recipes are the same", style="dim"))
+    console.print()
+    console.print(Text(verdict.sentence(), style="bold"))
+    console.print(
+        Text("Seeds are paired where both runs have them, and both are these teachers' students.", style="dim")
+    )
+
+
+def _verdict(first: Mapping[str, Any], second: Mapping[str, Any]) -> "Verdict":
+    import numpy as np
+
+    from models.verdict import judge
+
+    ours, theirs = _students(first), _students(second)
+    reference = next(iter(ours.values()))
+    for answers in [*ours.values(), *theirs.values()]:
+        if not np.array_equal(answers.keys, reference.keys):
+            raise StillhouseError("the runs were tested on different rows, so their students cannot be compared")
+    known = reference.gold >= 0
+    if not known.any():
+        raise StillhouseError("no test row of these runs has a gold label, so their students cannot be compared")
+    both = [seed for seed in ours if seed in theirs]
+    # Different seeds are paired as they come: they have nothing in common that pairing would take out.
+    pairs = [(seed, seed) for seed in both] or list(zip(ours, theirs, strict=False))
+    student = np.stack([ours[seed].right[known] for seed, _ in pairs])
+    other = np.stack([theirs[seed].right[known] for _, seed in pairs])
+    worthwhile = first["recipe"]["worthwhile"]
+    return judge(student, other, worthwhile, student="the first run's student", other="the second's")
+
+
+def _students(record: Mapping[str, Any]) -> "dict[int, Predictions]":
+    """What a run's students say of test, by seed."""
+    from tasks.evaluate import predictions_file
+    from tasks.shared.predictions import read_predictions
+
+    found = {}
+    for student in record["students"]:
+        file = Path(student["scorecard"]) / predictions_file("test")
+        if not file.exists():
+            raise StillhouseError(f"run {record['run']} has lost its predictions ({brief_path(file)}); run it again")
+        found[student["seed"]] = read_predictions(file)
+    return found
+
+
+def _differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Keys of the recipe that differ, with both values."""
+    ours, theirs = dict(flatten(first)), dict(flatten(second))
+    for key in dict.fromkeys([*ours, *theirs]):
+        if ours.get(key) != theirs.get(key):
+            yield key, ours.get(key, "none"), theirs.get(key, "none")

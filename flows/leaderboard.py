@@ -1,0 +1,95 @@
+"""All finished runs side by side, as MLflow remembers them."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tasks.shared.errors import StillhouseError, closest, printable
+from tasks.shared.prefect_server import prepare_environment
+from tasks.shared.tracking import Tracked, Tracker, finished_runs
+from tasks.shared.workspace import find_workspace
+
+SORTS = {
+    "accuracy": ("student_accuracy", False),
+    "gain": ("difference", False),
+    "retention": ("retention", False),
+    "robustness": ("spared", False),
+    "size": ("student_bytes", True),
+    "latency": ("student_ms_per_text", True),
+    "newest": ("began", False),
+}
+"""What runs can be sorted by: the measure, and whether less is better."""
+
+COLUMNS: Mapping[str, tuple[str, float, str]] = {
+    "student %": ("student_accuracy", 100, ".1f"),
+    "twin %": ("twin_accuracy", 100, ".1f"),
+    "teacher %": ("teacher_accuracy", 100, ".1f"),
+    "gain": ("difference", 100, "+.1f"),
+    "kept %": ("retention", 100, ".1f"),
+    "MB": ("student_bytes", 1e-6, ".1f"),
+    "ms a text": ("student_ms_per_text", 1, ".2f"),
+}
+"""Heading, measure, factor and format."""
+
+
+def list_runs(sort: str, most: int, as_json: bool) -> None:
+    """Prints the runs that came to a verdict."""
+    if sort not in SORTS:
+        raise StillhouseError(f"--sort {sort}: no such measure{closest(sort, list(SORTS))}")
+    workspace = find_workspace()
+    prepare_environment(workspace)
+    found = sorted_runs(finished_runs(workspace), sort)[:most]
+    if as_json:
+        entries = [{"run": run.name, "began": _when(run), "tags": run.tags, "metrics": run.metrics} for run in found]
+        click.echo(json.dumps(entries, indent=2))
+        return
+    console = Console(highlight=False)
+    if not found:
+        console.print(Text("no finished run yet; start one with: stillhouse run quickstart"))
+        return
+    console.print(_table(found))
+
+
+def leaderboard(tracker: Tracker, most: int = 50) -> list[Tracked]:
+    """The best runs of a tracker's server."""
+    return sorted_runs(tracker.finished(), "accuracy")[:most]
+
+
+def sorted_runs(runs: list[Tracked], sort: str) -> list[Tracked]:
+    """Runs in order; those that lack the measure last."""
+    measure, less_is_better = SORTS[sort]
+
+    def place(run: Tracked) -> tuple[bool, float]:
+        value = run.began if measure == "began" else run.metrics.get(measure)
+        return (value is None, (value or 0.0) if less_is_better else -(value or 0.0))
+
+    return sorted(runs, key=place)
+
+
+def as_cells(run: Tracked) -> dict[str, str]:
+    """A run's row by heading."""
+    cells = {"run": run.name, "verdict": run.tags.get("stillhouse.verdict", "")}
+    for heading, (measure, factor, form) in COLUMNS.items():
+        value = run.metrics.get(measure)
+        cells[heading] = "" if value is None else f"{value * factor:{form}}"
+    return cells
+
+
+def _table(runs: list[Tracked]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in as_cells(runs[0]):
+        table.add_column(
+            heading, justify="left" if heading in ("run", "verdict") else "right", no_wrap=heading != "run"
+        )
+    for run in runs:
+        table.add_row(*(Text(printable(cell, 200)) for cell in as_cells(run).values()))
+    return table
+
+
+def _when(run: Tracked) -> str:
+    return datetime.fromtimestamp(run.began, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,94 @@
+"""What a finished run shows elsewhere: metrics and pages in MLflow, artifacts on the flow run's page in Prefect."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from flows.leaderboard import as_cells, leaderboard
+from flows.table import markdown
+from tasks.judge import ResultRecord
+from tasks.report import ReportRecord
+from tasks.shared.scorecard import Quality
+from tasks.shared.tracking import Tracker
+
+PAGES = ("report.html", "report.md", "figures")
+
+
+def publish_result(tracker: Tracker, run: str, folder: Path, result: ResultRecord, report: ReportRecord | None) -> None:
+    """Copies the report to the run's folder, tracks metrics and pages, and shows both to Prefect.
+
+    Args:
+        tracker: of the run.
+        run: id of the tracked run.
+        folder: of the run.
+        result: what came out.
+        report: its pages.
+    """
+    tracker.tag(run, {"stillhouse.verdict": result.verdict["outcome"]})
+    for name, value in metrics_of(result).items():
+        tracker.metrics(run, name, [(0, value)])
+    if report:
+        copy_report(report.path, folder)
+        for page in PAGES:
+            tracker.artifact(run, folder / page)
+        create_markdown_artifact(
+            _without_pictures((folder / "report.md").read_text(encoding="utf-8")),
+            key="report",
+            description=f"The report; with figures: {folder / 'report.html'}",
+        )
+    table = markdown(result.models("teacher"), result.models("student"), result.models("twin"))
+    create_markdown_artifact(f"{result.sentence}\n\n{table}", key="result", description="Scorecards and verdict")
+    rows = [as_cells(entry) for entry in leaderboard(tracker)]
+    create_table_artifact(rows, key="leaderboard", description="All finished runs, the most accurate student first")
+
+
+def copy_report(source: Path, folder: Path) -> None:
+    """Puts the pages where people look for them."""
+    for page in PAGES:
+        if (source / page).is_dir():
+            shutil.copytree(source / page, folder / page, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(source / page, folder / page)
+
+
+def metrics_of(result: ResultRecord) -> dict[str, float]:
+    """What runs are compared by: `ROLE_MEASURE`, a mean over seeds (times: medians), and the comparisons."""
+    found: dict[str, float | None] = {
+        "difference": result.verdict["difference"] if result.verdict["examples"] else None
+    }
+    for role in dict.fromkeys(score.model.role for score in result.scores):
+        scores = [score for score in result.scores if score.model.role == role]
+        for name, values in _measures([score.quality for score in scores]).items():
+            found[f"{role}_{name}"] = fmean(values) if values else None
+        for name in ("parameters", "bytes", "ms_per_text", "texts_per_second", "flops_per_text", "peak_memory_bytes"):
+            found[f"{role}_{name}"] = median(float(score.cost[name]) for score in scores)
+    against: Mapping[str, Any] = result.result["teacher"] or {}
+    for name in ("retention", "gap_closed"):
+        found[name] = against[name]["value"] if against.get(name) else None
+    spared = [one["spared"]["mean"] for one in result.result["robustness"] if one["noise"] != "adversary"]
+    found["spared"] = fmean(spared) if spared else None
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def _measures(cards: list[Quality]) -> dict[str, list[float]]:
+    """By name, the values that are known."""
+    found: dict[str, list[float | None]] = {
+        "accuracy": [card.accuracy for card in cards],
+        "macro_f1": [card.macro_f1 for card in cards],
+        "mcc": [card.mcc for card in cards],
+        "log_loss": [card.calibration.log_loss for card in cards],
+        "ece": [card.calibration.ece for card in cards],
+        "ece_calibrated": [card.calibrated.ece for card in cards],
+        "label_loyalty": [card.loyalty.label if card.loyalty else None for card in cards],
+        "probability_loyalty": [card.loyalty.probability if card.loyalty else None for card in cards],
+    }
+    return {name: [value for value in values if value is not None] for name, values in found.items()}
+
+
+def _without_pictures(page: str) -> str:
+    """A page for a place that cannot show the figures next to it."""
+    return "\n".join(line for line in page.splitlines() if not line.startswith("![")) + "\n"

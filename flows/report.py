@@ -1,0 +1,52 @@
+"""A run's report, built anew from the files of its steps: no server is asked, no model is loaded."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flows.records import find_run, latest_run
+from tasks.shared.errors import StillhouseError, brief_path
+from tasks.shared.workspace import existing_workspace
+
+MODELS = ("teachers", "students", "twins", "baselines")
+
+
+def rebuild_report(run: str | None, output: Path | None) -> None:
+    """Writes report.html, report.md and figures/ to the run's folder or another, and says where."""
+    from tasks.shared.report.content import gather
+    from tasks.shared.report.render import HTML, MARKDOWN, write_report
+
+    workspace = existing_workspace()
+    record = find_run(workspace, run) if run else latest_run(workspace)
+    folders = _folders(record)
+    content = gather(record["recipe"], folders["load_data"], _places(record), folders["judge"], folders["explain"])
+    folder = output or Path(record["path"])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_report(folder, content)
+    except OSError as error:
+        raise StillhouseError(f"cannot write the report to {brief_path(folder)}: {error.strerror}") from None
+    for name in (HTML, MARKDOWN):
+        click.echo(brief_path(folder / name))
+
+
+def _folders(record: Mapping[str, Any]) -> dict[str, Path]:
+    """Where the steps of a run left what a report is made of."""
+    found = {step["step"]: Path(step["path"]) for step in record["steps"]}
+    missing = {"load_data", "judge", "explain"} - found.keys()
+    if record["state"] != "done" or missing:
+        what = f"it {record['state']}" if record["state"] != "done" else "an older Stillhouse made it"
+        raise StillhouseError(f"run {record['run']} has nothing to report, {what}; run its recipe again")
+    return found
+
+
+def _places(record: Mapping[str, Any]) -> list[Any]:
+    from tasks.shared.report.content import Place
+
+    return [
+        Place(one["title"], one["role"], one["dev_accuracy"], Path(one["scorecard"]), Path(one["path"]))
+        for name in MODELS
+        for one in record.get(name, [])
+    ]

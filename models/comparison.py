@@ -1,0 +1,56 @@
+"""Models side by side on the same rows: what noise costs each, who loses less, what a student keeps of its teacher."""
+
+from math import hypot, inf, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.interval import Interval, Ratio, half_width_of, interval, interval_of_examples, ratio
+
+Right = NDArray[Any]
+"""Which rows models get right, [seeds, rows]; a teacher is one seed."""
+
+
+def mean_of(gains: Right, bound: float = 1.0) -> Interval:
+    """The mean over seeds and rows; of a single model that of this very model, over rows."""
+    return interval_of_examples(gains[0], bound=bound) if len(gains) == 1 else interval(gains, bound=bound)
+
+
+def drop(clean: Right, noisy: Right) -> Interval:
+    """How much accuracy noise costs: of the same rows undisturbed less disturbed."""
+    return mean_of(_float(clean) - _float(noisy))
+
+
+def spared(clean: Right, noisy: Right, other_clean: Right, other_noisy: Right) -> Interval:
+    """How much less noise costs the one than the other; seeds and rows are paired."""
+    theirs, ours = _float(other_clean) - _float(other_noisy), _float(clean) - _float(noisy)
+    return mean_of(theirs - ours, bound=2.0)
+
+
+def elsewhere(here: Right, there: Right) -> Interval:
+    """How much accuracy is lost from one set of rows to another, [seeds, rows] and [seeds, other rows]."""
+    by_seed = _float(here).mean(axis=1) - _float(there).mean(axis=1)
+    rows = [interval_of_examples(_float(some).mean(axis=0)) for some in (here, there)]
+    seeds, fewest, mean = len(by_seed), min(one.examples for one in rows), float(by_seed.mean())
+    by_rows = hypot(*(one.se_examples for one in rows))
+    of_seeds = float(by_seed.std(ddof=1)) / sqrt(seeds) if seeds > 1 else None
+    half = inf
+    if fewest > 1:
+        half = hypot(half_width_of(of_seeds, seeds) if of_seeds else 0.0, half_width_of(by_rows, fewest))
+    return Interval(mean, max(-1.0, mean - half), min(1.0, mean + half), seeds, fewest, of_seeds, by_rows)
+
+
+def retention(student: Right, teacher: Right) -> Ratio | None:
+    """The student's accuracy as a share of the teacher's; the teacher is one row [1, rows], whatever the seeds."""
+    return ratio(_float(student), _float(np.broadcast_to(teacher, student.shape)))
+
+
+def gap_closed(student: Right, twin: Right, teacher: Right) -> Ratio | None:
+    """The share of the way from the twin to the teacher that the student has gone; None where there is no way to go."""
+    ours, theirs = _float(student), _float(twin)
+    return ratio(ours - theirs, _float(np.broadcast_to(teacher, student.shape)) - theirs)
+
+
+def _float(right: Right) -> NDArray[np.float64]:
+    return np.asarray(right, dtype=np.float64)

@@ -1,0 +1,115 @@
+"""What a student learnt and its twin did not: on which rows, of which classes, and how sure the teacher was there.
+
+With several seeds a row is not right or wrong, but right in a share of them.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.calibration import Doubles, Floats, log_softmax
+
+UNSURE = 0.9
+"""A teacher whose probability of the class it names is below this is called unsure."""
+
+Right = NDArray[np.bool_]
+Labels = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What models of some seeds say of the same rows.
+
+    Attributes:
+        student: class that each student names, [seeds, rows].
+        twin: class that each twin names, [seeds, rows].
+        gold: class of each row, [rows].
+        teacher: the teacher's probabilities, calibrated, [rows, classes]; None where they are not known.
+    """
+
+    student: Labels
+    twin: Labels
+    gold: Labels
+    teacher: Doubles | None
+
+    @property
+    def gain(self) -> Doubles:
+        """Share of seeds in which the student is right less that of the twin, [rows]."""
+        gain: Doubles = (self.student == self.gold).mean(axis=0) - (self.twin == self.gold).mean(axis=0)
+        return gain
+
+
+def probabilities_of(logits: Floats, temperature: float) -> Doubles:
+    """Probabilities [rows, classes] of logits at a temperature."""
+    probabilities: Doubles = np.exp(log_softmax(logits / temperature))
+    return probabilities
+
+
+def flips(answers: Answers) -> dict[str, Any]:
+    """How often students and twins of the same seed are right, both, one alone or neither; shares of rows and seeds."""
+    ours, theirs = answers.student == answers.gold, answers.twin == answers.gold
+    return {
+        "both": float((ours & theirs).mean()),
+        "student_only": float((ours & ~theirs).mean()),
+        "twin_only": float((~ours & theirs).mean()),
+        "neither": float((~ours & ~theirs).mean()),
+    }
+
+
+def by_class(answers: Answers, classes: list[str]) -> list[dict[str, Any]]:
+    """For each class its rows, the share of them that students and twins find, and what it adds to the gain."""
+    found = []
+    for number, name in enumerate(classes):
+        rows = answers.gold == number
+        ours, theirs = (
+            float((said[:, rows] == number).mean()) if rows.any() else None for said in (answers.student, answers.twin)
+        )
+        added = float(answers.gain[rows].sum() / len(rows))
+        found.append({"name": name, "rows": int(rows.sum()), "student": ours, "twin": theirs, "gain": added})
+    return found
+
+
+def by_teacher(answers: Answers) -> list[dict[str, Any]] | None:
+    """The gain by what the teacher thought: right or wrong, sure or unsure (`UNSURE`); None where that is not known.
+
+    Each group has its rows, what the students and twins get right of it, and what it adds to the gain in accuracy.
+    """
+    if answers.teacher is None:
+        return None
+    right = answers.teacher.argmax(-1) == answers.gold
+    sure = answers.teacher.max(-1) >= UNSURE
+    found = []
+    for is_right in (True, False):
+        for is_sure in (True, False):
+            rows = (right == is_right) & (sure == is_sure)
+            ours, theirs = (
+                float((said[:, rows] == answers.gold[rows]).mean()) if rows.any() else None
+                for said in (answers.student, answers.twin)
+            )
+            added = float(answers.gain[rows].sum() / len(rows))
+            group = {"teacher_right": is_right, "teacher_sure": is_sure, "rows": int(rows.sum())}
+            found.append({**group, "student": ours, "twin": theirs, "gain": added})
+    return found
+
+
+def unsure_share(groups: list[dict[str, Any]]) -> float | None:
+    """The share of the gain that lies where the teacher was unsure; None where there is no gain."""
+    gain = sum(group["gain"] for group in groups)
+    return sum(group["gain"] for group in groups if not group["teacher_sure"]) / gain if gain > 0 else None
+
+
+def instructive(answers: Answers, count: int) -> list[int]:
+    """Rows from which most is to be learnt, half of them won by the student and half lost, the clearest first.
+
+    Those are rows with the largest difference between students and twins over the seeds; of equals those of which the
+    teacher says most about other classes than the one it names, as that is what a hard label cannot tell; then the
+    first ones.
+    """
+    gain = answers.gain
+    spread = np.zeros(len(gain)) if answers.teacher is None else 1.0 - answers.teacher.max(-1)
+    order = np.lexsort((np.arange(len(gain)), -spread, -np.abs(gain)))
+    won = [int(row) for row in order if gain[row] > 0][: count - count // 2]
+    lost = [int(row) for row in order if gain[row] < 0][: count // 2]
+    return won + lost

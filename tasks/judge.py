@@ -1,0 +1,281 @@
+"""Step judge: the verdict on the students, and how all models compare, out of their scorecards."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.evaluate import CLEAN, NOISY, ScoreRecord, together_on_test
+from tasks.fuse import FuseRecord
+from tasks.shared.dataset import FURTHER, NO_LABEL
+from tasks.shared.outputs import Json, Output, write_json
+from tasks.shared.steps import Context, Step
+
+if TYPE_CHECKING:
+    from models.verdict import Verdict
+    from tasks.shared.robustness import Condition
+
+RESULT = "result.json"
+VERSION = 2
+
+Right = NDArray[np.bool_]
+
+WITHOUT = {
+    "twin": "its twin",
+    "scratch": "the same without the teacher's tokenizer and embeddings",
+    "unaugmented": "the same without noised texts",
+}
+"""What a student is compared with besides its teacher, by role."""
+BASELINES = [role for role in WITHOUT if role != "twin"]
+
+
+@dataclass(frozen=True)
+class ResultRecord:
+    """What came out.
+
+    Attributes:
+        path: folder with result.json.
+        digest: of that folder.
+        verdict: of student against twin, as plain data.
+        sentence: the verdict for people.
+        result: all that result.json says.
+        scores: the scorecards of the first draw of labels.
+    """
+
+    path: Path
+    digest: str
+    verdict: Mapping[str, Any]
+    sentence: str
+    result: Mapping[str, Any]
+    scores: tuple[ScoreRecord, ...]
+
+    @property
+    def best_score(self) -> ScoreRecord:
+        """The scorecard of the student that does best on dev; of equals the first."""
+        students = [score for score in self.scores if score.model.role == "student"]
+        return max(students, key=lambda score: score.model.dev_accuracy)
+
+    def best(self) -> dict[str, Any]:
+        """That student's scorecard as plain data."""
+        return _entry(self.best_score)
+
+    def models(self, role: str) -> list[dict[str, Any]]:
+        """The scorecards of a role as plain data, an entry a seed."""
+        return [_entry(score) for score in self.scores if score.model.role == role]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """All models of one draw of labels.
+
+    Attributes:
+        scores: their scorecards.
+        fused: how the teachers were weighed.
+    """
+
+    scores: tuple[ScoreRecord, ...]
+    fused: FuseRecord
+
+    def of(self, role: str) -> list[ScoreRecord]:
+        """The scorecards of a role, a seed each."""
+        return [score for score in self.scores if score.model.role == role]
+
+    @cached_property
+    def roles(self) -> list[str]:
+        """The roles there are, in order."""
+        return list(dict.fromkeys(score.model.role for score in self.scores))
+
+    def right(self, role: str, part: str = "test") -> Right:
+        """Which rows with a gold label the models of a role get right, [seeds, rows]."""
+        said = [score.on(part) for score in self.of(role)]
+        return np.stack([found.right[found.gold != NO_LABEL] for found in said])
+
+    @cached_property
+    def teachers_right(self) -> Right | None:
+        """Which test rows the teachers get right together, [1, rows]; None where that is not known."""
+        teachers = self.of("teacher")
+        logits = together_on_test(teachers, self.fused)
+        if logits is None:
+            return None
+        gold = teachers[0].test.gold
+        found: Right = (logits.argmax(-1) == gold)[gold != NO_LABEL][None]
+        return found
+
+    @cached_property
+    def noisy(self) -> "Mapping[str, Mapping[Condition, tuple[NDArray[np.int32], Right]]]":
+        """By role and condition, rows of test and which of them are right, [texts] and [seeds, texts]."""
+        from tasks.shared.robustness import read_noisy
+
+        found = {}
+        for role in self.roles:
+            by_seed = [{one.condition: one for one in read_noisy(score.path / NOISY)} for score in self.of(role)]
+            found[role] = {
+                condition: (one.rows, np.stack([noisy[condition].right for noisy in by_seed]))
+                for condition, one in by_seed[0].items()
+            }
+        return found
+
+
+@dataclass(frozen=True)
+class Judge(Step[ResultRecord]):
+    """Compares models of the same seeds over the same test rows; draws after the first only tell of the method."""
+
+    name: ClassVar[str] = "judge"
+    scores: tuple[tuple[ScoreRecord, ...], ...]
+    fused: tuple[FuseRecord, ...]
+    worthwhile: float
+
+    @property
+    def draws(self) -> list[Draw]:
+        """The draws of labels."""
+        return [Draw(scores, fused) for scores, fused in zip(self.scores, self.fused, strict=True)]
+
+    def inputs(self) -> Mapping[str, Json]:
+        """The scorecards, and what gain is worth having."""
+        return {
+            "scores": [[score.digest for score in draw.scores] for draw in self.draws],
+            "roles": [[score.model.role for score in draw.scores] for draw in self.draws],
+            "mix": [[draw.fused.mix.method, draw.fused.mix.temperatures, draw.fused.mix.scores] for draw in self.draws],
+            "worthwhile": self.worthwhile,
+        }
+
+    def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
+        """Writes result.json."""
+        draw = self.draws[0]
+        gold = draw.right("student").shape[1] > 0
+        verdict = self._verdict(draw, "twin")
+        result = {
+            "version": VERSION,
+            "verdict": verdict,
+            "against": {role: self._verdict(draw, role) for role in WITHOUT if role in draw.roles} if gold else {},
+            "teacher": self._against_teacher(draw) if gold else None,
+            "draws": self._over_draws() if gold else None,
+            "robustness": list(self._robustness(draw)) if gold else [],
+            "tests": list(self._tests(draw)),
+        }
+        write_json(folder / RESULT, result)
+        return {"verdict": verdict}
+
+    def _verdict(self, draw: Draw, role: str) -> dict[str, Json]:
+        """Of the students against the models of another role."""
+        from models.verdict import judge, unjudged
+
+        student, other = draw.right("student"), draw.right(role)
+        if not student.shape[1]:
+            return _told(unjudged(len(student), self.worthwhile))
+        return _told(judge(student, other, self.worthwhile, other=WITHOUT[role]))
+
+    def _against_teacher(self, draw: Draw) -> dict[str, Json] | None:
+        """What the students keep of their teachers' accuracy, and how far they come from the twins to it."""
+        from models.comparison import gap_closed, mean_of, retention
+
+        teacher = draw.teachers_right
+        if teacher is None:
+            return None
+        student, twin = draw.right("student"), draw.right("twin")
+        kept, closed = retention(student, teacher), gap_closed(student, twin, teacher)
+        return {
+            "accuracy": float(teacher.mean()),
+            "difference": asdict(mean_of(student.astype(float) - teacher)),
+            "retention": kept and asdict(kept),
+            "gap_closed": closed and asdict(closed),
+        }
+
+    def _over_draws(self) -> dict[str, Json] | None:
+        """The verdict on the method: a row is a draw of labels, the mean over its seeds."""
+        from models.verdict import judge
+
+        if len(self.draws) == 1:
+            return None
+        student, twin = (
+            np.stack([draw.right(role).mean(axis=0) for draw in self.draws]) for role in ("student", "twin")
+        )
+        return _told(judge(student, twin, self.worthwhile, unit="draw"))
+
+    def _robustness(self, draw: Draw) -> Iterator[dict[str, Json]]:
+        """What each condition costs each role, and what the student is spared of what it costs its twin."""
+        from models.comparison import drop, spared
+
+        for condition, (rows, _) in draw.noisy["student"].items():
+            if condition[0] == CLEAN:
+                continue
+            disturbed = {role: draw.noisy[role][condition][1] for role in draw.roles}
+            clean = {role: self._clean(draw, role, rows) for role in draw.roles}
+            costs = {role: asdict(drop(clean[role], disturbed[role])) for role in draw.roles}
+            pair = [table for role in ("student", "twin") for table in (clean[role], disturbed[role])]
+            yield {
+                "noise": condition[0],
+                "strength": condition[1],
+                "rows": len(rows),
+                "accuracy": {role: float(right.mean()) for role, right in disturbed.items()},
+                "clean": {role: float(right.mean()) for role, right in clean.items()},
+                "drop": costs,
+                "spared": asdict(spared(*pair)),
+            }
+
+    def _clean(self, draw: Draw, role: str, rows: NDArray[np.int32]) -> Right:
+        """The same rows undisturbed, [seeds, texts]."""
+        all_rows, right = draw.noisy[role][CLEAN, 0.0]
+        order = np.argsort(all_rows)
+        return right[:, order[np.searchsorted(all_rows, rows, sorter=order)]]
+
+    def _tests(self, draw: Draw) -> Iterator[dict[str, Json]]:
+        """What becomes of the models on the further test files."""
+        from models.comparison import elsewhere
+        from models.verdict import judge
+
+        for test in draw.of("student")[0].quality.tests:
+            if not test.rows:
+                continue
+            there = {role: draw.right(role, FURTHER + test.name) for role in draw.roles}
+            here = {role: draw.right(role) for role in draw.roles}
+            yield {
+                "name": test.name,
+                "rows": test.rows,
+                "accuracy": {role: float(right.mean()) for role, right in there.items()},
+                "drop": {role: asdict(elsewhere(here[role], there[role])) for role in there if here[role].shape[1]},
+                "verdict": _told(judge(there["student"], there["twin"], self.worthwhile)),
+            }
+
+    def read(self, output: Output) -> ResultRecord:
+        """The record of the result."""
+        result = json.loads((output.path / RESULT).read_text(encoding="utf-8"))
+        verdict = result["verdict"]
+        return ResultRecord(output.path, output.digest, verdict, verdict["sentence"], result, self.scores[0])
+
+    def artifacts(self, output: Output) -> Sequence[Path]:
+        """The result."""
+        return [output.path / RESULT]
+
+    def summary(self, record: ResultRecord) -> str:
+        """The verdict in a word."""
+        return str(record.verdict["outcome"])
+
+
+def _told(verdict: "Verdict") -> dict[str, Json]:
+    return {**verdict.to_dict(), "sentence": verdict.sentence(), "scope": verdict.scope}
+
+
+def _entry(score: ScoreRecord) -> dict[str, Any]:
+    cost = score.cost
+    return {
+        "title": score.model.title,
+        "role": score.model.role,
+        "seed": score.model.seed,
+        "dev_accuracy": score.model.dev_accuracy,
+        "accuracy": score.accuracy,
+        "macro_f1": score.macro_f1,
+        "parameters": cost["parameters"],
+        "parameters_without_embeddings": cost["parameters_without_embeddings"],
+        "bytes": cost["bytes"],
+        "ms_per_text": cost["ms_per_text"],
+        "texts_per_second": cost["texts_per_second"],
+        "path": str(score.model.path),
+        "digest": score.model.digest,
+        "scorecard": str(score.path),
+    }

@@ -1,0 +1,67 @@
+"""What a model says of some rows, on disk: a row's key, its gold class, the class that is named, and the logits."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from tasks.shared.dataset import NO_LABEL, key_column, keys_of
+from tasks.shared.key_index import Keys
+
+if TYPE_CHECKING:
+    from models.metrics import Said
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of some rows, in their order.
+
+    Attributes:
+        keys: of the texts, [rows].
+        gold: class of each row, `NO_LABEL` where there is none, [rows].
+        logits: [rows, classes].
+    """
+
+    keys: Keys
+    gold: NDArray[np.int32]
+    logits: NDArray[np.float32]
+
+    @property
+    def said(self) -> "Said":
+        """Without the texts."""
+        from models.metrics import Said
+
+        return Said(self.logits, self.gold)
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each row's gold class is named, [rows]."""
+        found: NDArray[np.bool_] = self.logits.argmax(-1) == self.gold
+        return found
+
+    def write(self, file: Path) -> None:
+        """Writes a Parquet file."""
+        logits = pa.FixedSizeListArray.from_arrays(pa.array(self.logits.reshape(-1)), self.logits.shape[1])
+        columns = {
+            "key": key_column(self.keys),
+            "label": pa.array(self.gold, mask=self.gold == NO_LABEL),
+            "predicted": pa.array(self.logits.argmax(-1).astype(np.int32)),
+            "logits": logits,
+        }
+        pq.write_table(pa.table(columns), file, compression="zstd")
+
+
+def read_predictions(file: Path) -> Predictions:
+    """What `Predictions.write` wrote."""
+    table = pq.read_table(file, columns=["key", "label", "logits"]).combine_chunks()
+    rows = table.num_rows
+    gold = table.column("label").fill_null(NO_LABEL).to_numpy()
+    column = table.column("logits")
+    classes = column.type.list_size
+    flat = column.combine_chunks().flatten().to_numpy() if rows else np.empty(0, np.float32)
+    keys = keys_of(table.column("key").combine_chunks()) if rows else np.empty(0, "S32")
+    return Predictions(keys, gold.astype(np.int32), flat.reshape(rows, classes))

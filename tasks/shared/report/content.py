@@ -1,0 +1,124 @@
+"""What a report is made of, read from the files that a run's steps left; nothing is computed anew."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tasks.shared.errors import StillhouseError, brief_path
+from tasks.shared.history import read_history
+from tasks.shared.outputs import MANIFEST, Json
+from tasks.shared.scorecard import COST, QUALITY, Cost, Quality, read_card
+
+ROLES = ("teacher", "student", "unaugmented", "twin", "scratch")
+"""In the order of tables and legends."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One model.
+
+    Attributes:
+        title: what it is called.
+        role: one of `ROLES`.
+        dev_accuracy: share of dev that it gets right.
+        quality: its quality.json.
+        cost: its cost.json.
+        history: how its training went; None of one that was taken as it is.
+    """
+
+    title: str
+    role: str
+    dev_accuracy: float
+    quality: Quality
+    cost: Cost
+    history: Mapping[str, Json] | None
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that is told.
+
+    Attributes:
+        recipe: the recipe, as plain data.
+        classes: names.
+        rows: of each part of the data.
+        warnings: what load_data had to say, leakage included.
+        cards: the models.
+        result: what the judge wrote.
+        explanation: what explain wrote.
+    """
+
+    recipe: Mapping[str, Json]
+    classes: Sequence[str]
+    rows: Mapping[str, int]
+    warnings: Sequence[str]
+    cards: Sequence[Card]
+    result: Mapping[str, Json]
+    explanation: Mapping[str, Json]
+
+    @cached_property
+    def roles(self) -> list[str]:
+        """The roles that there are, in order."""
+        return [role for role in ROLES if self.of(role)]
+
+    def of(self, role: str) -> list[Card]:
+        """The models of a role, a seed each."""
+        return [card for card in self.cards if card.role == role]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a model's scorecard is, and where the model itself."""
+
+    title: str
+    role: str
+    dev_accuracy: float
+    scorecard: Path
+    model: Path
+
+
+def gather(recipe: Mapping[str, Json], data: Path, models: Sequence[Place], judge: Path, explain: Path) -> Content:
+    """Reads the folders that the steps of a run left.
+
+    Raises:
+        StillhouseError: one is gone or damaged.
+    """
+    facts = read(data / MANIFEST)["facts"]
+    return Content(
+        recipe=recipe,
+        classes=facts["classes"],
+        rows=facts["rows"],
+        warnings=facts["warnings"],
+        cards=[_card(place) for place in models],
+        result=read(judge / "result.json"),
+        explanation=read(explain / "explanation.json"),
+    )
+
+
+def read(file: Path) -> Any:  # noqa: ANN401 - JSON
+    """What a JSON file says.
+
+    Raises:
+        StillhouseError: it is gone or damaged.
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        why = f"{brief_path(file)} cannot be read ({error.strerror})"
+        raise StillhouseError(f"{why}; run the recipe again, which makes what is missing") from None
+    except ValueError:
+        raise StillhouseError(f"{brief_path(file)} is damaged; run the recipe again") from None
+
+
+def _card(place: Place) -> Card:
+    return Card(
+        title=place.title,
+        role=place.role,
+        dev_accuracy=place.dev_accuracy,
+        quality=read_card(place.scorecard / QUALITY, Quality),
+        cost=read_card(place.scorecard / COST, Cost),
+        history=read_history(place.model.parent),
+    )

@@ -1,0 +1,259 @@
+"""The figures of a report, as SVG whose colours are variables of the page: they follow light, dark and print."""
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tasks.shared.report.content import Card, Content
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MOST_CLASSES, _LONGEST_NAME = 30, 28
+_WIDE, _PANEL = 8.6, 2.5
+"""Inches: the width of the page's column, the height of a panel."""
+
+INK, SOFT, GRID = "#000001", "#000002", "#000003"
+TOKENS = {INK: "--ink", SOFT: "--soft", GRID: "--grid"}
+COLOURS = {
+    "teacher": "#000011",
+    "student": "#000012",
+    "twin": "#000013",
+    "unaugmented": "#000014",
+    "scratch": "#000015",
+}
+"""Stand for variables: what matplotlib writes is replaced. Each role has its colour and its mark everywhere."""
+MARKS = {"teacher": "s", "student": "o", "twin": "^", "unaugmented": "D", "scratch": "v"}
+TOKENS |= {colour: f"--{role}" for role, colour in COLOURS.items()}
+
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "text.color": INK,
+    "text.parse_math": False,
+    "axes.edgecolor": SOFT,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 9,
+    "axes.titlecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "lines.linewidth": 1.5,
+}
+
+
+def draw_all(content: Content) -> dict[str, str]:
+    """All figures that there is something to draw of, as SVG by name."""
+    drawings: dict[str, Callable[[Content], Figure | None]] = {
+        "trade-off": trade_off,
+        "classes": classes,
+        "robustness": robustness,
+        "reliability": reliability,
+        "training": training,
+    }
+    found = {}
+    for name, draw in drawings.items():
+        with _styled(name):
+            figure: Figure | None = draw(content)
+            if figure is not None:
+                found[name] = _svg(figure)
+    return found
+
+
+def trade_off(content: Content) -> "Figure | None":
+    """Accuracy against bytes and against latency, a mark a model."""
+    cards = [card for card in content.cards if card.quality.accuracy is not None]
+    if not cards:
+        return None
+    figure, axes = _panels(1, 2)
+    for axis, measure, label in (
+        (axes[0], _megabytes, "weights, MB"),
+        (axes[1], _milliseconds, "ms a text, one thread"),
+    ):
+        for role in content.roles:
+            some = [card for card in cards if card.role == role]
+            xs, ys = [measure(card) for card in some], [100 * (card.quality.accuracy or 0.0) for card in some]
+            axis.scatter(xs, ys, c=COLOURS[role], marker=MARKS[role], s=30, alpha=0.8, linewidths=0, label=role)
+        axis.set_xscale("log")
+        axis.set_xlabel(label)
+        axis.margins(x=0.2, y=0.15)
+        _plain_log(axis)
+    axes[0].set_ylabel("accuracy on test, %")
+    axes[0].legend(loc="best")
+    return figure
+
+
+def classes(content: Content) -> "Figure | None":
+    """What share of each class student and twin find, those that changed most first."""
+    found = [one for one in content.explanation["classes"] if one["rows"]]
+    if not found:
+        return None
+    shown = sorted(found, key=lambda one: -abs(one["student"] - one["twin"]))[:_MOST_CLASSES]
+    shown.sort(key=lambda one: one["student"] - one["twin"])
+    figure, [axis] = _panels(1, 1, height=0.5 + 0.22 * len(shown))
+    places = np.arange(len(shown))
+    ends = {role: np.array([100 * one[role] for one in shown]) for role in ("twin", "student")}
+    axis.hlines(places, ends["twin"], ends["student"], colors=SOFT, linewidth=1)
+    for role, values in ends.items():
+        axis.scatter(values, places, c=COLOURS[role], marker=MARKS[role], s=26, linewidths=0, label=role, zorder=3)
+    axis.set_yticks(places, [f"{_short(one['name'])} ({one['rows']:,})" for one in shown])
+    axis.set_xlabel("share of the class that is found, % (in brackets: its rows in test)")
+    axis.grid(axis="y", visible=False)
+    axis.legend(loc="best")
+    return figure
+
+
+def robustness(content: Content) -> "Figure | None":
+    """Accuracy under each noise by its strength, with the interval of what the noise costs."""
+    found = content.result["robustness"]
+    if not found:
+        return None
+    noises = list(dict.fromkeys(one["noise"] for one in found))
+    columns = min(4, len(noises))
+    figure, axes = _panels(-(-len(noises) // columns), columns, share_y=True)
+    for axis, noise in zip(axes, noises, strict=False):
+        _noise_panel(axis, [one for one in found if one["noise"] == noise], content.roles, noise)
+    for axis in axes[len(noises) :]:
+        axis.set_visible(False)
+    for axis in axes[::columns]:
+        axis.set_ylabel("accuracy, %")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(content.roles))
+    return figure
+
+
+def _noise_panel(axis: "Axes", found: Sequence[Mapping[str, Any]], roles: Sequence[str], noise: str) -> None:
+    edits = noise == "adversary"
+    strengths = [0.0, *((1 if edits else 100) * one["strength"] for one in found)]
+    for role in roles:
+        clean = [100 * one["clean"][role] for one in found]
+        values = [clean[0], *(100 * one["accuracy"][role] for one in found)]
+        axis.plot(strengths, values, color=COLOURS[role], marker=MARKS[role], markersize=4, label=role)
+        low, high = (
+            [clean[0], *(at - 100 * one["drop"][role][end] for at, one in zip(clean, found, strict=True))]
+            for end in ("high", "low")
+        )
+        axis.fill_between(strengths, np.clip(low, 0, 100), np.clip(high, 0, 100), color=COLOURS[role], alpha=0.12, lw=0)
+    axis.set_title(noise)
+    axis.set_xlabel("edits of a character" if edits else "words changed, %")
+    axis.set_xticks(strengths)
+
+
+def reliability(content: Content) -> "Figure | None":
+    """How often a model is right by how sure it is, as it comes and at the temperature that fits dev."""
+    cards = [_best(content.of(role)) for role in ("teacher", "student", "twin") if content.of(role)]
+    cards = [card for card in cards if card.quality.labelled]
+    if not cards:
+        return None
+    figure, axes = _panels(1, len(cards), share_y=True)
+    for axis, card in zip(axes, cards, strict=True):
+        axis.plot([0, 100], [0, 100], color=SOFT, linewidth=0.8, linestyle=(0, (2, 3)))
+        for part, style, label in (
+            (card.quality.calibration, (0, (4, 2)), "as it comes"),
+            (card.quality.calibrated, "-", f"at T = {card.quality.calibrated.temperature:.2f}"),
+        ):
+            bins = [one for one in part.bins if one.rows]
+            xs, ys = [100 * (one.confidence or 0) for one in bins], [100 * (one.accuracy or 0) for one in bins]
+            sizes = [4 + 60 * one.rows / card.quality.labelled for one in bins]
+            axis.plot(
+                xs, ys, color=COLOURS[card.role], linestyle=style, label=f"{label}: ECE {100 * (part.ece or 0):.1f}"
+            )
+            axis.scatter(xs, ys, s=sizes, c=COLOURS[card.role], linewidths=0)
+        axis.set_title(card.title)
+        axis.set_xlabel("probability of the class it names, %")
+        axis.legend(loc="upper left")
+    axes[0].set_ylabel("right on test, %")
+    return figure
+
+
+def training(content: Content) -> "Figure | None":
+    """Accuracy on dev and the loss of each training, by optimiser step."""
+    cards = [card for card in content.cards if card.history and card.role != "teacher"]
+    if not cards:
+        return None
+    figure, axes = _panels(1, 2)
+    named = set[str]()
+    for card in cards:
+        label = None if card.role in named else card.role
+        named.add(card.role)
+        history = card.history or {}
+        for axis, name, scale in ((axes[0], "dev_accuracy", 100), (axes[1], "loss", 1)):
+            points = np.array(history[name], float).reshape(-1, 2)
+            axis.plot(points[:, 0], scale * points[:, 1], color=COLOURS[card.role], alpha=0.7, lw=1, label=label)
+    axes[0].set_ylabel("accuracy on dev, %")
+    axes[1].set_ylabel("loss (of different objectives)")
+    axes[1].set_yscale("log")
+    for axis in axes:
+        axis.set_xlabel("optimiser step")
+    axes[0].legend(loc="best")
+    return figure
+
+
+def _best(cards: Sequence[Card]) -> Card:
+    """The one that does best on dev."""
+    return max(cards, key=lambda card: card.dev_accuracy)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+
+
+def _panels(rows: int, columns: int, height: float = 0.0, share_y: bool = False) -> "tuple[Figure, Sequence[Axes]]":
+    from matplotlib.figure import Figure
+
+    # Not pyplot: it keeps figures, and asks for a screen.
+    figure = Figure(figsize=(_WIDE, height or _PANEL * rows + 0.3), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=share_y)
+    return figure, axes.ravel().tolist()
+
+
+def _plain_log(axis: "Axes") -> None:
+    """Numbers as people write them on an axis of powers."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+
+
+@contextmanager
+def _styled(name: str) -> Iterator[None]:
+    """The style of all figures; names inside the picture are salted with its own, so that a page can hold several."""
+    import matplotlib
+
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
+        yield
+
+
+def _svg(figure: "Figure") -> str:
+    """The picture, without a date, as an element that scales with the page."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    picture = file.getvalue()
+    picture = picture[picture.index("<svg") :]
+    for colour, variable in TOKENS.items():
+        picture = picture.replace(colour, f"var({variable})")
+    return picture
+
+
+def _megabytes(card: Card) -> float:
+    return card.cost.bytes / 1e6
+
+
+def _milliseconds(card: Card) -> float:
+    return card.cost.ms_per_text

@@ -1,0 +1,122 @@
+"""What a report says, section by section, as plain texts and tables that become HTML or Markdown."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, median
+from typing import Any
+
+import yaml
+
+from tasks.shared.report.comparisons import comparisons, models, robustness, tests
+from tasks.shared.report.content import Content
+from tasks.shared.report.gains import gains
+from tasks.shared.report.parts import Section
+from tasks.shared.report.trust import probabilities
+from tasks.shared.report.words import interval, megabytes, percent, points, times
+
+CAPTIONS = {
+    "trade-off": "Accuracy on test against the size of the weights and the time of a single text; a mark a model.",
+    "classes": "What share of each class the students and the twins find, mean over seeds.",
+    "robustness": "Accuracy on the same test texts with more and more mistakes; bands: 95 % interval of the cost.",
+    "reliability": "How often a model is right, by how sure it is; on the dotted line it is right as often as it says.",
+    "training": "Accuracy on dev and loss by optimiser step; a line a seed.",
+}
+
+
+@dataclass(frozen=True)
+class Page:
+    """The whole report but for the pictures.
+
+    Attributes:
+        name: of the recipe.
+        outcome: of the verdict.
+        meaning: the rest of its sentence.
+        scope: what it does not reach beyond.
+        headlines: name, value and remark of what matters most.
+        sections: the rest.
+        recipe: the recipe as YAML.
+        foot: what measured.
+    """
+
+    name: str
+    outcome: str
+    meaning: str
+    scope: str
+    headlines: Sequence[tuple[str, str, str]]
+    sections: Sequence[Section]
+    recipe: str
+    foot: str
+    captions: Mapping[str, str] = field(default_factory=lambda: CAPTIONS)
+
+
+def write_page(content: Content) -> Page:
+    """The page of a run."""
+    verdict = content.result["verdict"]
+    outcome, _, meaning = verdict["sentence"].partition(": ")
+    makers: list[Callable[[Content], Section | None]] = [
+        models,
+        comparisons,
+        gains,
+        robustness,
+        tests,
+        probabilities,
+        _training,
+        _data,
+    ]
+    machine = content.cards[0].cost.machine
+    where = f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}"
+    return Page(
+        name=str(content.recipe["name"]),
+        outcome=outcome,
+        meaning=meaning[:1].upper() + meaning[1:] + ".",
+        scope=verdict["scope"],
+        headlines=list(_headlines(content)),
+        sections=[section for section in (make(content) for make in makers) if section],
+        recipe=yaml.safe_dump(dict(content.recipe), sort_keys=False, allow_unicode=True, width=110),
+        foot=f"Times and memory: {where}, Python {machine['python']}, PyTorch {machine['torch']}. All else follows "
+        "from data, recipe and models. Nothing here was chosen on test: the best weights, temperatures, thresholds and "
+        "the student that is registered come from dev.",
+    )
+
+
+def _headlines(content: Content) -> Iterator[tuple[str, str, str]]:
+    verdict, against = content.result["verdict"], content.result["teacher"]
+    if verdict["examples"]:
+        yield "gain over the twin", f"{points(verdict['difference'])} points", interval(verdict)
+    if against and against["retention"]:
+        kept = against["retention"]
+        yield "of the teacher's accuracy", f"{percent(kept['value'])} %", _ends(kept)
+    if against:
+        closed = against["gap_closed"]
+        said = (f"{percent(closed['value'], 0)} %", _ends(closed, 0)) if closed else ("none", "the twin is no worse")
+        yield "of the way from twin to teacher", *said
+    loyal = [card.quality.loyalty.label for card in content.of("student") if card.quality.loyalty]
+    if loyal:
+        yield "as its teacher says", f"{percent(fmean(loyal))} %", "same class on test, right or wrong"
+    teachers, student = content.of("teacher"), content.of("student")[0].cost
+    if teachers:
+        teacher = max((card.cost for card in teachers), key=lambda cost: cost.bytes)
+        yield "smaller", times(teacher.bytes / student.bytes), f"{megabytes(student.bytes)} of weights"
+        ours = median(card.cost.ms_per_text for card in content.of("student"))
+        yield "faster, text by text", times(teacher.ms_per_text / ours), f"{ours:.2f} ms on one thread"
+
+
+def _training(content: Content) -> Section | None:
+    if not any(card.history for card in content.cards):
+        return None
+    return Section("How the trainings went", figures=["training"])
+
+
+def _data(content: Content) -> Section:
+    counts = ", ".join(f"{rows:,} {part}" for part, rows in content.rows.items())
+    texts = [f"{len(content.classes)} classes; rows: {counts}."]
+    if not content.warnings:
+        texts.append("No text is shared by parts that must not share one.")
+    return Section("The data", texts, points=list(content.warnings))
+
+
+def _ends(found: Mapping[str, Any], digits: int = 1) -> str:
+    low, high = (None if found[end] is None else percent(found[end], digits) for end in ("low", "high"))
+    if low is None and high is None:
+        return "no interval: the gap may be none"
+    return f"95 % interval {low or 'unbounded'} to {high or 'unbounded'}"

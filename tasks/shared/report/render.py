@@ -1,0 +1,90 @@
+"""A report as files: one HTML page that holds all it needs, the same in Markdown, and the figures on their own."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from tasks.shared.report.content import Content
+from tasks.shared.report.figures import TOKENS, draw_all
+from tasks.shared.report.page import Page, write_page
+from tasks.shared.report.parts import Section, Table
+
+HTML, MARKDOWN, FIGURES = "report.html", "report.md", "figures"
+
+# What means something in Markdown (or HTML within it), or would break out of a table's cell.
+_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~$&!])")
+_LIGHT = {
+    "--ink": "#22201c",
+    "--soft": "#6f6a61",
+    "--grid": "#dcd6cb",
+    "--teacher": "#6b7280",
+    "--student": "#0b72b9",
+    "--twin": "#d1660f",
+    "--unaugmented": "#7a4fb5",
+    "--scratch": "#8a7a1d",
+}
+"""Colours of a figure that stands on its own, on white."""
+
+
+def write_report(folder: Path, content: Content) -> None:
+    """Writes report.html, report.md and figures/ into a folder; the same content gives the same bytes."""
+    figures = draw_all(content)
+    page = write_page(content)
+    (folder / HTML).write_text(to_html(page, figures), encoding="utf-8")
+    (folder / MARKDOWN).write_text(to_markdown(page, list(figures)), encoding="utf-8")
+    (folder / FIGURES).mkdir(exist_ok=True)
+    for name, picture in figures.items():
+        (folder / FIGURES / f"{name}.svg").write_text(_alone(picture), encoding="utf-8")
+
+
+def to_html(page: Page, figures: Mapping[str, str]) -> str:
+    """The page, with its pictures in it; texts cannot become anything but text."""
+    from jinja2 import Environment, StrictUndefined
+
+    template = Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(template).render(page=page, figures=figures, captions=page.captions) + "\n"
+
+
+def to_markdown(page: Page, figures: Sequence[str]) -> str:
+    """The page in Markdown, which links to those pictures that it is told of."""
+    blocks = [f"# {plain(page.name)}: was distilling worth it?", f"**{page.outcome}**: {plain(page.meaning)}"]
+    blocks += [plain(page.scope), _table(["what", "value", "remark"], page.headlines)]
+    for section in page.sections:
+        blocks += _section(section, page, figures)
+    return "\n\n".join([*blocks, plain(page.foot)]) + "\n"
+
+
+def _section(section: Section, page: Page, figures: Sequence[str]) -> Iterator[str]:
+    yield f"## {plain(section.title)}"
+    yield from map(plain, section.texts)
+    for name in section.figures:
+        if name in figures:
+            yield f"![{plain(page.captions[name])}]({FIGURES}/{name}.svg)"
+    for table in section.tables:
+        yield _table_of(table)
+        if table.note:
+            yield plain(table.note)
+    if section.points:
+        yield "\n".join(f"- {plain(point)}" for point in section.points)
+
+
+def _table_of(table: Table) -> str:
+    return _table([head.name for head in table.head], table.rows, [head.text for head in table.head])
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[bool] = ()) -> str:
+    marks = ["---" if place == 0 or (words and words[place]) else "---:" for place in range(len(head))]
+    lines = [[plain(cell) for cell in head], marks, *([plain(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def plain(text: str) -> str:
+    """A text that Markdown shows as it is, in one line."""
+    return _MARKS.sub(r"\\\1", " ".join(text.split()))
+
+
+def _alone(picture: str) -> str:
+    for variable in TOKENS.values():
+        picture = picture.replace(f"var({variable})", _LIGHT[variable])
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{picture}'

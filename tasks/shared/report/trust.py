@@ -1,0 +1,61 @@
+"""Sections on probabilities: calibration, loyalty to the teacher, what is right where a model is sure."""
+
+from statistics import fmean
+
+from tasks.shared.report.content import Content
+from tasks.shared.report.parts import Section, Table, groups, mean_of, numbers
+from tasks.shared.report.words import count, percent
+
+
+def probabilities(content: Content) -> Section | None:
+    """Calibration, loyalty and what is right where a model is sure; None if nothing is known."""
+    if not content.cards[0].quality.labelled:
+        loyal = _loyalty_table(content)
+        return Section("Loyalty to the teacher", tables=[loyal]) if loyal.rows else None
+    head = ["", "log loss", "Brier", "ECE %", "T of dev", "log loss at T", "Brier at T", "ECE % at T"]
+    rows = [
+        [
+            role,
+            mean_of(cards, lambda card: card.quality.calibration.log_loss, 1, 3),
+            mean_of(cards, lambda card: card.quality.calibration.brier, 1, 3),
+            mean_of(cards, lambda card: card.quality.calibration.ece),
+            mean_of(cards, lambda card: card.quality.calibrated.temperature, 1, 2),
+            mean_of(cards, lambda card: card.quality.calibrated.log_loss, 1, 3),
+            mean_of(cards, lambda card: card.quality.calibrated.brier, 1, 3),
+            mean_of(cards, lambda card: card.quality.calibrated.ece),
+        ]
+        for role, cards in groups(content)
+    ]
+    tables = [numbers(head, rows), _loyalty_table(content), _selective_table(content)]
+    return Section(
+        "How far its probabilities can be trusted",
+        ["T is the temperature that fits dev best; probabilities of softmax(logits / T) on test."],
+        [table for table in tables if table.rows],
+        ["reliability"],
+    )
+
+
+def _loyalty_table(content: Content) -> Table:
+    rows = []
+    for role, cards in groups(content):
+        loyal = [card.quality.loyalty for card in cards if card.quality.loyalty]
+        if loyal:
+            rows.append([role, count(one.label for one in loyal), count(one.probability for one in loyal)])
+    note = "Label: share of test for which both name the same class. Probability: 1 - sqrt(Jensen-Shannon divergence)."
+    return numbers(["loyalty to the teacher", "label %", "probability %"], rows, note)
+
+
+def _selective_table(content: Content) -> Table:
+    coverages = [one.coverage for one in content.cards[0].quality.selective]
+    rows = []
+    for role, cards in groups(content):
+        cells = []
+        for place in range(len(coverages)):
+            found = [card.quality.selective[place] for card in cards]
+            right = [one.accuracy for one in found if one.accuracy is not None]
+            covered = percent(fmean(one.covered for one in found), 0)
+            cells.append(f"{percent(fmean(right))} ({covered} %)" if right else "none covered")
+        rows.append([role, *cells])
+    head = ["right where it is sure", *(f"surest {percent(coverage, 0)} % of dev" for coverage in coverages)]
+    note = "Accuracy in % on the test rows that reach dev's threshold; in brackets what share of test that is."
+    return numbers(head, rows, note)

@@ -1,0 +1,162 @@
+"""How a model does on disturbed texts, text by text, so that the models' losses can be compared with intervals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from models.adversary import attack
+from numpy.typing import NDArray
+
+from models.encoding import encode
+from tasks.shared.outputs import Json
+from tasks.shared.recipe import Robustness
+from tasks.shared.steps import Advance
+from tasks.shared.texts import normalise
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from models.engine import Engine
+
+CLEAN, ADVERSARY = "none", "adversary"
+EDITS = 2
+_TEXTS_AT_ONCE = 8192
+
+Condition = tuple[str, float]
+"""Kind of noise and its strength."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A model that reads texts.
+
+    Attributes:
+        engine: runs it.
+        tokenizer: its own.
+        max_length: tokens read of a text.
+        columns: which of its logits belongs to each class of the data.
+    """
+
+    engine: "Engine"
+    tokenizer: "PreTrainedTokenizerBase"
+    max_length: int
+    columns: Sequence[int]
+
+    def logits(
+        self, texts: Sequence[str], pairs: Sequence[str] | None, advance: Advance = lambda texts: None
+    ) -> NDArray[np.float32]:
+        """What it says, [texts, classes]."""
+        encoded = encode(self.tokenizer, texts, pairs, self.max_length)
+        return self.engine.logits(encoded, advance)[:, list(self.columns)]
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """What a model gets right under one condition.
+
+    Attributes:
+        noise: its kind.
+        strength: share of the words that it changes; of the adversary, how many edits.
+        rows: of test, [texts].
+        right: whether each is, [texts].
+    """
+
+    noise: str
+    strength: float
+    rows: NDArray[np.int32]
+    right: NDArray[np.bool_]
+
+    @property
+    def condition(self) -> Condition:
+        """Both together."""
+        return self.noise, self.strength
+
+
+def read_disturbed(file: Path, reader: Reader, advance: Advance) -> list[Noisy]:
+    """A model's answers to a file of disturbed texts, condition by condition."""
+    found: dict[Condition, list[tuple[NDArray[np.int32], NDArray[np.bool_]]]] = {}
+    with pq.ParquetFile(file) as parquet:
+        for batch in parquet.iter_batches(_TEXTS_AT_ONCE):
+            pairs = batch.column("text_pair")
+            logits = reader.logits(
+                batch.column("text").to_pylist(),
+                None if pairs.null_count == len(pairs) else [pair or "" for pair in pairs.to_pylist()],
+                advance,
+            )
+            right = logits.argmax(-1) == batch.column("label").to_numpy()
+            rows = batch.column("row").to_numpy()
+            named = np.array(batch.column("noise").to_pylist(), object), batch.column("strength").to_numpy()
+            for condition in dict.fromkeys(zip(named[0].tolist(), named[1].tolist(), strict=True)):
+                these = (named[0] == condition[0]) & (named[1] == condition[1])
+                found.setdefault(condition, []).append((rows[these], right[these]))
+    return [
+        Noisy(*condition, np.concatenate([rows for rows, _ in parts]), np.concatenate([right for _, right in parts]))
+        for condition, parts in found.items()
+    ]
+
+
+def attack_texts(file: Path, reader: Reader, options: Robustness, advance: Advance) -> list[Noisy]:
+    """A model's answers to the texts that a greedy adversary makes of some undisturbed ones, by number of edits."""
+    table = pq.read_table(file, filters=[("noise", "==", CLEAN)]).slice(0, options.adversary)
+    if not table.num_rows:
+        return []
+    pairs: list[str | None] = table.column("text_pair").to_pylist()
+
+    def logits_of(rows: Sequence[int], texts: Sequence[str]) -> NDArray[np.float32]:
+        with_pairs = None if pairs[0] is None else [pairs[row] or "" for row in rows]
+        return reader.logits(texts, with_pairs, advance)
+
+    found = attack(
+        table.column("text").to_pylist(),
+        table.column("label").to_numpy(),
+        logits_of,
+        edits=EDITS,
+        candidates=options.candidates,
+        seed=options.seed,
+        normalise=normalise,
+    )
+    rows = table.column("row").to_numpy()
+    return [
+        Noisy(ADVERSARY, float(edits), rows, np.array([text.right[edits] for text in found]))
+        for edits in range(1, EDITS + 1)
+    ]
+
+
+def noisy_scores(found: Sequence[Noisy]) -> list[dict[str, Json]]:
+    """Accuracy by condition, with that of the same texts undisturbed."""
+    clean = [dict(zip(one.rows.tolist(), one.right.tolist(), strict=True)) for one in found if one.noise == CLEAN]
+    return [
+        {
+            "noise": one.noise,
+            "strength": one.strength,
+            "rows": len(one.rows),
+            "accuracy": float(one.right.mean()),
+            "clean": float(np.mean([clean[0][row] for row in one.rows.tolist()])),
+        }
+        for one in found
+        if one.noise != CLEAN and len(one.rows)
+    ]
+
+
+def write_noisy(file: Path, found: Sequence[Noisy]) -> None:
+    """A row for each condition and text."""
+    columns = {
+        "noise": pa.array([one.noise for one in found for _ in one.rows], pa.string()),
+        "strength": pa.array([one.strength for one in found for _ in one.rows], pa.float64()),
+        "row": pa.array(np.concatenate([np.empty(0, np.int32), *(one.rows for one in found)])),
+        "right": pa.array(np.concatenate([np.empty(0, np.bool_), *(one.right for one in found)])),
+    }
+    pq.write_table(pa.table(columns), file, compression="zstd")
+
+
+def read_noisy(file: Path) -> list[Noisy]:
+    """What `write_noisy` wrote."""
+    frame = pq.read_table(file).to_pandas()
+    return [
+        Noisy(str(noise), float(strength), some["row"].to_numpy(), some["right"].to_numpy())
+        for (noise, strength), some in frame.groupby(["noise", "strength"], sort=False)
+    ]

@@ -1,0 +1,46 @@
+"""Steps train_scratch and train_unaugmented: students that lack one thing, as a measure of what that thing is worth."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from tasks.shared.outputs import Json
+from tasks.shared.recipe import Term
+from tasks.shared.steps import Context
+from tasks.train_student import TrainStudent
+from tasks.train_twin import TrainTwin
+
+if TYPE_CHECKING:
+    from models.training import Examples
+
+
+@dataclass(frozen=True)
+class TrainScratch(TrainTwin):
+    """A twin whose beginnings owe nothing to a teacher either: its own tokenizer, random token vectors."""
+
+    name: ClassVar[str] = "train_scratch"
+    role: ClassVar[str] = "scratch"
+
+
+@dataclass(frozen=True)
+class TrainUnaugmented(TrainStudent):
+    """A student that learns from the transfer texts as they came, for as many steps, without the noised ones."""
+
+    name: ClassVar[str] = "train_unaugmented"
+    role: ClassVar[str] = "unaugmented"
+
+    def inputs(self) -> Mapping[str, Json]:
+        """What the student depends on, and where the noised texts begin."""
+        return {**super().inputs(), "given": self.data.given}
+
+    def learn_from(self, context: Context) -> "tuple[Examples, Sequence[Term]]":
+        """The first of the transfer texts: copies come behind them."""
+        examples, terms = super().learn_from(context)
+        rows, logits = self.data.given, examples.teacher_logits
+        few = replace(
+            examples,
+            encoded=examples.encoded.first(rows),
+            labels=examples.labels[:rows],
+            teacher_logits=None if logits is None else logits[:rows],
+        )
+        return few, terms

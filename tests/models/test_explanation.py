@@ -1,0 +1,70 @@
+"""Explanation: tables worked by hand, and nothing made up where nothing is known."""
+
+import numpy as np
+import pytest
+
+from models.explanation import Answers, by_class, by_teacher, flips, instructive, probabilities_of, unsure_share
+
+# Two seeds, five rows of classes 0 0 1 1 1.
+STUDENT = [[0, 0, 1, 1, 0], [0, 1, 1, 1, 0]]
+TWIN = [[0, 1, 0, 1, 1], [0, 1, 0, 1, 1]]
+TEACHER = [[0.95, 0.05], [0.6, 0.4], [0.3, 0.7], [0.02, 0.98], [0.8, 0.2]]
+
+
+def answers(teacher=TEACHER):
+    said = (np.array(STUDENT), np.array(TWIN), np.array([0, 0, 1, 1, 1]))
+    return Answers(*said, None if teacher is None else np.array(teacher))
+
+
+def test_who_is_right_when():
+    found = flips(answers())
+    assert found == {"both": 4 / 10, "student_only": 3 / 10, "twin_only": 2 / 10, "neither": 1 / 10}
+    assert sum(found.values()) == pytest.approx(1)
+
+
+def test_the_gain_is_shared_out_to_classes_and_to_what_the_teacher_thought():
+    gain = (7 - 6) / 10
+    food, money = by_class(answers(), ["food", "money"])
+    assert (food["rows"], food["student"], food["twin"]) == (2, 3 / 4, 1 / 2)
+    assert (money["rows"], money["student"], money["twin"]) == (3, 2 / 3, 2 / 3)
+    assert food["gain"] + money["gain"] == pytest.approx(gain)
+    groups = by_teacher(answers())
+    told = {(one["teacher_right"], one["teacher_sure"]): (one["rows"], one["gain"]) for one in groups}
+    assert told[True, True] == (2, 0)
+    assert told[True, False] == (2, pytest.approx(0.3))
+    assert told[False, False] == (1, pytest.approx(-0.2))
+    assert told[False, True] == (0, 0)
+    assert groups[2]["student"] is None
+    assert sum(one["gain"] for one in groups) == pytest.approx(gain)
+    assert unsure_share(groups) == pytest.approx(1.0)
+
+
+def test_no_share_of_no_gain():
+    same = Answers(np.array(TWIN), np.array(TWIN), np.array([0, 0, 1, 1, 1]), np.array(TEACHER))
+    assert unsure_share(by_teacher(same)) is None
+    assert instructive(same, 10) == []
+
+
+def test_the_most_instructive_rows_come_first_won_and_lost():
+    assert instructive(answers(), 10) == [2, 1, 4]
+    assert instructive(answers(), 2) == [2, 4]
+    assert instructive(answers(teacher=None), 10) == [2, 1, 4]
+
+
+def test_of_equal_rows_those_on_which_the_teacher_says_more_come_first():
+    found = Answers(np.array([[0, 0, 0]]), np.array([[1, 1, 1]]), np.array([0, 0, 0]), np.array(TEACHER)[[0, 1, 0]])
+    assert instructive(found, 6) == [1, 0, 2]
+
+
+def test_without_a_teacher_nothing_is_said_of_it():
+    assert by_teacher(answers(teacher=None)) is None
+
+
+def test_a_class_without_rows_has_no_score():
+    found = by_class(answers(), ["food", "money", "sport"])[2]
+    assert (found["rows"], found["student"], found["twin"], found["gain"]) == (0, None, None, 0)
+
+
+def test_probabilities_at_a_temperature():
+    np.testing.assert_allclose(probabilities_of(np.log([[0.8, 0.2]]), 1.0), [[0.8, 0.2]])
+    np.testing.assert_allclose(probabilities_of(2 * np.log([[0.8, 0.2]]), 2.0), [[0.8, 0.2]])
