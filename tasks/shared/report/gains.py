@@ -1,10 +1,10 @@
 """The section on what students learnt that their twins did not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from tasks.shared.report.content import Content
-from tasks.shared.report.parts import Head, Section, Table, numbers
+from tasks.shared.report.parts import Case, Section, numbers
 from tasks.shared.report.words import percent, points, share
 
 
@@ -38,25 +38,22 @@ def gains(content: Content) -> Section | None:
         ]
         head = ["the teacher was", "rows", "student right %", "twin right %", "adds to the gain, points"]
         tables.append(numbers(head, rows))
-    if told["examples"]:
-        tables.append(_examples(told["examples"]))
-    return Section("What the student learnt that its twin did not", texts, tables, ["classes"])
+    return Section(
+        "What the student learnt that its twin did not",
+        texts,
+        ["classes"],
+        tables,
+        cases=[_case(one) for one in told["examples"]],
+    )
 
 
-def _examples(examples: Sequence[Mapping[str, Any]]) -> Table:
-    rows = [
-        [
-            one["gold"],
-            _counted(one["student"]),
-            _counted(one["twin"]),
-            "; ".join(f"{name} {percent(said)} %" for name, said in (one["teacher"] or {}).items()) or "not known",
-            one["text"] + (f" | {one['text_pair']}" if one["text_pair"] else ""),
-        ]
-        for one in examples
-    ]
-    head = [Head("gold label", "text"), *(Head(name, "names") for name in ("students", "twins", "the teacher"))]
-    note = "Test rows on which students and twins differ most: those that students win, then those that they lose."
-    return Table([*head, Head("text", "quote")], rows, note)
+def _case(one: Mapping[str, Any]) -> Case:
+    said = [("students", _counted(one["student"])), ("twins", _counted(one["twin"]))]
+    if one["teacher"]:
+        said.append(("teacher", ", ".join(f"{name} {percent(at)} %" for name, at in one["teacher"].items())))
+    text = one["text"] + (f" | {one['text_pair']}" if one["text_pair"] else "")
+    won = one["student"].get(one["gold"], 0) > one["twin"].get(one["gold"], 0)
+    return Case([("gold label", one["gold"]), *said], text, won)
 
 
 def _counted(said: Mapping[str, int]) -> str:

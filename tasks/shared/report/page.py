@@ -85,14 +85,14 @@ def _headlines(content: Content) -> Iterator[tuple[str, str, str]]:
         yield "gain over the twin", f"{points(verdict['difference'])} points", interval(verdict)
     if against and against["retention"]:
         kept = against["retention"]
-        yield "of the teacher's accuracy", f"{percent(kept['value'])} %", _ends(kept)
+        yield "the teacher's accuracy kept", f"{percent(kept['value'])} %", _ends(kept)
     if against:
         closed = against["gap_closed"]
         said = (f"{percent(closed['value'], 0)} %", _ends(closed, 0)) if closed else ("none", "the twin is no worse")
-        yield "of the way from twin to teacher", *said
+        yield "gap from twin to teacher closed", *said
     loyal = [card.quality.loyalty.label for card in content.of("student") if card.quality.loyalty]
     if loyal:
-        yield "as its teacher says", f"{percent(fmean(loyal))} %", "same class on test, right or wrong"
+        yield "agrees with its teacher", f"{percent(fmean(loyal))} %", "on test, right or wrong"
     teachers, student = content.of("teacher"), content.of("student")[0].cost
     if teachers:
         teacher = max((card.cost for card in teachers), key=lambda cost: cost.bytes)

@@ -30,14 +30,24 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Case:
+    """One example: what is said of it, by whom, and its text; whether it speaks for the student."""
+
+    facts: Sequence[tuple[str, str]]
+    text: str
+    won: bool
+
+
+@dataclass(frozen=True)
 class Section:
-    """A part of the page."""
+    """A part of the page, in this order."""
 
     title: str
     texts: Sequence[str] = ()
-    tables: Sequence[Table] = ()
     figures: Sequence[str] = ()
+    tables: Sequence[Table] = ()
     points: Sequence[str] = ()
+    cases: Sequence[Case] = ()
 
 
 def groups(content: Content) -> Iterator[tuple[str, list[Card]]]:

@@ -43,7 +43,8 @@ def to_html(page: Page, figures: Mapping[str, str]) -> str:
 
     template = Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(template).render(page=page, figures=figures, captions=page.captions) + "\n"
+    html = environment.from_string(template).render(page=page, figures=figures, captions=page.captions)
+    return html.replace(" %", "\N{NO-BREAK SPACE}%") + "\n"
 
 
 def to_markdown(page: Page, figures: Sequence[str]) -> str:
@@ -67,6 +68,9 @@ def _section(section: Section, page: Page, figures: Sequence[str]) -> Iterator[s
             yield plain(table.note)
     if section.points:
         yield "\n".join(f"- {plain(point)}" for point in section.points)
+    for case in section.cases:
+        facts = "; ".join(f"{plain(name)}: **{plain(value)}**" for name, value in case.facts)
+        yield f"{'Won' if case.won else 'Lost'}: {facts}\n\n> {plain(case.text)}"
 
 
 def _table_of(table: Table) -> str:

@@ -30,8 +30,8 @@ def probabilities(content: Content) -> Section | None:
     return Section(
         "How far its probabilities can be trusted",
         ["T is the temperature that fits dev best; probabilities of softmax(logits / T) on test."],
-        [table for table in tables if table.rows],
         ["reliability"],
+        [table for table in tables if table.rows],
     )
 
 
