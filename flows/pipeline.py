@@ -21,10 +21,11 @@ from tasks.shared.dataset import DataRecord
 from tasks.shared.recipe import Recipe
 from tasks.shared.shards import Shard
 from tasks.shared.steps import Do
-from tasks.train_baselines import TrainScratch, TrainUnaugmented
+from tasks.train_scratch import TrainScratch
 from tasks.train_student import TrainStudent
 from tasks.train_teacher import TeacherRecord, TrainTeacher
 from tasks.train_twin import TrainTwin
+from tasks.train_unaugmented import TrainUnaugmented
 
 Teacher = TeacherRecord | ImportRecord
 

@@ -19,7 +19,7 @@ from flows.console import View, quiet_transformers
 from flows.records import find_run, latest_run
 from tasks.shared.errors import StillhouseError, brief_path, one_line
 from tasks.shared.prefect_server import prepare_environment
-from tasks.shared.recipe import Data
+from tasks.shared.recipe_data import Data
 from tasks.shared.recipe_mistakes import first_mistake
 from tasks.shared.registry import Registry
 from tasks.shared.registry_version import SCHEME

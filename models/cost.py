@@ -140,7 +140,7 @@ def peak_memory(model: PreTrainedModel, sample: Sample) -> int:
     changes = [event["args"] for event in events if event.get("name") == "[memory]"]
     totals: list[int] = [change["Total Allocated"] for change in changes]
     before: int = totals[0] - changes[0]["Bytes"] if changes else 0
-    weights = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+    weights: int = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
     return weights + int(max([0, *(total - before for total in totals)]))
 
 

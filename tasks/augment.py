@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tasks.shared.dataset import KEY, NO_LABEL, DataRecord, PartWriter, part_file, read_chunks, read_keys
 from tasks.shared.key_index import KeyIndex
 from tasks.shared.outputs import Json, Output, hash_of
-from tasks.shared.recipe import Augment as AugmentOptions
+from tasks.shared.recipe_noise import Augment as AugmentOptions
 from tasks.shared.steps import Advance, Context, Step
 from tasks.shared.texts import NORMALISATION, draw_order, normalise, text_key
 

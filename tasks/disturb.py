@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tasks.shared.dataset import NO_LABEL, DataRecord, read_chunks, read_keys, read_labels
 from tasks.shared.misspellings import read_misspellings
 from tasks.shared.outputs import Json, Output, hash_file
-from tasks.shared.recipe import Robustness
+from tasks.shared.recipe_noise import Robustness
 from tasks.shared.steps import Context, Step
 from tasks.shared.texts import draw_order, normalise
 

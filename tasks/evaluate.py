@@ -14,7 +14,7 @@ from tasks.shared.dataset import FURTHER, DataRecord, read_chunks
 from tasks.shared.history import read_history
 from tasks.shared.outputs import Json, Output
 from tasks.shared.predictions import Predictions, read_predictions
-from tasks.shared.recipe import Robustness
+from tasks.shared.recipe_noise import Robustness
 from tasks.shared.scorecard import COST, QUALITY, Cost, Quality, read_card, write_card
 from tasks.shared.steps import Advance, Context, Step
 from tasks.train_student import StudentRecord

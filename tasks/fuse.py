@@ -18,7 +18,7 @@ from tasks.shared.label_files import open_files
 from tasks.shared.label_store import LabelStore
 from tasks.shared.label_view import joined_view
 from tasks.shared.outputs import Json, Output, hash_file
-from tasks.shared.recipe import Fuse as FuseOptions
+from tasks.shared.recipe_teaching import Fuse as FuseOptions
 from tasks.shared.soft_labels import SoftLabelWriter
 from tasks.shared.steps import Context, Step
 from tasks.train_teacher import TeacherRecord

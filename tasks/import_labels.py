@@ -20,7 +20,8 @@ from tasks.shared.label_view import all_there, read_view, view_of
 from tasks.shared.labeller import Labeller
 from tasks.shared.labels_file import LabelsFile
 from tasks.shared.outputs import Json, Output, hash_file, hash_of, write_json
-from tasks.shared.recipe import Data, Labelling, Teacher
+from tasks.shared.recipe_data import Data
+from tasks.shared.recipe_teaching import Labelling, Teacher
 from tasks.shared.rows import Columns
 from tasks.shared.steps import Context, Step
 from tasks.shared.texts import NORMALISATION

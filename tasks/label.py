@@ -14,7 +14,7 @@ from tasks.shared.label_store import LabelStore
 from tasks.shared.label_view import all_there, view_of
 from tasks.shared.labeller import Labeller
 from tasks.shared.outputs import Json, Output, write_json
-from tasks.shared.recipe import Labelling
+from tasks.shared.recipe_teaching import Labelling
 from tasks.shared.steps import Context, Record, Step
 from tasks.shared.texts import NORMALISATION
 from tasks.shared.workspace import Workspace

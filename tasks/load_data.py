@@ -24,7 +24,7 @@ from tasks.shared.draw import (
 )
 from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import Json, Output
-from tasks.shared.recipe import Data
+from tasks.shared.recipe_data import Data
 from tasks.shared.sources import Source, open_sources
 from tasks.shared.steps import Advance, Context, Step
 from tasks.shared.texts import NORMALISATION

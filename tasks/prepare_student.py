@@ -14,7 +14,7 @@ from tasks.shared.bases import find_base
 from tasks.shared.dataset import DataRecord
 from tasks.shared.errors import StillhouseError, one_line
 from tasks.shared.outputs import Json, Output, hash_folder
-from tasks.shared.recipe import Student
+from tasks.shared.recipe_learning import Student
 from tasks.shared.steps import Context, Step
 from tasks.train_teacher import TeacherRecord
 

@@ -13,7 +13,7 @@ from tasks.prepare_student import PreparedRecord
 from tasks.shared.dataset import DataRecord, gold_of, read_keys, read_labels
 from tasks.shared.history import HISTORY, write_history
 from tasks.shared.outputs import Json, Output
-from tasks.shared.recipe import Student, Term, Training
+from tasks.shared.recipe_learning import Student, Term, Training
 from tasks.shared.soft_labels import read_soft_labels
 from tasks.shared.steps import Context, Step
 

@@ -15,7 +15,7 @@ from tasks.shared.dataset import DataRecord
 from tasks.shared.errors import StillhouseError, one_line
 from tasks.shared.history import HISTORY, write_history
 from tasks.shared.outputs import Json, Output, hash_folder
-from tasks.shared.recipe import Teacher
+from tasks.shared.recipe_teaching import Teacher
 from tasks.shared.steps import Context, Step
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from tasks.shared.recipe import Term
+from tasks.shared.recipe_learning import Term
 from tasks.shared.steps import Context
 from tasks.train_student import TrainSmall
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tasks.shared.dataset import KEY, NO_LABEL
 from tasks.shared.errors import StillhouseError, brief
-from tasks.shared.recipe import Data
+from tasks.shared.recipe_data import Data
 from tasks.shared.sources import Source
 from tasks.shared.steps import Advance
 from tasks.shared.texts import draw_order, normalise, text_key

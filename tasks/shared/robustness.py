@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from models.adversary import attack
 from numpy.typing import NDArray
 
+from models.adversary import attack
 from models.encoding import encode
 from tasks.shared.outputs import Json
-from tasks.shared.recipe import Robustness
+from tasks.shared.recipe_noise import Robustness
 from tasks.shared.steps import Advance
 from tasks.shared.texts import normalise
 

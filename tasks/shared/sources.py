@@ -17,7 +17,7 @@ from tasks.shared.rows import Columns, Row, Table, within_limits
 from tasks.shared.samples import sample_table
 
 if TYPE_CHECKING:
-    from tasks.shared.recipe import Data
+    from tasks.shared.recipe_data import Data
 
 _ROWS_TO_CHECK = 100
 

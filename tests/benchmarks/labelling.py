@@ -173,7 +173,8 @@ def increment(options: Options) -> list[Row]:
 
     from tasks.label import Label
     from tasks.load_data import LoadData
-    from tasks.shared.recipe import Data, Labelling
+    from tasks.shared.recipe_data import Data
+    from tasks.shared.recipe_teaching import Labelling
     from tasks.shared.workspace import Workspace
     from tests.bench import Bench
 
@@ -247,7 +248,8 @@ def one_step(step: str, count: int, folder: Path) -> None:
     """Carries out one step on so many short texts and prints the process's peak memory in bytes."""
     from tasks.label import Label
     from tasks.load_data import LoadData
-    from tasks.shared.recipe import Data, Labelling
+    from tasks.shared.recipe_data import Data
+    from tasks.shared.recipe_teaching import Labelling
     from tasks.shared.workspace import Workspace
     from tasks.train_teacher import TeacherRecord
     from tests.bench import Bench
@@ -305,7 +307,7 @@ def _teacher_and_texts(count: int) -> tuple:
 
 def _pieces(count: int) -> list[str]:
     """Different texts of some thirty words, cut from 20 Newsgroups."""
-    from tasks.shared.recipe import Data
+    from tasks.shared.recipe_data import Data
     from tasks.shared.sources import open_sources
 
     data = Data(train="sample:20news/train", test="-")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tasks.label_shard import LabelShard
 from tasks.shared.dataset import DataRecord
-from tasks.shared.recipe import Labelling
+from tasks.shared.recipe_teaching import Labelling
 from tasks.shared.shards import Shard
 from tasks.shared.workspace import Workspace
 from tasks.train_teacher import TeacherRecord

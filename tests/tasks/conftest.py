@@ -26,7 +26,7 @@ class Toy:
 
     def small(self, step, seed=0, **changes):
         """A TrainStudent or TrainTwin step; `changes` replace its fields."""
-        from tasks.shared.recipe import Term
+        from tasks.shared.recipe_learning import Term
         from tasks.train_student import TrainStudent
 
         fields = {name: getattr(self, name) for name in ("data", "prepared", "student", "training")}
@@ -38,7 +38,7 @@ class Toy:
         """An Evaluate step of a model; of a student or twin with its teacher's scorecard."""
         from tasks.disturb import Disturb
         from tasks.evaluate import Evaluate
-        from tasks.shared.recipe import Robustness
+        from tasks.shared.recipe_noise import Robustness
 
         data = data or self.data
         options = Robustness(texts=20, noises=["drop", "case"], strengths=[0.2], adversary=5, candidates=8)
@@ -78,8 +78,10 @@ def toy(tmp_path_factory, tokenizer) -> Toy:
     from tasks.label import Label
     from tasks.load_data import LoadData
     from tasks.prepare_student import PrepareStudent
-    from tasks.shared.recipe import Data, Labelling, Student, Teacher, Training
-    from tasks.shared.recipe import Fuse as FuseOptions
+    from tasks.shared.recipe_data import Data
+    from tasks.shared.recipe_learning import Student, Training
+    from tasks.shared.recipe_teaching import Fuse as FuseOptions
+    from tasks.shared.recipe_teaching import Labelling, Teacher
     from tasks.shared.workspace import Workspace
     from tasks.train_teacher import TrainTeacher
     from tests.tiny import tiny_bert

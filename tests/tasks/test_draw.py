@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tasks.shared.dataset import NO_LABEL
 from tasks.shared.draw import DEV, DROPPED, GOLD, TRANSFER, Classes, draw_parts, find_classes, scan
 from tasks.shared.errors import StillhouseError
-from tasks.shared.recipe import Data
+from tasks.shared.recipe_data import Data
 from tasks.shared.sources import Row
 from tasks.shared.texts import draw_order, text_key
 

@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from tasks.evaluate import NOISY, predictions_file
 from tasks.shared.dataset import read_chunks, read_labels
 from tasks.shared.errors import StillhouseError
-from tasks.shared.recipe import Teacher
+from tasks.shared.recipe_teaching import Teacher
 from tasks.shared.scorecard import COST, QUALITY, Cost, Quality, read_card
 from tasks.train_student import TrainStudent
 from tasks.train_teacher import TrainTeacher

@@ -13,8 +13,8 @@ from tasks.shared.errors import StillhouseError
 from tasks.shared.label_files import FolderFiles
 from tasks.shared.label_store import LabelStore
 from tasks.shared.label_view import read_view
-from tasks.shared.recipe import Fuse as FuseOptions
-from tasks.shared.recipe import Labelling, Teacher
+from tasks.shared.recipe_teaching import Fuse as FuseOptions
+from tasks.shared.recipe_teaching import Labelling, Teacher
 from tasks.shared.soft_labels import read_soft_labels
 from tasks.train_teacher import TrainTeacher
 

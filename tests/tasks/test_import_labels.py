@@ -7,14 +7,15 @@ import pandas as pd
 import pytest
 
 from models.calibration import log_softmax
-from tasks.evaluate import Evaluate
 from tasks.fuse import Fuse
 from tasks.import_labels import ImportLabels, check_labels
 from tasks.prepare_student import PrepareStudent, origin_of
 from tasks.shared.dataset import read_chunks, read_keys, read_labels
 from tasks.shared.errors import StillhouseError
-from tasks.shared.recipe import Data, Labelling, Student, Teacher, Training
-from tasks.shared.recipe import Fuse as FuseOptions
+from tasks.shared.recipe_data import Data
+from tasks.shared.recipe_learning import Student, Training
+from tasks.shared.recipe_teaching import Fuse as FuseOptions
+from tasks.shared.recipe_teaching import Labelling, Teacher
 from tasks.shared.soft_labels import read_soft_labels
 from tasks.shared.workspace import Workspace
 from tasks.train_student import TrainStudent
@@ -161,7 +162,9 @@ def test_a_student_learns_from_imported_labels_with_a_tokenizer_of_its_own(toy, 
     assert prepared.max_length == 12
     training = Training(epochs=20, batch_size=16, learning_rate=1e-2, evaluations=2)
     student = bench(toy.small(TrainStudent, prepared=prepared, labels=soft, training=training))
-    assert bench(Evaluate(toy.data, student)).accuracy > 0.7
+    found = bench(toy.evaluate(student, teachers=(), fused=soft))
+    assert found.accuracy > 0.7
+    assert found.quality.loyalty is None, "what is not known of the test texts is not told"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from tasks.shared.dataset import read_chunks, read_keys
 from tasks.shared.label_files import FolderFiles
 from tasks.shared.label_store import LabelStore
 from tasks.shared.label_view import read_view
-from tasks.shared.recipe import Data, Labelling, Teacher
+from tasks.shared.recipe_data import Data
+from tasks.shared.recipe_teaching import Labelling, Teacher
 from tasks.shared.shards import Shard
 from tasks.shared.workspace import Workspace
 from tasks.train_teacher import TrainTeacher

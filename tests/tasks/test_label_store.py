@@ -22,7 +22,7 @@ from tasks.shared.label_plan import missing
 from tasks.shared.label_store import LabelStore, Part, all_stores
 from tasks.shared.label_view import all_there, digest_of, read_view, view_of
 from tasks.shared.labeller import Labeller
-from tasks.shared.recipe import Data
+from tasks.shared.recipe_data import Data
 from tasks.shared.sources import open_sources
 from tasks.shared.texts import normalise
 

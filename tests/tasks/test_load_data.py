@@ -9,7 +9,7 @@ import pytest
 from tasks.load_data import LoadData
 from tasks.shared.dataset import NO_LABEL, PARTS, read_chunks, read_keys, read_labels
 from tasks.shared.errors import StillhouseError
-from tasks.shared.recipe import Data
+from tasks.shared.recipe_data import Data
 from tasks.shared.texts import normalise, text_key
 from tests.toy import WORDS, toy_rows, write_csv
 

@@ -6,7 +6,10 @@ from typing import Union, get_args, get_origin
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from tasks.shared.recipe import Data, Recipe, Teacher, Term
+from tasks.shared.recipe import Recipe
+from tasks.shared.recipe_data import Data
+from tasks.shared.recipe_learning import Term
+from tasks.shared.recipe_teaching import Teacher
 
 DATA = {"train": "train.csv", "test": "test.csv"}
 

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import hash_folder
-from tasks.shared.recipe import Teacher
+from tasks.shared.recipe_teaching import Teacher
 from tasks.shared.registry import Registry
 from tasks.shared.registry_files import UnusableVersionError, VersionGoneError
 from tasks.shared.tracking import Tracker, open_client

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.shared import samples
 from tasks.shared.errors import StillhouseError
-from tasks.shared.recipe import Data
+from tasks.shared.recipe_data import Data
 from tasks.shared.samples import sample_model, sample_table, verify_sample_model
 from tasks.shared.sources import open_sources
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tasks.shared import lines, readers
 from tasks.shared.errors import StillhouseError
-from tasks.shared.recipe import Data
+from tasks.shared.recipe_data import Data
 from tasks.shared.rows import LONGEST_TEXT
 from tasks.shared.sources import Row, open_sources
 

@@ -23,8 +23,10 @@ from tasks.shared.errors import StillhouseError
 from tasks.shared.label_files import FolderFiles
 from tasks.shared.label_store import LabelStore
 from tasks.shared.label_view import read_view
-from tasks.shared.recipe import Data, Labelling, Student, Teacher, Term, Training
-from tasks.shared.recipe import Fuse as FuseOptions
+from tasks.shared.recipe_data import Data
+from tasks.shared.recipe_learning import Student, Term, Training
+from tasks.shared.recipe_teaching import Fuse as FuseOptions
+from tasks.shared.recipe_teaching import Labelling, Teacher
 from tasks.train_student import TrainStudent
 from tasks.train_teacher import TrainTeacher
 from tasks.train_twin import TrainTwin

@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tasks.shared.dataset import read_chunks
 from tasks.shared.errors import StillhouseError
-from tasks.shared.recipe import Teacher
+from tasks.shared.recipe_teaching import Teacher
 from tasks.train_teacher import TrainTeacher
 from tests.tiny import bpe_tokenizer, tiny_bert, tiny_gpt2
 from tests.toy import toy_rows

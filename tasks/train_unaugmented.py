@@ -1,25 +1,16 @@
-"""Steps train_scratch and train_unaugmented: students that lack one thing, as a measure of what that thing is worth."""
+"""Step train_unaugmented: a student without the noised texts, as a measure of what they are worth."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from tasks.shared.outputs import Json
-from tasks.shared.recipe import Term
+from tasks.shared.recipe_learning import Term
 from tasks.shared.steps import Context
 from tasks.train_student import TrainStudent
-from tasks.train_twin import TrainTwin
 
 if TYPE_CHECKING:
     from models.training import Examples
-
-
-@dataclass(frozen=True)
-class TrainScratch(TrainTwin):
-    """A twin whose beginnings owe nothing to a teacher either: its own tokenizer, random token vectors."""
-
-    name: ClassVar[str] = "train_scratch"
-    role: ClassVar[str] = "scratch"
 
 
 @dataclass(frozen=True)

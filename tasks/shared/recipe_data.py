@@ -1,0 +1,88 @@
+"""The part of the recipe that says where the examples are."""
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from tasks.shared.recipe_section import Section, Seed
+from tasks.shared.rows import LONGEST_TEXT
+
+TestName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
+
+
+class Data(Section):
+    """Where the examples are and how many of their gold labels may be used."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)  # columns and classes may be numbers
+
+    train: str = Field(
+        min_length=1,
+        description="Training rows: a file or glob (.csv, .tsv, .jsonl, .parquet), "
+        "hub:NAMESPACE/NAME:CONFIG@REVISION#SPLIT (all but the name optional), or sample:NAME. "
+        "Rows without a label become unlabelled transfer text.",
+    )
+    test: str = Field(min_length=1, description="Test rows, only reported on; same kinds of source as train.")
+    dev: str | None = Field(None, description="Rows for every choice; without it, a fifth of the gold rows by class.")
+    gate: str | None = Field(
+        None,
+        description="Rows on which a registered model is compared with the champion before it takes that alias, "
+        "kept out of everything else like test; same kinds of source as train. Without it, dev is used.",
+    )
+    tests: dict[TestName, str] = Field(
+        default_factory=dict,
+        description="More test rows by a name of yours, only reported on: out of domain, contrast sets; same kinds of "
+        "source as train.",
+    )
+    unlabelled: list[str] = Field(
+        default_factory=list, description="More transfer texts; also .txt files with one text a line."
+    )
+    text: str = Field(
+        "text",
+        min_length=1,
+        description=f"Column of the text. A text of more than {LONGEST_TEXT:,} bytes in UTF-8 is refused.",
+    )
+    text_pair: str | None = Field(None, description="Column of the second text, for pairs.")
+    label: str = Field("label", min_length=1, description="Column of the gold label, a name or a number.")
+    classes: list[str] | None = Field(
+        None,
+        min_length=2,
+        description="Names of the classes. Where the labels are numbers, the name at position n stands for number n. "
+        "A class without a usable row in train is refused, and so is a label that is not here. "
+        "Without it, the classes are the labels found in train, sorted.",
+    )
+    labels_per_class: int | None = Field(
+        None,
+        ge=3,
+        description="Keep this many gold labels a class, dev included; the other rows become unlabelled transfer text. "
+        "Without it all are kept.",
+    )
+    minimum_rows: int | None = Field(
+        None,
+        ge=1,
+        description="Fewer rows of train with a text are refused. Set it and `classes` for a run by schedule: "
+        "together they keep it from training on a delivery that was cut short or lost a class.",
+    )
+    encoding: str = Field("utf-8", description="Character encoding of text files.")
+    separator: str | None = Field(
+        None, min_length=1, max_length=1, description="Column separator of .csv and .tsv; without it, comma and tab."
+    )
+    header: bool = Field(
+        True, description="Whether .csv and .tsv start with a line of column names; if not, columns are 0, 1, 2 ..."
+    )
+    seed: Seed = Field(0, description="Seed of the draw of labels and of dev; not the students' seeds.")
+
+    @field_validator("classes")
+    @classmethod
+    def _names_differ(cls, classes: list[str] | None) -> list[str] | None:
+        if classes and len(set(classes)) != len(classes):
+            raise ValueError("holds a name twice")
+        if classes and not all(name.strip() for name in classes):
+            raise ValueError("holds a name without a letter; a row with a blank label counts as one without")
+        return classes
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> "Data":
+        columns = [name for name in (self.text, self.text_pair, self.label) if name is not None]
+        if len(set(columns)) != len(columns):
+            raise ValueError("text, text_pair and label name one column twice")
+        return self

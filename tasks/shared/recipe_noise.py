@@ -1,0 +1,64 @@
+"""The parts of the recipe that put mistakes into texts: to learn from, and to test with."""
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, model_validator
+
+from tasks.shared.recipe_section import Section, Seed
+
+NoiseKind = Literal["keyboard", "misspelling", "ocr", "drop", "swap", "case", "punctuation", "spacing", "word-drop"]
+NOISES: tuple[NoiseKind, ...] = get_args(NoiseKind)
+Strength = Annotated[float, Field(gt=0, le=1)]
+
+
+class Augment(Section):
+    """More transfer texts, made of those there are."""
+
+    copies: int = Field(0, ge=0, le=100, description="Noised copies of each transfer text; 0 for none.")
+    noises: list[NoiseKind] = Field(
+        default_factory=lambda: list(NOISES),
+        min_length=1,
+        description="Kinds of noise, of which each copy has one; see robustness.noises.",
+    )
+    strength: Strength = Field(0.15, description="Share of words that a copy's noise changes.")
+    seed: Seed = Field(0, description="Seed of the noise.")
+
+
+class Robustness(Section):
+    """How models do on test texts with mistakes in them; only reported on."""
+
+    texts: int = Field(
+        200,
+        ge=0,
+        le=1_000_000,
+        description="Test texts, drawn by their hash, that every noise is put into; 0 for none.",
+    )
+    noises: list[NoiseKind] = Field(
+        default_factory=lambda: list(NOISES),
+        description="keyboard: a neighbouring key; misspelling; ocr: a sign taken for another; drop and swap of "
+        "characters; case; punctuation; spacing; word-drop. Where no spaces part words, characters stand for words.",
+    )
+    strengths: list[Strength] = Field(
+        default_factory=lambda: [0.05, 0.15, 0.3], min_length=1, max_length=20, description="Shares of words changed."
+    )
+    adversary: int = Field(
+        30,
+        ge=0,
+        le=1_000_000,
+        description="Of those texts, how many an adversary attacks, who picks the worst one and two edits of a "
+        "character for each model; 0 for none.",
+    )
+    candidates: int = Field(40, ge=1, le=10_000, description="Edits that the adversary tries at a time.")
+    misspellings: str | None = Field(
+        None,
+        min_length=1,
+        description="File with a word and its misspellings on each line; without it, 300 common ones of English.",
+    )
+    seed: Seed = Field(0, description="Seed of the sample and of the noise.")
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "Robustness":
+        for name, values in (("noises", self.noises), ("strengths", self.strengths)):
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name} holds a value twice")
+        return self
