@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
 _LOOK_SECONDS = 1.0
+_LAST_WORDS_SECONDS = 10.0
 _RETRIES = 3
 """How often the work of a worker that died is given to another one."""
 _OBJECTS_BYTES = 100 * 2**20
@@ -131,9 +132,12 @@ class Cluster:
                 raise KeyboardInterrupt from None
             raise
         finally:
-            for reference, number in going_on.items():
+            for reference in going_on:
                 with suppress(Exception):
                     ray.cancel(reference, force=True)
+            with suppress(Exception):  # a worker that is still there could say once more that it is at work
+                ray.wait(list(going_on), num_returns=len(going_on), timeout=_LAST_WORDS_SECONDS)
+            for number in going_on.values():
                 with suppress(Exception), get_client(sync_client=True) as client:
                     stopped: State[Any] = Crashed(message="the run ended before it")
                     client.set_task_run_state(futures[number].task_run_id, stopped, force=True)

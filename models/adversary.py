@@ -70,9 +70,11 @@ def attack(
                 rows += [row] * len(found)
                 tried += found
         margins = _ahead(logits_of(rows, tried), gold[rows]) if rows else np.empty(0)
+        tried_of: dict[int, list[int]] = {}
+        for place, row in enumerate(rows):
+            tried_of.setdefault(row, []).append(place)
         for row, (seen, right) in enumerate(histories):
-            places = [place for place, made_of in enumerate(rows) if made_of == row] if right[-1] else []
-            worst = min(places, key=lambda place: float(margins[place]), default=None)
+            worst = min(tried_of.get(row, []), key=lambda place: float(margins[place]), default=None)
             if worst is not None and margins[worst] < ahead[row]:
                 ahead[row] = margins[worst]
                 seen.append(tried[worst])

@@ -74,6 +74,8 @@ def perturb(
     random = Random(hashlib.sha256(f"{seed}\0{noise}\0{text}".encode("utf-8", "surrogatepass")).digest())  # noqa: S311
     rounding = random.random()
     found = list(_UNIT.finditer(text))
+    if not found:
+        return text
     ends = [*(unit.start() for unit in found[1:]), len(text)]
     units = [unit.group() for unit in found]
     gaps = [text[unit.end() : end] for unit, end in zip(found, ends, strict=True)]
@@ -93,7 +95,7 @@ def perturb(
                 swapped |= {place, place + 1}
         else:
             units[place], gaps[place] = unit, gap
-    noised = text[: found[0].start()] + "".join(map("".join, zip(units, gaps, strict=True))) if found else text
+    noised = text[: found[0].start()] + "".join(map("".join, zip(units, gaps, strict=True)))
     return noised if noised.strip() else text
 
 

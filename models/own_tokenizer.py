@@ -6,23 +6,30 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import PreTrainedTokenizerFast
 
 _SPECIAL = _PADDING, _UNKNOWN, _START, _END = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+SMALLEST = len(_SPECIAL) + 256
+"""Tokens without which it could not read every text."""
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int, max_length: int) -> PreTrainedTokenizerFast:
-    """WordPiece (Schuster and Nakajima 2012) in lower case, with Chinese characters on their own, as BERT's is.
+    """Byte-pair encoding of bytes (Sennrich et al. 2016, Radford et al. 2019), in lower case.
 
-    The same texts in the same order give the same tokenizer.
+    The same texts give the same tokenizer; WordPiece, as the library trains it, numbers its tokens at random.
 
     Args:
         texts: to learn from.
-        vocabulary: tokens at most.
+        vocabulary: tokens at most, but `SMALLEST` at least.
         max_length: tokens read of a text.
     """
-    backend = Tokenizer(models.WordPiece(unk_token=_UNKNOWN))
+    backend = Tokenizer(models.BPE())
     backend.normalizer = normalizers.BertNormalizer(lowercase=True)
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=_SPECIAL, show_progress=False)
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=max(vocabulary, SMALLEST),
+        special_tokens=_SPECIAL,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
     backend.train_from_iterator(texts, trainer)
     backend.post_processor = processors.TemplateProcessing(
         single=f"{_START} $A {_END}",

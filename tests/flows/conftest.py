@@ -102,6 +102,13 @@ def toy_recipe() -> dict:
         "teachers": [{"model": "base", "epochs": 10, "learning_rate": 3e-3, "batch_size": 8, "max_length": 16}],
         "student": {"embedding_size": 16, "hidden_size": 16},
         "training": {"epochs": 3, "batch_size": 16, "learning_rate": 1e-2, "evaluations": 2},
+        "robustness": {
+            "texts": 20,
+            "noises": ["keyboard", "drop"],
+            "strengths": [0.2],
+            "adversary": 4,
+            "candidates": 6,
+        },
         "seeds": [0, 1],
     }
 
