@@ -12,10 +12,10 @@ from flows.leaderboard import as_cells, leaderboard
 from flows.table import markdown
 from tasks.judge import ResultRecord
 from tasks.report import ReportRecord
+from tasks.shared.conditions import ADVERSARY, POOLED
+from tasks.shared.report.render import HTML, MARKDOWN, PAGES
 from tasks.shared.scorecard import Quality
 from tasks.shared.tracking import Tracker
-
-PAGES = ("report.html", "report.md", "figures")
 
 
 def publish_result(tracker: Tracker, run: str, folder: Path, result: ResultRecord, report: ReportRecord | None) -> None:
@@ -36,9 +36,9 @@ def publish_result(tracker: Tracker, run: str, folder: Path, result: ResultRecor
         for page in PAGES:
             tracker.artifact(run, folder / page)
         create_markdown_artifact(
-            _without_pictures((folder / "report.md").read_text(encoding="utf-8")),
+            _without_pictures((folder / MARKDOWN).read_text(encoding="utf-8")),
             key="report",
-            description=f"The report; with figures: {folder / 'report.html'}",
+            description=f"The report; with figures: {folder / HTML}",
         )
     table = markdown(result.models("teacher"), result.models("student"), result.models("twin"))
     create_markdown_artifact(f"{result.sentence}\n\n{table}", key="result", description="Scorecards and verdict")
@@ -69,7 +69,7 @@ def metrics_of(result: ResultRecord) -> dict[str, float]:
     against: Mapping[str, Any] = result.result["teacher"] or {}
     for name in ("retention", "gap_closed"):
         found[name] = against[name]["value"] if against.get(name) else None
-    spared = [one["spared"]["mean"] for one in result.result["robustness"] if one["noise"] != "adversary"]
+    spared = [one["spared"]["mean"] for one in result.result["robustness"] if one["noise"] not in (ADVERSARY, POOLED)]
     found["spared"] = fmean(spared) if spared else None
     return {name: float(value) for name, value in found.items() if value is not None}
 

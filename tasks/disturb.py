@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from tasks.shared.conditions import CLEAN
 from tasks.shared.dataset import NO_LABEL, DataRecord, read_chunks, read_keys, read_labels
 from tasks.shared.misspellings import read_misspellings
 from tasks.shared.outputs import Json, Output, hash_file
@@ -18,7 +19,6 @@ from tasks.shared.steps import Context, Step
 from tasks.shared.texts import draw_order, normalise
 
 DISTURBED = "disturbed.parquet"
-CLEAN = "none"
 
 _SCHEMA = pa.schema(
     [

@@ -10,6 +10,7 @@ import numpy as np
 
 from tasks.disturb import DisturbRecord
 from tasks.fuse import FuseRecord
+from tasks.shared.conditions import NOISY, Noisy, noisy_scores, write_noisy
 from tasks.shared.dataset import FURTHER, DataRecord, read_chunks
 from tasks.shared.history import read_history
 from tasks.shared.outputs import Json, Output
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from tasks.shared.robustness import Noisy, Reader
-
-CLEAN = "none"
-NOISY = "noise.parquet"
+    from tasks.shared.robustness import Reader
 
 Model = TeacherRecord | StudentRecord
 
@@ -105,7 +103,7 @@ class Evaluate(Step[ScoreRecord]):
         """Writes the scorecard."""
         from models.engine import open_engine
         from models.teacher import load_classifier
-        from tasks.shared.robustness import Reader, attack_texts, read_disturbed, write_noisy
+        from tasks.shared.robustness import Reader, attack_texts, read_disturbed
 
         model, tokenizer = load_classifier(self.model.path, context.device)
         parts = self._parts
@@ -143,9 +141,8 @@ class Evaluate(Step[ScoreRecord]):
         keys, gold, logits = (np.concatenate(column) for column in zip(*chunks, strict=True))
         return Predictions(keys, gold, logits)
 
-    def _quality(self, said: Mapping[str, Predictions], noisy: "Sequence[Noisy]") -> Quality:
+    def _quality(self, said: Mapping[str, Predictions], noisy: Sequence[Noisy]) -> Quality:
         from models.metrics import quality, right
-        from tasks.shared.robustness import noisy_scores
 
         classes = self.data.classes
         test, dev = said["test"], said["dev"]

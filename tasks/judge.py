@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.evaluate import CLEAN, NOISY, ScoreRecord, together_on_test
+from tasks.evaluate import ScoreRecord, together_on_test
 from tasks.fuse import FuseRecord
+from tasks.shared.conditions import CLEAN, NOISY, Answers, Condition, pooled, read_noisy
 from tasks.shared.dataset import FURTHER, NO_LABEL
 from tasks.shared.outputs import Json, Output, write_json
 from tasks.shared.steps import Context, Step
 
 if TYPE_CHECKING:
     from models.verdict import Verdict
-    from tasks.shared.robustness import Condition
 
 RESULT = "result.json"
 VERSION = 2
@@ -107,17 +107,16 @@ class Draw:
         return found
 
     @cached_property
-    def noisy(self) -> "Mapping[str, Mapping[Condition, tuple[NDArray[np.int32], Right]]]":
-        """By role and condition, rows of test and which of them are right, [texts] and [seeds, texts]."""
-        from tasks.shared.robustness import read_noisy
-
+    def noisy(self) -> Mapping[str, Mapping[Condition, Answers]]:
+        """What is right by role and condition; all kinds of noise together first."""
         found = {}
         for role in self.roles:
             by_seed = [{one.condition: one for one in read_noisy(score.path / NOISY)} for score in self.of(role)]
-            found[role] = {
+            by_condition = {
                 condition: (one.rows, np.stack([noisy[condition].right for noisy in by_seed]))
                 for condition, one in by_seed[0].items()
             }
+            found[role] = pooled(by_condition) | by_condition
         return found
 
 
@@ -222,7 +221,8 @@ class Judge(Step[ResultRecord]):
         """The same rows undisturbed, [seeds, texts]."""
         all_rows, right = draw.noisy[role][CLEAN, 0.0]
         order = np.argsort(all_rows)
-        return right[:, order[np.searchsorted(all_rows, rows, sorter=order)]]
+        clean: Right = right[:, order[np.searchsorted(all_rows, rows, sorter=order)]]
+        return clean
 
     def _tests(self, draw: Draw) -> Iterator[dict[str, Json]]:
         """What becomes of the models on the further test files."""

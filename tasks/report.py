@@ -12,6 +12,8 @@ from tasks.shared.dataset import DataRecord
 from tasks.shared.history import HISTORY
 from tasks.shared.outputs import Json, Output, hash_file
 from tasks.shared.recipe import Recipe
+from tasks.shared.report.content import Place, gather
+from tasks.shared.report.render import HTML, PAGES, write_report
 from tasks.shared.scorecard import COST
 from tasks.shared.steps import Context, Step
 
@@ -60,9 +62,6 @@ class Report(Step[ReportRecord]):
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Writes the pages."""
-        from tasks.shared.report.content import Place, gather
-        from tasks.shared.report.render import write_report
-
         places = [
             Place(score.model.title, score.model.role, score.model.dev_accuracy, score.path, score.model.path)
             for score in self.scores
@@ -75,6 +74,10 @@ class Report(Step[ReportRecord]):
         """The record of the pages."""
         return ReportRecord(output.path, output.digest)
 
+    def summary(self, record: ReportRecord) -> str:
+        """What it is."""
+        return HTML
+
     def artifacts(self, output: Output) -> Sequence[Path]:
         """The pages and figures."""
-        return [output.path / name for name in ("report.html", "report.md", "figures")]
+        return [output.path / name for name in PAGES]

@@ -52,7 +52,7 @@ class Robustness(Section):
     misspellings: str | None = Field(
         None,
         min_length=1,
-        description="File with a word and its misspellings on each line; without it, 300 common ones of English.",
+        description="File with a word and its misspellings on each line; without it, about 500 common ones of English.",
     )
     seed: Seed = Field(0, description="Seed of the sample and of the noise.")
 

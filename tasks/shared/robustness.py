@@ -1,4 +1,4 @@
-"""How a model does on disturbed texts, text by text, so that the models' losses can be compared with intervals."""
+"""A model that reads disturbed texts, and texts that an adversary disturbs for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from models.adversary import attack
 from models.encoding import encode
-from tasks.shared.outputs import Json
+from tasks.shared.conditions import ADVERSARY, CLEAN, Condition, Noisy
 from tasks.shared.recipe_noise import Robustness
 from tasks.shared.steps import Advance
 from tasks.shared.texts import normalise
@@ -22,12 +21,8 @@ if TYPE_CHECKING:
 
     from models.engine import Engine
 
-CLEAN, ADVERSARY = "none", "adversary"
 EDITS = 2
 _TEXTS_AT_ONCE = 8192
-
-Condition = tuple[str, float]
-"""Kind of noise and its strength."""
 
 
 @dataclass(frozen=True)
@@ -52,28 +47,6 @@ class Reader:
         """What it says, [texts, classes]."""
         encoded = encode(self.tokenizer, texts, pairs, self.max_length)
         return self.engine.logits(encoded, advance)[:, list(self.columns)]
-
-
-@dataclass(frozen=True)
-class Noisy:
-    """What a model gets right under one condition.
-
-    Attributes:
-        noise: its kind.
-        strength: share of the words that it changes; of the adversary, how many edits.
-        rows: of test, [texts].
-        right: whether each is, [texts].
-    """
-
-    noise: str
-    strength: float
-    rows: NDArray[np.int32]
-    right: NDArray[np.bool_]
-
-    @property
-    def condition(self) -> Condition:
-        """Both together."""
-        return self.noise, self.strength
 
 
 def read_disturbed(file: Path, reader: Reader, advance: Advance) -> list[Noisy]:
@@ -123,40 +96,4 @@ def attack_texts(file: Path, reader: Reader, options: Robustness, advance: Advan
     return [
         Noisy(ADVERSARY, float(edits), rows, np.array([text.right[edits] for text in found]))
         for edits in range(1, EDITS + 1)
-    ]
-
-
-def noisy_scores(found: Sequence[Noisy]) -> list[dict[str, Json]]:
-    """Accuracy by condition, with that of the same texts undisturbed."""
-    clean = [dict(zip(one.rows.tolist(), one.right.tolist(), strict=True)) for one in found if one.noise == CLEAN]
-    return [
-        {
-            "noise": one.noise,
-            "strength": one.strength,
-            "rows": len(one.rows),
-            "accuracy": float(one.right.mean()),
-            "clean": float(np.mean([clean[0][row] for row in one.rows.tolist()])),
-        }
-        for one in found
-        if one.noise != CLEAN and len(one.rows)
-    ]
-
-
-def write_noisy(file: Path, found: Sequence[Noisy]) -> None:
-    """A row for each condition and text."""
-    columns = {
-        "noise": pa.array([one.noise for one in found for _ in one.rows], pa.string()),
-        "strength": pa.array([one.strength for one in found for _ in one.rows], pa.float64()),
-        "row": pa.array(np.concatenate([np.empty(0, np.int32), *(one.rows for one in found)])),
-        "right": pa.array(np.concatenate([np.empty(0, np.bool_), *(one.right for one in found)])),
-    }
-    pq.write_table(pa.table(columns), file, compression="zstd")
-
-
-def read_noisy(file: Path) -> list[Noisy]:
-    """What `write_noisy` wrote."""
-    frame = pq.read_table(file).to_pandas()
-    return [
-        Noisy(str(noise), float(strength), some["row"].to_numpy(), some["right"].to_numpy())
-        for (noise, strength), some in frame.groupby(["noise", "strength"], sort=False)
     ]

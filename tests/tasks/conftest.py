@@ -25,12 +25,12 @@ class Toy:
     training: object
 
     def small(self, step, seed=0, **changes):
-        """A TrainStudent or TrainTwin step; `changes` replace its fields."""
+        """A step that trains something small; `changes` replace its fields."""
         from tasks.shared.recipe_learning import Term
         from tasks.train_student import TrainStudent
 
         fields = {name: getattr(self, name) for name in ("data", "prepared", "student", "training")}
-        if step is TrainStudent:
+        if issubclass(step, TrainStudent):
             fields |= {"labels": self.labels, "objective": (Term(term="soft", temperature=2.0),)}
         return step(**fields | changes, seed=seed)
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from tasks.evaluate import NOISY, predictions_file
+from tasks.evaluate import predictions_file
+from tasks.shared.conditions import NOISY
 from tasks.shared.dataset import read_chunks, read_labels
 from tasks.shared.errors import StillhouseError
 from tasks.shared.recipe_teaching import Teacher

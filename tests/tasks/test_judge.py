@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.evaluate import NOISY, ScoreRecord, predictions_file
+from tasks.evaluate import ScoreRecord, predictions_file
 from tasks.fuse import FuseRecord, Mix
 from tasks.judge import RESULT, Judge
+from tasks.shared.conditions import NOISY, Noisy, write_noisy
 from tasks.shared.dataset import NO_LABEL
 from tasks.shared.predictions import Predictions
-from tasks.shared.robustness import Noisy, write_noisy
 from tasks.shared.scorecard import QUALITY
 from tasks.train_student import StudentRecord, TrainStudent
 from tasks.train_twin import TrainTwin

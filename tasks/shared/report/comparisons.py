@@ -1,9 +1,11 @@
 """Sections on how models compare: side by side, by verdict, on which rows, under noise, on further tests."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
+from tasks.shared.conditions import ADVERSARY, POOLED
 from tasks.shared.report.content import Content
 from tasks.shared.report.parts import Head, Section, Table, groups, mean_of, numbers
 from tasks.shared.report.words import interval, megabytes, percent, points, short
@@ -91,40 +93,54 @@ def robustness(content: Content) -> Section | None:
     found = content.result["robustness"]
     if not found:
         return None
-    roles = content.roles
-    head = ["", "strength", *(f"{role} loses" for role in roles), "student is spared", "95 % interval"]
-    rows = [
-        [
-            one["noise"],
-            f"{one['strength']:g} edits" if one["noise"] == "adversary" else f"{percent(one['strength'], 0)} %",
-            *(f"{points(one['drop'][role]['mean'])} ({interval(one['drop'][role], bare=True)})" for role in roles),
-            points(one["spared"]["mean"], sign=True),
-            interval(one["spared"], bare=True),
-        ]
-        for one in found
-    ]
+    single = [one for one in found if one["noise"] not in (ADVERSARY, POOLED)]
     sample = max(one["rows"] for one in found)
     texts = [
         f"{sample:,} test texts, drawn by hash, each with every kind of mistake; what it costs each model in points of "
         "accuracy, and how much less it costs the student than its twin.",
-        _more_robust(found),
+        _more_robust(single),
     ]
-    attacked = [one["rows"] for one in found if one["noise"] == "adversary"]
+    attacked = [one["rows"] for one in found if one["noise"] == ADVERSARY]
     if attacked:
         texts.append(
             f"The adversary tries edits of single characters in {attacked[0]:,} of them and keeps those that hurt the "
             "model at hand most, so each model is attacked with its own."
         )
     note = "Strength: share of the words changed. The interval of a single model is over texts alone."
-    return Section("When texts have mistakes", texts, ["robustness"], [numbers(head, rows, note)])
+    first = [one for one in found if one not in single]
+    tables = [_noise_table(some, content.roles) for some in (first, single) if some]
+    return Section("When texts have mistakes", texts, ["robustness"], [*tables[:-1], replace(tables[-1], note=note)])
+
+
+def _noise_table(found: Sequence[Mapping[str, Any]], roles: Sequence[str]) -> Table:
+    head = ["", "strength", *(f"{role} loses" for role in roles), "student is spared", "95 % interval"]
+    rows = [
+        [
+            one["noise"],
+            _strength(one),
+            *(f"{points(one['drop'][role]['mean'])} ({interval(one['drop'][role], bare=True)})" for role in roles),
+            points(one["spared"]["mean"], sign=True),
+            interval(one["spared"], bare=True),
+        ]
+        for one in found
+    ]
+    return numbers(head, rows)
+
+
+def _strength(one: Mapping[str, Any]) -> str:
+    if one["noise"] != ADVERSARY:
+        return f"{percent(one['strength'], 0)} %"
+    return "1 edit" if one["strength"] == 1 else f"{one['strength']:g} edits"
 
 
 def _more_robust(found: Sequence[Mapping[str, Any]]) -> str:
+    """In how many single kinds and strengths one is better; of many at 95 % some are so by chance."""
     better = [one for one in found if one["spared"]["low"] > 0]
     worse = [one for one in found if one["spared"]["high"] < 0]
     return (
-        f"In {len(better)} of {len(found)} conditions the student clearly loses less than its twin, in {len(worse)} it "
-        "clearly loses more, in the others the intervals hold zero."
+        f"In {len(better)} of {len(found)} single kinds and strengths the student clearly loses less than its twin, in "
+        f"{len(worse)} it clearly loses more, in the others the intervals hold zero; about one in forty would be clear "
+        "either way by chance."
     )
 
 

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tasks.shared.conditions import ADVERSARY, POOLED
 from tasks.shared.report.content import Card, Content
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 _MOST_CLASSES, _LONGEST_NAME = 30, 28
+_FEWEST_IN_BIN = 10
+"""Rows without which a bin's share of right answers says nothing."""
 _WIDE, _PANEL = 8.6, 2.5
 """Inches: the width of the page's column, the height of a panel."""
 
@@ -93,7 +97,7 @@ def trade_off(content: Content) -> "Figure | None":
         axis.set_xscale("log")
         axis.set_xlabel(label)
         axis.margins(x=0.2, y=0.15)
-        _plain_log(axis)
+        _plain_log(axis.xaxis)
     axes[0].set_ylabel("accuracy on test, %")
     axes[0].legend(loc="best")
     return figure
@@ -126,9 +130,10 @@ def robustness(content: Content) -> "Figure | None":
         return None
     noises = list(dict.fromkeys(one["noise"] for one in found))
     columns = min(4, len(noises))
-    figure, axes = _panels(-(-len(noises) // columns), columns, share_y=True)
+    figure, axes = _panels(-(-len(noises) // columns), columns)
     for axis, noise in zip(axes, noises, strict=False):
         _noise_panel(axis, [one for one in found if one["noise"] == noise], content.roles, noise)
+    _same_scale([axis for axis, noise in zip(axes, noises, strict=False) if noise != ADVERSARY])
     for axis in axes[len(noises) :]:
         axis.set_visible(False)
     for axis in axes[::columns]:
@@ -137,8 +142,15 @@ def robustness(content: Content) -> "Figure | None":
     return figure
 
 
+def _same_scale(axes: "Sequence[Axes]") -> None:
+    """What differs little would look like much, or like nothing, on a scale of its own."""
+    ends = [end for axis in axes for end in axis.get_ylim()]
+    for axis in axes:
+        axis.set_ylim(min(ends), max(ends))
+
+
 def _noise_panel(axis: "Axes", found: Sequence[Mapping[str, Any]], roles: Sequence[str], noise: str) -> None:
-    edits = noise == "adversary"
+    edits = noise == ADVERSARY
     strengths = [0.0, *((1 if edits else 100) * one["strength"] for one in found)]
     for role in roles:
         clean = [100 * one["clean"][role] for one in found]
@@ -149,7 +161,7 @@ def _noise_panel(axis: "Axes", found: Sequence[Mapping[str, Any]], roles: Sequen
             for end in ("high", "low")
         )
         axis.fill_between(strengths, np.clip(low, 0, 100), np.clip(high, 0, 100), color=COLOURS[role], alpha=0.12, lw=0)
-    axis.set_title(noise)
+    axis.set_title(noise, fontweight="bold" if noise == POOLED else "normal")
     axis.set_xlabel("edits of a character" if edits else "words changed, %")
     axis.set_xticks(strengths)
 
@@ -167,16 +179,17 @@ def reliability(content: Content) -> "Figure | None":
             (card.quality.calibration, (0, (4, 2)), "as it comes"),
             (card.quality.calibrated, "-", f"at T = {card.quality.calibrated.temperature:.2f}"),
         ):
-            bins = [one for one in part.bins if one.rows]
+            bins = [one for one in part.bins if one.rows >= _FEWEST_IN_BIN]
             xs, ys = [100 * (one.confidence or 0) for one in bins], [100 * (one.accuracy or 0) for one in bins]
-            sizes = [4 + 60 * one.rows / card.quality.labelled for one in bins]
-            axis.plot(
-                xs, ys, color=COLOURS[card.role], linestyle=style, label=f"{label}: ECE {100 * (part.ece or 0):.1f}"
-            )
+            sizes = [6 + 90 * one.rows / card.quality.labelled for one in bins]
+            label = f"{label}: ECE {100 * (part.ece or 0):.1f} %"
+            axis.plot(xs, ys, color=COLOURS[card.role], linestyle=style, label=label)
             axis.scatter(xs, ys, s=sizes, c=COLOURS[card.role], linewidths=0)
         axis.set_title(card.title)
         axis.set_xlabel("probability of the class it names, %")
-        axis.legend(loc="upper left")
+        axis.set_ylim(-28, 104)  # the legend stands below what can be
+        axis.set_yticks(range(0, 101, 20))
+        axis.legend(loc="lower right")
     axes[0].set_ylabel("right on test, %")
     return figure
 
@@ -198,6 +211,7 @@ def training(content: Content) -> "Figure | None":
     axes[0].set_ylabel("accuracy on dev, %")
     axes[1].set_ylabel("loss (of different objectives)")
     axes[1].set_yscale("log")
+    _plain_log(axes[1].yaxis)
     for axis in axes:
         axis.set_xlabel("optimiser step")
     axes[0].legend(loc="best")
@@ -222,13 +236,15 @@ def _panels(rows: int, columns: int, height: float = 0.0, share_y: bool = False)
     return figure, axes.ravel().tolist()
 
 
-def _plain_log(axis: "Axes") -> None:
+def _plain_log(axis: "Axis") -> None:
     """Numbers as people write them on an axis of powers."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
-    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axis.xaxis.set_minor_formatter(NullFormatter())
+    low, high = sorted(axis.get_view_interval())
+    subs = (1.0, 2.0, 5.0) if high < 1000 * low else (1.0,)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=12))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 @contextmanager

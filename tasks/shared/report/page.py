@@ -18,7 +18,8 @@ CAPTIONS = {
     "trade-off": "Accuracy on test against the size of the weights and the time of a single text; a mark a model.",
     "classes": "What share of each class the students and the twins find, mean over seeds.",
     "robustness": "Accuracy on the same test texts with more and more mistakes; bands: 95 % interval of the cost.",
-    "reliability": "How often a model is right, by how sure it is; on the dotted line it is right as often as it says.",
+    "reliability": "How often a model is right, by how sure it is; on the dotted line it is right as often as it says. "
+    "Bins of ten rows and more, each as large as its share of test.",
     "training": "Accuracy on dev and loss by optimiser step; a line a seed.",
 }
 

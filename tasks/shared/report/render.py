@@ -9,7 +9,7 @@ from tasks.shared.report.figures import TOKENS, draw_all
 from tasks.shared.report.page import Page, write_page
 from tasks.shared.report.parts import Section, Table
 
-HTML, MARKDOWN, FIGURES = "report.html", "report.md", "figures"
+PAGES = HTML, MARKDOWN, FIGURES = "report.html", "report.md", "figures"
 
 # What means something in Markdown (or HTML within it), or would break out of a table's cell.
 _MARKS = re.compile(r"([\\`*_{}\[\]<>#|~$&!])")

@@ -1,10 +1,12 @@
 """Sections on probabilities: calibration, loyalty to the teacher, what is right where a model is sure."""
 
+from collections.abc import Callable, Sequence
 from statistics import fmean
 
-from tasks.shared.report.content import Content
+from tasks.shared.report.content import Card, Content
 from tasks.shared.report.parts import Section, Table, groups, mean_of, numbers
 from tasks.shared.report.words import count, percent
+from tasks.shared.scorecard import Calibration
 
 
 def probabilities(content: Content) -> Section | None:
@@ -12,27 +14,31 @@ def probabilities(content: Content) -> Section | None:
     if not content.cards[0].quality.labelled:
         loyal = _loyalty_table(content)
         return Section("Loyalty to the teacher", tables=[loyal]) if loyal.rows else None
-    head = ["", "log loss", "Brier", "ECE %", "T of dev", "log loss at T", "Brier at T", "ECE % at T"]
-    rows = [
-        [
-            role,
-            mean_of(cards, lambda card: card.quality.calibration.log_loss, 1, 3),
-            mean_of(cards, lambda card: card.quality.calibration.brier, 1, 3),
-            mean_of(cards, lambda card: card.quality.calibration.ece),
-            mean_of(cards, lambda card: card.quality.calibrated.temperature, 1, 2),
-            mean_of(cards, lambda card: card.quality.calibrated.log_loss, 1, 3),
-            mean_of(cards, lambda card: card.quality.calibrated.brier, 1, 3),
-            mean_of(cards, lambda card: card.quality.calibrated.ece),
-        ]
-        for role, cards in groups(content)
-    ]
-    tables = [numbers(head, rows), _loyalty_table(content), _selective_table(content)]
+    tables = [_calibration_table(content), _loyalty_table(content), _selective_table(content)]
     return Section(
         "How far its probabilities can be trusted",
         ["T is the temperature that fits dev best; probabilities of softmax(logits / T) on test."],
         ["reliability"],
         [table for table in tables if table.rows],
     )
+
+
+def _calibration_table(content: Content) -> Table:
+    rows = []
+    for role, cards in groups(content):
+        rows.append(_calibration_row(f"{role}, as it comes", cards, lambda card: card.quality.calibration))
+        rows.append(_calibration_row(f"{role}, at T", cards, lambda card: card.quality.calibrated))
+    return numbers(["", "temperature", "log loss", "Brier score", "ECE %"], rows)
+
+
+def _calibration_row(name: str, cards: Sequence[Card], part: Callable[[Card], Calibration]) -> list[str]:
+    return [
+        name,
+        mean_of(cards, lambda card: part(card).temperature, 1, 2),
+        mean_of(cards, lambda card: part(card).log_loss, 1, 3),
+        mean_of(cards, lambda card: part(card).brier, 1, 3),
+        mean_of(cards, lambda card: part(card).ece),
+    ]
 
 
 def _loyalty_table(content: Content) -> Table:
