@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.text import Text
 
 from flows.records import find_run, has_result
-from flows.table import rich_table
+from flows.table import models_of, rich_table
+from tasks.shared.dataset import NO_LABEL
 from tasks.shared.errors import StillhouseError, brief_path, printable
+from tasks.shared.outputs import MANIFEST, read_json
 from tasks.shared.tracking import flatten
 from tasks.shared.workspace import existing_workspace
 
@@ -38,7 +40,7 @@ def compare_runs(first: str, second: str, as_json: bool) -> None:
     console = Console(highlight=False)
     for record in records:
         console.print(Text(printable(record["run"], _LONGEST), style="bold"))
-        console.print(rich_table(record["teachers"], record["students"], record["twins"], console.width))
+        console.print(rich_table(models_of(record), console.width))
         console.print()
     for key, ours, theirs in differences:
         values = " / ".join(printable(str(value), _LONGEST) for value in (ours, theirs))
@@ -58,11 +60,13 @@ def _verdict(first: Mapping[str, Any], second: Mapping[str, Any]) -> "Verdict":
     from models.verdict import judge
 
     ours, theirs = _students(first), _students(second)
-    reference = next(iter(ours.values()))
-    for answers in [*ours.values(), *theirs.values()]:
-        if not np.array_equal(answers.keys, reference.keys):
-            raise StillhouseError("the runs were tested on different rows, so their students cannot be compared")
-    known = reference.gold >= 0
+    one, other_one = next(iter(ours.values())), next(iter(theirs.values()))
+    rows = [_labelled_rows(record, said) for record, said in ((first, one), (second, other_one))]
+    if not np.array_equal(one.keys, other_one.keys) or rows[0] != rows[1]:
+        raise StillhouseError(
+            "the runs were tested on different rows, or on other labels of them, so their students cannot be compared"
+        )
+    known = one.gold != NO_LABEL
     if not known.any():
         raise StillhouseError("no test row of these runs has a gold label, so their students cannot be compared")
     both = [seed for seed in ours if seed in theirs]
@@ -72,6 +76,13 @@ def _verdict(first: Mapping[str, Any], second: Mapping[str, Any]) -> "Verdict":
     other = np.stack([theirs[seed].right[known] for _, seed in pairs])
     worthwhile = first["recipe"]["worthwhile"]
     return judge(student, other, worthwhile, student="the first run's student", other="the second's")
+
+
+def _labelled_rows(record: Mapping[str, Any], said: "Predictions") -> list[str | None]:
+    """The gold label of each test row, by name: runs may number their classes differently."""
+    [data] = {step["path"] for step in record["steps"] if step["title"] == "load_data"}
+    classes = read_json(Path(data) / MANIFEST)["facts"]["classes"]
+    return [None if number == NO_LABEL else classes[number] for number in said.gold.tolist()]
 
 
 def _students(record: Mapping[str, Any]) -> "dict[int, Predictions]":

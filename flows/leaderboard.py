@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.table import fits
 from tasks.shared.errors import StillhouseError, closest, printable
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.tracking import Tracked, Tracker, finished_runs
@@ -35,6 +36,8 @@ COLUMNS: Mapping[str, tuple[str, float, str]] = {
     "ms a text": ("student_ms_per_text", 1, ".2f"),
 }
 """Heading, measure, factor and format."""
+LEAST = ("kept %", "teacher %", "twin %", "MB", "ms a text", "gain")
+"""What a narrow terminal goes without, in this order."""
 
 
 def list_runs(sort: str, most: int, as_json: bool) -> None:
@@ -52,7 +55,7 @@ def list_runs(sort: str, most: int, as_json: bool) -> None:
     if not found:
         console.print(Text("no finished run yet; start one with: stillhouse run quickstart"))
         return
-    console.print(_table(found))
+    console.print(_table(found, console.width))
 
 
 def leaderboard(tracker: Tracker, most: int = 50) -> list[Tracked]:
@@ -80,14 +83,19 @@ def as_cells(run: Tracked) -> dict[str, str]:
     return cells
 
 
-def _table(runs: list[Tracked]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in as_cells(runs[0]):
-        table.add_column(
-            heading, justify="left" if heading in ("run", "verdict") else "right", no_wrap=heading != "run"
-        )
-    for run in runs:
-        table.add_row(*(Text(printable(cell, 200)) for cell in as_cells(run).values()))
+def _table(runs: list[Tracked], width: int) -> Table:
+    """The table without as many of the columns that matter least as do not fit."""
+    lines = [as_cells(run) for run in runs]
+    headings = list(lines[0])
+    for least in (None, *LEAST):
+        headings = [heading for heading in headings if heading != least]
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        for heading in headings:
+            table.add_column(heading, justify="left" if heading in ("run", "verdict") else "right", no_wrap=True)
+        for line in lines:
+            table.add_row(*(Text(printable(line[heading], 200)) for heading in headings))
+        if fits(table, width):
+            break
     return table
 
 

@@ -13,6 +13,7 @@ from flows.table import markdown
 from tasks.judge import ResultRecord
 from tasks.report import ReportRecord
 from tasks.shared.conditions import ADVERSARY, POOLED
+from tasks.shared.report.content import ROLES
 from tasks.shared.report.render import HTML, MARKDOWN, PAGES
 from tasks.shared.scorecard import Quality
 from tasks.shared.tracking import Tracker
@@ -40,7 +41,7 @@ def publish_result(tracker: Tracker, run: str, folder: Path, result: ResultRecor
             key="report",
             description=f"The report; with figures: {folder / HTML}",
         )
-    table = markdown(result.models("teacher"), result.models("student"), result.models("twin"))
+    table = markdown([model for role in ROLES for model in result.models(role)])
     create_markdown_artifact(f"{result.sentence}\n\n{table}", key="result", description="Scorecards and verdict")
     rows = [as_cells(entry) for entry in leaderboard(tracker)]
     create_table_artifact(rows, key="leaderboard", description="All finished runs, the most accurate student first")
@@ -69,7 +70,9 @@ def metrics_of(result: ResultRecord) -> dict[str, float]:
     against: Mapping[str, Any] = result.result["teacher"] or {}
     for name in ("retention", "gap_closed"):
         found[name] = against[name]["value"] if against.get(name) else None
-    spared = [one["spared"]["mean"] for one in result.result["robustness"] if one["noise"] not in (ADVERSARY, POOLED)]
+    spared = [
+        one["spared"]["twin"]["mean"] for one in result.result["robustness"] if one["noise"] not in (ADVERSARY, POOLED)
+    ]
     found["spared"] = fmean(spared) if spared else None
     return {name: float(value) for name, value in found.items() if value is not None}
 

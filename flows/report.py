@@ -7,10 +7,9 @@ from typing import Any
 import click
 
 from flows.records import find_run, latest_run
+from flows.table import models_of
 from tasks.shared.errors import StillhouseError, brief_path
 from tasks.shared.workspace import existing_workspace
-
-MODELS = ("teachers", "students", "twins", "baselines")
 
 
 def rebuild_report(run: str | None, output: Path | None) -> None:
@@ -47,6 +46,5 @@ def _places(record: Mapping[str, Any]) -> list[Any]:
 
     return [
         Place(one["title"], one["role"], one["dev_accuracy"], Path(one["scorecard"]), Path(one["path"]))
-        for name in MODELS
-        for one in record.get(name, [])
+        for one in models_of(record)
     ]

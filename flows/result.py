@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.text import Text
 
 from flows.shipped import shipped
-from flows.table import rich_table
+from flows.table import models_of, rich_table
 from tasks.shared.errors import brief_path
 from tasks.shared.recipe_file import load_recipe
+from tasks.shared.report.render import HTML
 
 
 def print_result(record: dict[str, Any]) -> None:
@@ -28,7 +29,7 @@ def print_result(record: dict[str, Any]) -> None:
             console.print(Text.assemble((f"{name:<13}", "dim"), brief_path(value)), soft_wrap=True)
         return
     console.print()
-    console.print(rich_table(record["teachers"], record["students"], record["twins"], console.width))
+    console.print(rich_table(models_of(record), console.width))
     machine = record["machine"]
     what = "mean ± standard deviation over seeds, on test" if len(record["students"]) > 1 else "on test"
     note = f"{what}; times on {machine['processor']}, {machine['cores']} cores"
@@ -46,10 +47,12 @@ def print_result(record: dict[str, Any]) -> None:
 
 
 def _places(record: dict[str, Any]) -> list[tuple[str, str]]:
+    report = Path(record["path"]) / HTML
     return [
         *([("student", _from_here(record["best"]["path"]))] if record["best"] else []),
         *([("soft labels", ", ".join(_from_here(labels) for labels in record["labels"]))] if record["labels"] else []),
         *[("registered", step["note"]) for step in record["steps"] if step["step"] == "register"],
+        *([("report", _from_here(str(report)))] if report.exists() else []),
         ("tracked run", record["mlflow"]["run"]),
         ("log", _from_here(str(Path(record["path"]) / "log.txt"))),
     ]

@@ -1,51 +1,69 @@
-"""The result table: teacher, student and twin side by side."""
+"""The result table: all models of a run side by side."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 Models = Sequence[dict[str, Any]]
+MODELS = ("teachers", "students", "twins", "baselines")
+"""Where a run's record has them."""
 
 COLUMNS = ("", "accuracy %", "macro-F1 %", "params", "without embeddings", "weights", "ms per text", "texts per s")
 
 
-def rows(teachers: Models, students: Models, twins: Models) -> list[list[str]]:
-    """A row a teacher and one for all students and all twins, a column as in COLUMNS."""
-    several = len(teachers) > 1
-    named = [(teacher.get("title", "teacher") if several else "teacher", [teacher]) for teacher in teachers]
-    named += [("student", list(students)), ("twin", list(twins))]
-    return [_row(name, models) for name, models in named if models]
+def models_of(record: Mapping[str, Any]) -> Models:
+    """All models in a run's record."""
+    return [model for name in MODELS for model in record.get(name, [])]
 
 
-NARROW = 80
-"""Columns of a terminal below which the table stands on its side."""
+def rows(models: Models) -> list[list[str]]:
+    """A row a teacher and one for all seeds of each other role, a column as in COLUMNS."""
+    by_role: dict[str, list[dict[str, Any]]] = {}
+    for model in models:
+        by_role.setdefault(model["role"], []).append(model)
+    teachers = by_role.pop("teacher", [])
+    named = [(teacher["title"] if len(teachers) > 1 else "teacher", [teacher]) for teacher in teachers]
+    return [_row(name, some) for name, some in [*named, *by_role.items()]]
 
 
-def rich_table(teachers: Models, students: Models, twins: Models, width: int) -> Table:
-    """The table for a terminal of so many columns."""
+def rich_table(models: Models, width: int) -> Table:
+    """The table for a terminal of so many columns: on its side where it does not fit upright."""
+    table = _upright(rows(models))
+    return table if fits(table, width) else _on_its_side(rows(models))
+
+
+def fits(table: Table, width: int) -> bool:
+    """Whether a terminal of so many columns shows all of a table."""
+    return Console(width=10_000).measure(table).maximum <= width
+
+
+def _upright(lines: list[list[str]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    if width < NARROW:
-        for number, line in enumerate(zip(COLUMNS, *rows(teachers, students, twins), strict=True)):
-            if number == 0:
-                for name in line:
-                    table.add_column(name, justify="right" if name else "left", no_wrap=True)
-            else:
-                table.add_row(*line)
-        return table
     for number, name in enumerate(COLUMNS):
         # Headings over two lines, so that the table fits into 80 columns.
         heading = "\n".join(name.replace("embeddings", "embed.").rsplit(" ", 1))
         table.add_column(heading, justify="left" if number == 0 else "right", no_wrap=True)
-    for row in rows(teachers, students, twins):
-        table.add_row(*row)
+    for line in lines:
+        table.add_row(*line)
     return table
 
 
-def markdown(teachers: Models, students: Models, twins: Models) -> str:
+def _on_its_side(lines: list[list[str]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", no_wrap=True)
+    for name, *_ in lines:
+        table.add_column(name.replace(" x ", "\nx "), justify="right", no_wrap=True)
+    for heading, *cells in list(zip(COLUMNS, *lines, strict=True))[1:]:
+        table.add_row(heading, *cells)
+    return table
+
+
+def markdown(models: Models) -> str:
     """The table as Markdown."""
-    lines = [COLUMNS, ["---", *["---:"] * (len(COLUMNS) - 1)], *rows(teachers, students, twins)]
+    lines = [COLUMNS, ["---", *["---:"] * (len(COLUMNS) - 1)], *rows(models)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -64,7 +82,9 @@ def _row(name: str, models: Models) -> list[str]:
 
 
 def _mean(models: Models, name: str) -> str:
-    values = [model[name] * 100 for model in models]
+    values = [model[name] * 100 for model in models if model[name] is not None]
+    if not values:
+        return "no labels"
     spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.1f}{spread}"
 

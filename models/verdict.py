@@ -38,6 +38,7 @@ class Verdict:
         student: What was judged.
         other: What it was compared with.
         unit: What was drawn anew from row to row: a seed, or a draw of labels.
+        where: What the examples are of.
     """
 
     outcome: Outcome
@@ -54,6 +55,7 @@ class Verdict:
     student: str = "the student"
     other: str = "its twin"
     unit: str = "seed"
+    where: str = "test"
 
     @property
     def scope(self) -> str:
@@ -75,13 +77,13 @@ class Verdict:
         if not self.examples:
             return "no test example has a gold label, so nothing can be said of accuracy"
         if self.outcome is Outcome.INCONCLUSIVE:
-            return f"{self.student} measured {self._gain()} on test, {self._doubt()}"
+            return f"{self.student} measured {self._gain()} on {self.where}, {self._doubt()}"
         if self.outcome is Outcome.BEATS:
             small = f": a real gain, but smaller than {worth}" if self.high < self.worthwhile else ""
-            return f"{self.student} is {self._gain()} on test{small}"
+            return f"{self.student} is {self._gain()} on {self.where}{small}"
         if self.high < 0:
-            return f"{self.student} is {self._gain()} on test"
-        return f"any gain of {self.student} on test is below {worth}; it measured {self._gain()}"
+            return f"{self.student} is {self._gain()} on {self.where}"
+        return f"any gain of {self.student} on {self.where} is below {worth}; it measured {self._gain()}"
 
     def _doubt(self) -> str:
         if self.seeds == 1:
@@ -139,6 +141,7 @@ def judge(
     student: str = "the student",
     other: str = "its twin",
     unit: str = "seed",
+    where: str = "test",
 ) -> Verdict:
     """Judges students against their twins, or any models against others, by seeds and test examples.
 
@@ -152,6 +155,7 @@ def judge(
         student: What the first are called.
         other: What the second are called.
         unit: What a row is: a seed, or a draw of labels.
+        where: What the examples are of.
 
     Raises:
         ValueError: If shapes differ or are not [seeds, examples], or a value is out of range.
@@ -177,6 +181,7 @@ def judge(
         student,
         other,
         unit,
+        where,
     )
 
 

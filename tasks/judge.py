@@ -197,7 +197,7 @@ class Judge(Step[ResultRecord]):
         return _told(judge(student, twin, self.worthwhile, unit="draw"))
 
     def _robustness(self, draw: Draw) -> Iterator[dict[str, Json]]:
-        """What each condition costs each role, and what the student is spared of what it costs its twin."""
+        """What each condition costs each role, and what the student is spared of what it costs those without."""
         from models.comparison import drop, spared
 
         for condition, (rows, _) in draw.noisy["student"].items():
@@ -206,7 +206,8 @@ class Judge(Step[ResultRecord]):
             disturbed = {role: draw.noisy[role][condition][1] for role in draw.roles}
             clean = {role: self._clean(draw, role, rows) for role in draw.roles}
             costs = {role: asdict(drop(clean[role], disturbed[role])) for role in draw.roles}
-            pair = [table for role in ("student", "twin") for table in (clean[role], disturbed[role])]
+            ours = (clean["student"], disturbed["student"])
+            less = {role: asdict(spared(*ours, clean[role], disturbed[role])) for role in WITHOUT if role in draw.roles}
             yield {
                 "noise": condition[0],
                 "strength": condition[1],
@@ -214,7 +215,7 @@ class Judge(Step[ResultRecord]):
                 "accuracy": {role: float(right.mean()) for role, right in disturbed.items()},
                 "clean": {role: float(right.mean()) for role, right in clean.items()},
                 "drop": costs,
-                "spared": asdict(spared(*pair)),
+                "spared": less,
             }
 
     def _clean(self, draw: Draw, role: str, rows: NDArray[np.int32]) -> Right:
@@ -239,7 +240,7 @@ class Judge(Step[ResultRecord]):
                 "rows": test.rows,
                 "accuracy": {role: float(right.mean()) for role, right in there.items()},
                 "drop": {role: asdict(elsewhere(here[role], there[role])) for role in there if here[role].shape[1]},
-                "verdict": _told(judge(there["student"], there["twin"], self.worthwhile)),
+                "verdict": _told(judge(there["student"], there["twin"], self.worthwhile, where=test.name)),
             }
 
     def read(self, output: Output) -> ResultRecord:

@@ -18,7 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tasks.shared.errors import StillhouseError
+from tasks.shared.errors import StillhouseError, brief_path
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -120,6 +120,21 @@ def make_output(
     if output is None:
         raise StillhouseError(f"{folder} changed while it was being written; run again")
     return output
+
+
+def read_json(file: Path) -> Json:
+    """What a JSON file says.
+
+    Raises:
+        StillhouseError: it is gone or damaged.
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        why = f"{brief_path(file)} cannot be read ({error.strerror})"
+        raise StillhouseError(f"{why}; run the recipe again, which makes what is missing") from None
+    except ValueError:
+        raise StillhouseError(f"{brief_path(file)} is damaged; run the recipe again") from None
 
 
 def write_json(path: Path, content: Json) -> None:

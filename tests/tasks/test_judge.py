@@ -131,7 +131,10 @@ def test_the_result_of_a_whole_run(toy):
     assert against["accuracy"] == scores[0].accuracy
     mean = (scores[1].accuracy + scores[2].accuracy) / 2
     assert against["retention"]["value"] == pytest.approx(mean / scores[0].accuracy)
-    assert [(one["noise"], one["strength"]) for one in written["robustness"]][:2] == [("drop", 0.2), ("case", 0.2)]
+    conditions = [(one["noise"], one["strength"]) for one in written["robustness"]]
+    assert conditions == [("all kinds", 0.2), ("drop", 0.2), ("case", 0.2), ("adversary", 1.0), ("adversary", 2.0)]
+    together, *single = (one["accuracy"]["twin"] for one in written["robustness"][:3])
+    assert together == pytest.approx(sum(single) / 2)
     for one in written["robustness"]:
         assert set(one["drop"]) == {"teacher", "student", "twin"}
         assert one["drop"]["student"]["mean"] == pytest.approx(one["clean"]["student"] - one["accuracy"]["student"])
@@ -179,7 +182,7 @@ def test_noise_costs_are_paired_by_text(bench, made):
     assert (found["noise"], found["strength"], found["rows"]) == ("drop", 0.1, 400)
     assert found["drop"]["twin"]["mean"] == pytest.approx(0.5, abs=0.03)
     assert found["drop"]["student"]["mean"] < 0.03
-    assert found["spared"]["low"] > 0
+    assert found["spared"]["twin"]["low"] > 0
     assert found["clean"]["student"] == 390 / 400
 
 

@@ -1,11 +1,9 @@
-"""Sections on how models compare: side by side, by verdict, on which rows, under noise, on further tests."""
+"""Sections on how models compare: side by side, by verdict, on further tests."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
-from tasks.shared.conditions import ADVERSARY, POOLED
 from tasks.shared.report.content import Content
 from tasks.shared.report.parts import Head, Section, Table, groups, mean_of, numbers
 from tasks.shared.report.words import interval, megabytes, percent, points, short
@@ -59,7 +57,7 @@ def comparisons(content: Content) -> Section | None:
     if not against:
         return None
     rows = [_verdict_row(f"student against {verdict['other']}", verdict) for verdict in against.values()]
-    texts = [verdict["sentence"] + "." for name, verdict in against.items() if name != "twin"]
+    texts = []
     teacher = content.result["teacher"]
     if teacher:
         rows.append(["student against its teacher", "", *_gain_cells(teacher["difference"], "mean"), ""])
@@ -81,6 +79,8 @@ def _verdict_row(name: str, verdict: Mapping[str, Any]) -> list[str]:
         for what, word in (("seeds", f"{verdict['unit']}s"), ("examples", "examples"))
         if needed.get(what)
     ]
+    if not ways and needed.get("both"):
+        ways.append(f"{needed['both']:.2g} x both")
     return [name, verdict["outcome"], *_gain_cells(verdict, "difference"), " or ".join(ways)]
 
 
@@ -88,83 +88,17 @@ def _gain_cells(found: Mapping[str, Any], mean: str) -> list[str]:
     return [points(found[mean]), interval(found, bare=True)]
 
 
-def robustness(content: Content) -> Section | None:
-    """What mistakes in texts cost each model; None where that was not measured."""
-    found = content.result["robustness"]
-    if not found:
-        return None
-    single = [one for one in found if one["noise"] not in (ADVERSARY, POOLED)]
-    sample = max(one["rows"] for one in found)
-    texts = [
-        f"{sample:,} test texts, drawn by hash, each with every kind of mistake; what it costs each model in points of "
-        "accuracy, and how much less it costs the student than its twin.",
-        _more_robust(single),
-    ]
-    attacked = [one["rows"] for one in found if one["noise"] == ADVERSARY]
-    if attacked:
-        texts.append(
-            f"The adversary tries edits of single characters in {attacked[0]:,} of them and keeps those that hurt the "
-            "model at hand most, so each model is attacked with its own."
-        )
-    note = "Strength: share of the words changed. The interval of a single model is over texts alone."
-    first = [one for one in found if one not in single]
-    tables = [_noise_table(some, content.roles) for some in (first, single) if some]
-    return Section("When texts have mistakes", texts, ["robustness"], [*tables[:-1], replace(tables[-1], note=note)])
-
-
-def _noise_table(found: Sequence[Mapping[str, Any]], roles: Sequence[str]) -> Table:
-    head = ["", "strength", *(f"{role} loses" for role in roles), "student is spared", "95 % interval"]
-    rows = [
-        [
-            one["noise"],
-            _strength(one),
-            *(f"{points(one['drop'][role]['mean'])} ({interval(one['drop'][role], bare=True)})" for role in roles),
-            points(one["spared"]["mean"], sign=True),
-            interval(one["spared"], bare=True),
-        ]
-        for one in found
-    ]
-    return numbers(head, rows)
-
-
-def _strength(one: Mapping[str, Any]) -> str:
-    if one["noise"] != ADVERSARY:
-        return f"{percent(one['strength'], 0)} %"
-    return "1 edit" if one["strength"] == 1 else f"{one['strength']:g} edits"
-
-
-def _more_robust(found: Sequence[Mapping[str, Any]]) -> str:
-    """In how many single kinds and strengths one is better; of many at 95 % some are so by chance."""
-    better = [one for one in found if one["spared"]["low"] > 0]
-    worse = [one for one in found if one["spared"]["high"] < 0]
-    return (
-        f"In {len(better)} of {len(found)} single kinds and strengths the student clearly loses less than its twin, in "
-        f"{len(worse)} it clearly loses more, in the others the intervals hold zero; about one in forty would be clear "
-        "either way by chance."
-    )
-
-
 def tests(content: Content) -> Section | None:
     """The recipe's further test files; None without one."""
     found = content.result["tests"]
     if not found:
         return None
-    roles = content.roles
-    head = ["", "rows", *(f"{role} %" for role in roles), "student loses", "twin loses", "student against twin"]
-    rows = [
-        [
-            one["name"],
-            f"{one['rows']:,}",
-            *(percent(one["accuracy"][role]) for role in roles),
-            *(_lost(one["drop"].get(role)) for role in ("student", "twin")),
-            f"{one['verdict']['outcome']}: {points(one['verdict']['difference'], sign=True)} "
-            f"({interval(one['verdict'], bare=True)})",
-        ]
-        for one in found
-    ]
-    note = "Accuracy; what is lost is the difference to test in points, with its 95 % interval."
-    return Section("Further test files", tables=[numbers(head, rows, note)])
-
-
-def _lost(drop: Mapping[str, Any] | None) -> str:
-    return "" if drop is None else f"{points(drop['mean'])} ({interval(drop, bare=True)})"
+    rows, texts = [], []
+    for one in found:
+        for role in content.roles:
+            drop = one["drop"].get(role)
+            lost = [points(drop["mean"]), interval(drop, bare=True)] if drop else ["", ""]
+            rows.append([f"{one['name']}: {role}", percent(one["accuracy"][role]), *lost])
+        texts.append(f"{one['name']}: {one['verdict']['sentence']}.")
+    head = ["", "accuracy %", "loses, points", "95 % interval"]
+    return Section("Further test files", texts, tables=[numbers(head, rows, "Lost: accuracy on test less here.")])

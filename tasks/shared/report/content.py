@@ -1,15 +1,12 @@
 """What a report is made of, read from the files that a run's steps left; nothing is computed anew."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from tasks.shared.errors import StillhouseError, brief_path
 from tasks.shared.history import read_history
-from tasks.shared.outputs import MANIFEST, Json
+from tasks.shared.outputs import MANIFEST, Json, read_json
 from tasks.shared.scorecard import COST, QUALITY, Cost, Quality, read_card
 
 ROLES = ("teacher", "student", "unaugmented", "twin", "scratch")
@@ -86,31 +83,16 @@ def gather(recipe: Mapping[str, Json], data: Path, models: Sequence[Place], judg
     Raises:
         StillhouseError: one is gone or damaged.
     """
-    facts = read(data / MANIFEST)["facts"]
+    facts = read_json(data / MANIFEST)["facts"]
     return Content(
         recipe=recipe,
         classes=facts["classes"],
         rows=facts["rows"],
         warnings=facts["warnings"],
         cards=[_card(place) for place in models],
-        result=read(judge / "result.json"),
-        explanation=read(explain / "explanation.json"),
+        result=read_json(judge / "result.json"),
+        explanation=read_json(explain / "explanation.json"),
     )
-
-
-def read(file: Path) -> Any:  # noqa: ANN401 - JSON
-    """What a JSON file says.
-
-    Raises:
-        StillhouseError: it is gone or damaged.
-    """
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        why = f"{brief_path(file)} cannot be read ({error.strerror})"
-        raise StillhouseError(f"{why}; run the recipe again, which makes what is missing") from None
-    except ValueError:
-        raise StillhouseError(f"{brief_path(file)} is damaged; run the recipe again") from None
 
 
 def _card(place: Place) -> Card:

@@ -110,16 +110,17 @@ def classes(content: Content) -> "Figure | None":
         return None
     shown = sorted(found, key=lambda one: -abs(one["student"] - one["twin"]))[:_MOST_CLASSES]
     shown.sort(key=lambda one: one["student"] - one["twin"])
-    figure, [axis] = _panels(1, 1, height=0.5 + 0.22 * len(shown))
+    figure, [axis] = _panels(1, 1, height=0.9 + 0.22 * len(shown))
     places = np.arange(len(shown))
     ends = {role: np.array([100 * one[role] for one in shown]) for role in ("twin", "student")}
     axis.hlines(places, ends["twin"], ends["student"], colors=SOFT, linewidth=1)
     for role, values in ends.items():
         axis.scatter(values, places, c=COLOURS[role], marker=MARKS[role], s=26, linewidths=0, label=role, zorder=3)
+    axis.set_ylim(-0.6, len(shown) - 0.4)
     axis.set_yticks(places, [f"{_short(one['name'])} ({one['rows']:,})" for one in shown])
     axis.set_xlabel("share of the class that is found, % (in brackets: its rows in test)")
     axis.grid(axis="y", visible=False)
-    axis.legend(loc="best")
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper right", ncols=2)
     return figure
 
 

@@ -43,6 +43,10 @@ def gains(content: Content) -> Section | None:
         texts,
         ["classes"],
         tables,
+        about_cases="Texts on which students and twins differ most; those of them first on which the teacher says most "
+        "about other classes than the one it names."
+        if told["examples"]
+        else "",
         cases=[_case(one) for one in told["examples"]],
     )
 

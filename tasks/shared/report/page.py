@@ -7,9 +7,10 @@ from typing import Any
 
 import yaml
 
-from tasks.shared.report.comparisons import comparisons, models, robustness, tests
+from tasks.shared.report.comparisons import comparisons, models, tests
 from tasks.shared.report.content import Content
 from tasks.shared.report.gains import gains
+from tasks.shared.report.noise import robustness
 from tasks.shared.report.parts import Section
 from tasks.shared.report.trust import probabilities
 from tasks.shared.report.words import interval, megabytes, percent, points, times

@@ -47,6 +47,7 @@ class Section:
     figures: Sequence[str] = ()
     tables: Sequence[Table] = ()
     points: Sequence[str] = ()
+    about_cases: str = ""
     cases: Sequence[Case] = ()
 
 

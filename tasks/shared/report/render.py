@@ -68,6 +68,8 @@ def _section(section: Section, page: Page, figures: Sequence[str]) -> Iterator[s
             yield plain(table.note)
     if section.points:
         yield "\n".join(f"- {plain(point)}" for point in section.points)
+    if section.about_cases:
+        yield plain(section.about_cases)
     for case in section.cases:
         facts = "; ".join(f"{plain(name)}: **{plain(value)}**" for name, value in case.facts)
         yield f"{'Won' if case.won else 'Lost'}: {facts}\n\n> {plain(case.text)}"

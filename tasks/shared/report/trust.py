@@ -34,7 +34,7 @@ def _calibration_table(content: Content) -> Table:
 def _calibration_row(name: str, cards: Sequence[Card], part: Callable[[Card], Calibration]) -> list[str]:
     return [
         name,
-        mean_of(cards, lambda card: part(card).temperature, 1, 2),
+        mean_of(cards, lambda card: part(card).temperature, 1, 2).removesuffix(" ± 0.00"),
         mean_of(cards, lambda card: part(card).log_loss, 1, 3),
         mean_of(cards, lambda card: part(card).brier, 1, 3),
         mean_of(cards, lambda card: part(card).ece),

@@ -1,0 +1,89 @@
+"""The section on what mistakes in texts cost the models."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tasks.shared.conditions import ADVERSARY, POOLED
+from tasks.shared.report.content import Content
+from tasks.shared.report.parts import Section, Table, numbers
+from tasks.shared.report.words import interval, percent, points
+
+
+def robustness(content: Content) -> Section | None:
+    """What mistakes in texts cost each model; None where that was not measured."""
+    found = content.result["robustness"]
+    if not found:
+        return None
+    single = [one for one in found if one["noise"] not in (ADVERSARY, POOLED)]
+    sample = max(one["rows"] for one in found)
+    texts = [
+        f"{sample:,} test texts, drawn by hash, each with every kind of mistake; what it costs each model in points of "
+        "accuracy, and how much less it costs the student than its twin.",
+        _more_robust(single),
+    ]
+    attacked = [one["rows"] for one in found if one["noise"] == ADVERSARY]
+    if attacked:
+        texts.append(
+            f"The adversary tries edits of single characters in {attacked[0]:,} of them and keeps those that hurt the "
+            "model at hand most, so each model is attacked with its own."
+        )
+    texts += [_whether_noise_helped(one) for one in _summed(found) if "unaugmented" in one["spared"]]
+    note = "Strength: share of the words changed. The interval of a single model is over texts alone."
+    first = [one for one in found if one not in single]
+    tables = [_noise_table(some, content.roles) for some in (first, single) if some]
+    return Section("When texts have mistakes", texts, ["robustness"], [*tables[:-1], replace(tables[-1], note=note)])
+
+
+def _noise_table(found: Sequence[Mapping[str, Any]], roles: Sequence[str]) -> Table:
+    head = ["", "strength", *(f"{role} loses" for role in roles), "student is spared"]
+    rows = [
+        [
+            one["noise"],
+            _strength(one),
+            *(_lost(one["drop"][role], stacked=len(roles) > 3) for role in roles),
+            _lost(one["spared"]["twin"], stacked=len(roles) > 3),
+        ]
+        for one in found
+    ]
+    return numbers(head, rows)
+
+
+def _summed(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """All kinds of noise together; where there is but one kind, that."""
+    together = [one for one in found if one["noise"] == POOLED]
+    return together or [one for one in found if one["noise"] != ADVERSARY]
+
+
+def _whether_noise_helped(one: Mapping[str, Any]) -> str:
+    """Whether learning from noised texts made the student lose less."""
+    less = one["spared"]["unaugmented"]
+    helped = "helped" if less["low"] > 0 else "hurt" if less["high"] < 0 else "made no clear difference"
+    what = f"{one['noise']}, {_strength(one)}"
+    size, direction = points(abs(less["mean"])), "less" if less["mean"] >= 0 else "more"
+    return (
+        f"Learning from noised texts {helped} here ({what}): the student loses {size} points {direction} than one that "
+        f"learnt without them (less by {interval(less, bare=True)}, 95 % interval)."
+    )
+
+
+def _strength(one: Mapping[str, Any]) -> str:
+    if one["noise"] != ADVERSARY:
+        return f"{percent(one['strength'], 0)} %"
+    return "1 edit" if one["strength"] == 1 else f"{one['strength']:g} edits"
+
+
+def _more_robust(found: Sequence[Mapping[str, Any]]) -> str:
+    """In how many single kinds and strengths one is better; of many at 95 % some are so by chance."""
+    better = [one for one in found if one["spared"]["twin"]["low"] > 0]
+    worse = [one for one in found if one["spared"]["twin"]["high"] < 0]
+    return (
+        f"In {len(better)} of {len(found)} single kinds and strengths the student clearly loses less than its twin, in "
+        f"{len(worse)} it clearly loses more, in the others the intervals hold zero; about one in forty would be clear "
+        "either way by chance."
+    )
+
+
+def _lost(drop: Mapping[str, Any], stacked: bool) -> str:
+    between = "\n" if stacked else " "
+    return f"{points(drop['mean'])}{between}({interval(drop, bare=True)})"
