@@ -43,7 +43,7 @@ def models(content: Content) -> Section:
         ["", "ms a text, median", "95th percentile", "texts a second", "MFLOP a text", "memory", "ms a training step"],
     )
     notes = (
-        "Mean ± standard deviation over seeds, on test.",
+        "Mean ± standard deviation over seeds, on test." if len(content.of("student")) > 1 else "On test.",
         "Single texts on one thread, and batches of 32 on all, from text to logits; memory: weights and the "
         "tensors of a batch of 32.",
     )

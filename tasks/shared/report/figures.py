@@ -1,6 +1,7 @@
 """The figures of a report, as SVG whose colours are variables of the page: they follow light, dark and print."""
 
 import io
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ import numpy as np
 
 from tasks.shared.conditions import ADVERSARY, POOLED
 from tasks.shared.report.content import Card, Content
+from tasks.shared.report.words import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -225,6 +227,7 @@ def _best(cards: Sequence[Card]) -> Card:
 
 
 def _short(name: str) -> str:
+    name = visible(" ".join(name.split()))
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
@@ -260,7 +263,9 @@ def _styled(name: str) -> Iterator[None]:
 def _svg(figure: "Figure") -> str:
     """The picture, without a date, as an element that scales with the page."""
     file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # the browser's fonts draw the letters, and have more of them
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     picture = file.getvalue()
     picture = picture[picture.index("<svg") :]
     for colour, variable in TOKENS.items():

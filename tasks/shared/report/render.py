@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tasks.shared.report.content import Content
 from tasks.shared.report.figures import TOKENS, draw_all
 from tasks.shared.report.page import Page, write_page
 from tasks.shared.report.parts import Section, Table
+from tasks.shared.report.words import visible
 
 PAGES = HTML, MARKDOWN, FIGURES = "report.html", "report.md", "figures"
 
@@ -42,9 +44,16 @@ def to_html(page: Page, figures: Mapping[str, str]) -> str:
     from jinja2 import Environment, StrictUndefined
 
     template = Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=True, lstrip_blocks=True
+    )
     html = environment.from_string(template).render(page=page, figures=figures, captions=page.captions)
     return html.replace(" %", "\N{NO-BREAK SPACE}%") + "\n"
+
+
+def _shown(value: Any) -> Any:  # noqa: ANN401 - whatever a template shows
+    # What is safe already has pictures in it, and is left alone.
+    return visible(value) if type(value) is str else value
 
 
 def to_markdown(page: Page, figures: Sequence[str]) -> str:
@@ -87,7 +96,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[b
 
 def plain(text: str) -> str:
     """A text that Markdown shows as it is, in one line."""
-    return _MARKS.sub(r"\\\1", " ".join(text.split()))
+    return _MARKS.sub(r"\\\1", visible(" ".join(text.split())))
 
 
 def _alone(picture: str) -> str:

@@ -1,8 +1,16 @@
 """How numbers are said in a report."""
 
+import re
 from collections.abc import Iterable, Mapping
 from statistics import fmean, stdev
 from typing import Any
+
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+
+
+def visible(text: str) -> str:
+    """A text whose control characters, those that turn the direction of writing among them, are shown as such."""
+    return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -1,0 +1,248 @@
+"""Steps explain and report: what is told is what the files say, and no text can be more than text."""
+
+import filecmp
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from tasks.explain import EXPLANATION, Explain
+from tasks.judge import Judge
+from tasks.load_data import LoadData
+from tasks.report import Report
+from tasks.shared.dataset import read_chunks
+from tasks.shared.errors import StillhouseError
+from tasks.shared.recipe import Recipe
+from tasks.shared.recipe_data import Data
+from tasks.shared.report.content import Place, gather
+from tasks.shared.report.figures import draw_all
+from tasks.shared.report.page import write_page
+from tasks.shared.report.render import HTML, MARKDOWN, plain, to_html, to_markdown, write_report
+from tasks.train_student import TrainStudent
+from tasks.train_twin import TrainTwin
+from tests.toy import toy_rows, write_csv
+
+EVIL = "<script>alert(1)</script> | *x* </td> {{ 7 * 7 }} $a^2$ ![i](http://e) `"
+
+
+class Told:
+    """The steps of a run's end over toy models."""
+
+    def __init__(self, toy, seeds=(0, 1), data=None, only_labels=False):
+        self.data = data or toy.data
+        taught = () if only_labels else (toy.bench(toy.evaluate(toy.teacher, self.data)),)
+        models = [toy.bench(toy.small(step, seed)) for step in (TrainStudent, TrainTwin) for seed in seeds]
+        small = [toy.bench(toy.evaluate(model, self.data, teachers=taught)) for model in models]
+        self.scores = (*taught, *small)
+        self.result = toy.bench(Judge((self.scores,), (toy.labels,), 0.005))
+        self.explanation = toy.bench(Explain(self.data, self.scores, toy.labels))
+        recipe = Recipe(name="toy", data=Data(train="train.csv", test="test.csv"), seeds=list(seeds))
+        self.step = Report(self.data, self.scores, self.result, self.explanation, recipe)
+
+    @property
+    def content(self):
+        places = [
+            Place(score.model.title, score.model.role, score.model.dev_accuracy, score.path, score.model.path)
+            for score in self.scores
+        ]
+        recipe = self.step.recipe.model_dump(mode="json")
+        return gather(recipe, self.data.path, places, self.result.path, self.explanation.path)
+
+
+@pytest.fixture(scope="module")
+def told(toy):
+    return Told(toy)
+
+
+class Page(HTMLParser):
+    """What a browser would see: elements, and the text that is not style."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.text, self.attributes = [], "", []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data):
+        if self.tags[-1:] != ["style"]:
+            self.text += data
+
+
+def pages_of(content):
+    figures = draw_all(content)
+    page = write_page(content)
+    return to_html(page, figures), to_markdown(page, list(figures))
+
+
+# Explain
+
+
+def test_the_explanation_is_of_the_texts_and_of_what_was_said(toy, told):
+    found = json.loads((told.explanation.path / EXPLANATION).read_text(encoding="utf-8"))
+    right = {
+        role: np.stack([score.test.right for score in told.scores if score.model.role == role])
+        for role in ("student", "twin")
+    }
+    assert found["flips"]["student_only"] == pytest.approx((right["student"] & ~right["twin"]).mean())
+    gain = right["student"].mean() - right["twin"].mean()
+    assert sum(one["gain"] for one in found["classes"]) == pytest.approx(gain)
+    assert sum(one["gain"] for one in found["teacher"]) == pytest.approx(gain)
+    assert sum(one["rows"] for one in found["teacher"]) == found["rows"] == toy.data.rows["test"]
+    texts = [text for chunk in read_chunks(toy.data.file("test")) for text in chunk.texts]
+    classes = list(toy.data.classes)
+    for one in found["examples"]:
+        row = one["row"]
+        assert one["text"] == texts[row]
+        assert classes.index(one["gold"]) == told.scores[0].test.gold[row]
+        assert one["student"].get(one["gold"], 0) == right["student"][:, row].sum() != right["twin"][:, row].sum()
+        assert next(iter(one["teacher"])) == classes[told.scores[0].test.logits[row].argmax()]
+
+
+# Report
+
+
+def test_a_report_is_built_anew_from_the_files_to_the_byte(toy, told, tmp_path):
+    made = toy.bench(told.step)
+    write_report(tmp_path, told.content)
+    names = [HTML, MARKDOWN, *(f"figures/{file.name}" for file in (made.path / "figures").iterdir())]
+    same, different, missing = filecmp.cmpfiles(made.path, tmp_path, names, shallow=False)
+    assert (different, missing) == ([], [])
+    assert len(same) == 7
+
+
+def test_the_page_needs_nothing_else_and_runs_nothing(told):
+    html, markdown = pages_of(told.content)
+    page = Page(html)
+    assert not {"script", "link", "img", "iframe", "object", "form"} & set(page.tags)
+    addresses = [value for name, value in page.attributes if name in ("href", "src", "xlink:href")]
+    assert all(value.startswith("#") for value in addresses)
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert page.tags.count("svg") == 5
+    identifiers = [value for name, value in page.attributes if name == "id"]
+    assert len(set(identifiers) & {value[1:] for value in addresses}) == len(set(addresses))
+    assert markdown.count("![") == 5
+
+
+def test_it_says_what_the_files_say(told):
+    html, markdown = pages_of(told.content)
+    text = " ".join(Page(html).text.split())
+    verdict = told.result.verdict
+    assert verdict["sentence"].partition(": ")[2][1:] in text.replace("\N{NO-BREAK SPACE}", " ")
+    for score in told.scores:
+        if score.model.role == "teacher":
+            assert f"| teacher | {100 * score.accuracy:.1f} |" in markdown
+    mean = np.mean([score.accuracy for score in told.scores if score.model.role == "student"])
+    assert f"| student x 2 | {100 * mean:.1f} ±" in markdown
+    titles = re.findall("^## (.*)", markdown, re.MULTILINE)
+    assert titles == re.findall("<h2>(.*)</h2>", html)
+    assert "When texts have mistakes" in titles
+    assert "nan" not in text.lower().split()
+    assert not re.search(r"\bNone\b|np\.", markdown)
+
+
+@pytest.mark.parametrize("evil", [EVIL, "-->", "]]>", "a\nb", "&amp;", "$\\frac{", "__x__"])
+def test_no_name_or_text_becomes_more_than_text(told, evil):
+    content = told.content
+    explanation = json.loads(json.dumps(content.explanation))
+    for one in explanation["classes"]:
+        one["name"] = evil + one["name"]
+    assert explanation["examples"]
+    for one in explanation["examples"]:
+        one |= {"text": evil, "text_pair": evil, "gold": evil, "student": {evil: 2}, "teacher": {evil: 0.5}}
+    content = replace(content, explanation=explanation, warnings=[evil], recipe={**content.recipe, "name": evil})
+    html, markdown = pages_of(content)
+    plain_html, _ = pages_of(told.content)
+    page, other = Page(html), Page(plain_html)
+    kinds = set(other.tags) | {"li", "ul"}
+    assert set(page.tags) <= kinds
+    assert "script" not in page.tags
+    assert " ".join(evil.split()) in " ".join(page.text.replace("\N{NO-BREAK SPACE}", " ").split())
+    assert "{{ 7 * 7 }}" in page.text or "{{" not in evil, "the template is not applied to what it was given"
+    for line in markdown.splitlines():
+        if line.startswith("|"):
+            assert len(re.findall(r"(?<!\\)\|", line)) >= 3
+    assert not re.search(r"(?<!\\)(<|\]\(http)", markdown)
+
+
+def test_signs_that_steer_a_screen_are_shown_as_such(told):
+    explanation = json.loads(json.dumps(told.content.explanation))
+    for one in [*explanation["classes"], *explanation["examples"]]:
+        one |= {"name": "\x1b[31mred", "gold": "\u202eder", "text": "a\x00b"}
+    content = replace(told.content, explanation=explanation)
+    for text in (*pages_of(content), *draw_all(content).values()):
+        assert not set(text) & {"\x1b", "\u202e", "\x00"}
+    assert "�der" in pages_of(content)[1]
+
+
+def test_plain_text_in_markdown():
+    assert plain("a | b\n*c*") == r"a \| b \*c\*"
+    assert plain("<b> [x](y) ~z~ `q` #1 & !") == r"\<b\> \[x\](y) \~z\~ \`q\` \#1 \& \!"
+
+
+def test_what_decides_a_report(toy, told):
+    step = told.step
+    named = step.recipe.model_copy(update={"name": "other"})
+    changed = [replace(step, recipe=named), replace(step, result=replace(step.result, digest="0"))]
+    assert len({step.key, *(one.key for one in changed)}) == 3
+    assert step.summary(toy.bench(step)) == HTML
+
+
+def test_a_missing_or_damaged_file_is_one_line(told, tmp_path):
+    content = told.content
+    place = Place("student", "student", 0.5, tmp_path, tmp_path)
+    with pytest.raises(StillhouseError, match=r"quality\.json cannot be read .*; run the recipe again"):
+        gather(content.recipe, told.data.path, [place], told.result.path, told.explanation.path)
+    with pytest.raises(StillhouseError, match=r"result\.json cannot be read .*; run the recipe again"):
+        gather(content.recipe, told.data.path, [], tmp_path, told.explanation.path)
+    (tmp_path / "result.json").write_text("{", encoding="utf-8")
+    with pytest.raises(StillhouseError, match=r"result\.json is damaged; run the recipe again"):
+        gather(content.recipe, told.data.path, [], tmp_path, told.explanation.path)
+
+
+# What may be missing
+
+
+def test_one_seed(toy):
+    html, markdown = pages_of(Told(toy, seeds=(0,)).content)
+    assert "INCONCLUSIVE" in html
+    assert "±" not in markdown
+    assert "student x 1" not in markdown
+
+
+def test_without_gold_labels_there_is_loyalty_and_nothing_else_of_quality(toy, tmp_path):
+    test = write_csv(tmp_path / "test.csv", [(text, "") for text, _ in toy_rows(30, seed=1)])
+    source = Data(train=str(toy.folder / "train.csv"), test=test, labels_per_class=40)
+    blank = Told(toy, data=toy.bench(LoadData(source)))
+    assert blank.explanation.explanation["flips"] is None
+    assert blank.step.summary(toy.bench(blank.step)) == HTML
+    html, markdown = pages_of(blank.content)
+    titles = re.findall("^## (.*)", markdown, re.MULTILINE)
+    assert titles == ["The models", "Loyalty to the teacher", "How the trainings went", "The data"]
+    assert "no gold labels" in markdown
+    assert "gain over the twin" not in html
+    assert Page(html).tags.count("svg") == 1
+
+
+def test_students_of_labels_made_elsewhere(toy):
+    alone = Told(toy, only_labels=True)
+    html, markdown = pages_of(alone.content)
+    assert "the teacher was" not in markdown
+    assert "loyalty" not in markdown
+    assert "the teacher's accuracy kept" not in html
+    assert "| student x 2 |" in markdown
+    assert "| student against its twin |" in markdown
+
+
+def test_planted_leakage_is_told(toy, bench, tmp_path):
+    rows = toy_rows(90, seed=0)
+    files = {"train": write_csv(tmp_path / "train.csv", rows[:80]), "test": write_csv(tmp_path / "test.csv", rows[60:])}
+    leaky = bench(LoadData(Data(**files)))
+    content = replace(Told(toy).content, warnings=leaky.warnings)
+    _, markdown = pages_of(content)
+    assert "20 texts of train or unlabelled are in test too; learning leaves them out" in markdown
