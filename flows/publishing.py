@@ -29,9 +29,8 @@ def publish_result(tracker: Tracker, run: str, folder: Path, result: ResultRecor
         result: what came out.
         report: its pages.
     """
+    tracker.values(run, metrics_of(result))
     tracker.tag(run, {"stillhouse.verdict": result.verdict["outcome"]})
-    for name, value in metrics_of(result).items():
-        tracker.metrics(run, name, [(0, value)])
     if report:
         copy_report(report.path, folder)
         for page in PAGES:

@@ -257,9 +257,8 @@ class Runner:
     def _track(self, run: str, step: Step[Any], output: Output) -> None:
         self.tracker.tag(run, {"stillhouse.digest": output.digest, "stillhouse.path": str(output.path)})
         self.tracker.params(run, {name: value for name, value in step.decided_by.items() if value})
-        for name, value in output.facts.items():
-            if isinstance(value, (int, float)):
-                self.tracker.metrics(run, f"output.{name}", [(0, float(value))])
+        facts = output.facts.items()
+        self.tracker.values(run, {f"output.{name}": float(v) for name, v in facts if isinstance(v, (int, float))})
         consumed = step.consumed()
         if consumed:
             self.tracker.inputs(run, consumed, step.name)

@@ -128,7 +128,7 @@ class Tracker:
         return {run.info.run_id: run.data.tags["stillhouse.run"] for run in runs}
 
     def finished(self) -> list[Tracked]:
-        """All finished runs that came to a verdict; this one is not finished yet."""
+        """All runs that came to a verdict, this one too once that is tagged."""
         return _finished(self._client)
 
     @_clearly
@@ -153,10 +153,18 @@ class Tracker:
     @_clearly
     def metrics(self, run: str, name: str, points: Sequence[tuple[int, float]]) -> None:
         """Records a series of (step, value)."""
+        self._log(run, [(name, step, value) for step, value in points])
+
+    @_clearly
+    def values(self, run: str, values: Mapping[str, float]) -> None:
+        """Records values by name."""
+        self._log(run, [(name, 0, value) for name, value in values.items()])
+
+    def _log(self, run: str, found: Sequence[tuple[str, int, float]]) -> None:
         now = int(time.time() * 1000)
-        values = [Metric(name, value, now, step) for step, value in points]
-        for start in range(0, len(values), _METRICS_AT_ONCE):
-            self._client.log_batch(run, metrics=values[start : start + _METRICS_AT_ONCE])
+        metrics = [Metric(name, value, now, step) for name, step, value in found]
+        for start in range(0, len(metrics), _METRICS_AT_ONCE):
+            self._client.log_batch(run, metrics=metrics[start : start + _METRICS_AT_ONCE])
 
     @_clearly
     def inputs(self, run: str, digests: Mapping[str, tuple[str, Path]], context: str) -> None:
@@ -187,7 +195,7 @@ class Tracker:
 
 
 def finished_runs(workspace: Workspace) -> list[Tracked]:
-    """Every finished run that came to a verdict, at MLFLOW_TRACKING_URI or in the workspace; opens no experiment."""
+    """Every run that came to a verdict, at MLFLOW_TRACKING_URI or in the workspace; opens no experiment."""
     check_tracking_server(workspace)
     return _finished(open_client(workspace))
 
@@ -195,7 +203,8 @@ def finished_runs(workspace: Workspace) -> list[Tracked]:
 @_clearly
 def _finished(client: MlflowClient) -> list[Tracked]:
     experiments = [found.experiment_id for found in client.search_experiments()]
-    wanted = "attributes.status = 'FINISHED' and tags.`stillhouse.verdict` LIKE '%'"
+    ended_well = "attributes.status != 'FAILED' and attributes.status != 'KILLED'"
+    wanted = f"{ended_well} and tags.`stillhouse.verdict` LIKE '%'"
     found, token = list[Tracked](), None
     while experiments:
         page = client.search_runs(experiments, wanted, max_results=_RUNS_AT_MOST, page_token=token)

@@ -1,0 +1,159 @@
+"""What comes of a finished run: pages, artifacts, the leaderboard, and runs side by side."""
+
+import filecmp
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from tests.flows.conftest import World
+from tests.toy import toy_rows, write_csv
+
+PAGES = ["report.html", "report.md", "figures/trade-off.svg", "figures/training.svg"]
+OTHER = ("--set", "student.hidden_size=8", "--set", "seeds=[0]")
+
+
+@pytest.fixture(scope="module")
+def first(world: World) -> dict:
+    """The record of the world's first run."""
+    runs = sorted((world.workspace / "runs").iterdir())
+    return json.loads((runs[0] / "run.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def second(world: World, first: dict) -> dict:
+    """The record of a run with smaller students and a single seed."""
+    world.done("run", "toy.yaml", *OTHER)
+    return world.record()
+
+
+def test_a_report_lies_in_the_runs_folder_and_is_rebuilt_to_the_byte(world: World, first: dict, tmp_path: Path) -> None:
+    shown = world.done("show", first["run"])
+    assert f"runs/{first['run']}/report.html" in shown.replace("\n", "")
+    printed = world.done("report", first["run"], "--output", str(tmp_path / "new"))
+    assert printed.split() == [str(tmp_path / "new" / name) for name in PAGES[:2]]
+    same, *others = filecmp.cmpfiles(first["path"], tmp_path / "new", PAGES, shallow=False)
+    assert (same, others) == (PAGES, [[], []])
+
+
+def test_mlflow_has_the_pages_and_the_numbers(first: dict) -> None:
+    client = MlflowClient(first["mlflow"]["uri"])
+    run = client.get_run(first["mlflow"]["run"])
+    files = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert {"report.html", "report.md", "figures"} <= files
+    assert run.data.tags["stillhouse.verdict"] == first["verdict"]["outcome"]
+    metrics = run.data.metrics
+    students = [student["accuracy"] for student in first["students"]]
+    assert metrics["student_accuracy"] == pytest.approx(sum(students) / len(students))
+    assert metrics["difference"] == pytest.approx(first["verdict"]["difference"])
+    expected = {
+        f"{role}_{name}" for role in ("teacher", "student", "twin") for name in ("ece", "mcc", "flops_per_text")
+    }
+    assert expected | {"retention", "student_label_loyalty", "student_probability_loyalty"} <= metrics.keys()
+
+
+def test_prefect_shows_the_pages_and_the_leaderboard(world: World, first: dict) -> None:
+    with sqlite3.connect(world.workspace / "prefect" / "prefect.db") as database:
+        rows = database.execute(
+            "select a.key, a.data, a.description from artifact a join flow_run f on f.id = a.flow_run_id"
+            " where f.name = ?",
+            (first["run"],),
+        ).fetchall()
+    found = {key: (json.loads(data), description) for key, data, description in rows if key}
+    assert {"report", "result", "leaderboard"} <= found.keys()
+    page, where = found["report"]
+    assert page.startswith("# toy: was distilling worth it?")
+    assert "![" not in page, "there are no pictures next to it"
+    assert str(Path(first["path"]) / "report.html") in where
+    assert first["verdict"]["sentence"] in found["result"][0]
+    [row] = json.loads(found["leaderboard"][0])
+    assert row["run"] == first["run"]
+    assert row["verdict"] == first["verdict"]["outcome"]
+
+
+def test_the_leaderboard(world: World, first: dict, second: dict) -> None:
+    wide = world.run("runs", COLUMNS="160").stdout
+    assert wide.splitlines()[0].split()[:3] == ["run", "verdict", "student"]
+    assert first["run"] in wide
+    narrow = world.run("runs", COLUMNS="60").stdout
+    assert all(len(line) <= 60 for line in narrow.splitlines())
+    assert second["run"] in narrow, "a run's name is never cut: it is what other commands take"
+    newest, *others = json.loads(world.done("runs", "--sort", "newest", "--json"))
+    assert newest["run"] == second["run"]
+    assert first["run"] in [run["run"] for run in others]
+    by_size = json.loads(world.done("runs", "--sort", "size", "--json"))
+    sizes = [run["metrics"]["student_bytes"] for run in by_size]
+    assert sizes == sorted(sizes)
+    assert len(json.loads(world.done("runs", "--json", "--most", "1"))) == 1
+    wrong = world.run("runs", "--sort", "acuracy")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+    assert "accuracy" in wrong.stderr
+
+
+def test_two_runs_side_by_side(world: World, first: dict, second: dict) -> None:
+    shown = world.done("compare", first["run"], second["run"])
+    assert "student.hidden_size: 16 / 8" in shown
+    assert "INCONCLUSIVE" in shown, "they have one seed in common"
+    told = json.loads(world.done("compare", first["run"], second["run"], "--json"))
+    gain = first["students"][0]["accuracy"] - second["students"][0]["accuracy"]
+    assert told["difference"] == pytest.approx(gain)
+    assert (told["seeds"], told["runs"]) == (1, [first["run"], second["run"]])
+    itself = json.loads(world.done("compare", first["run"], first["run"], "--json"))
+    assert (itself["difference"], itself["seeds"], itself["recipe"]) == (0.0, 2, [])
+
+
+def test_without_gold_labels_in_test(world: World, first: dict) -> None:
+    write_csv(world.folder / "blank.csv", [(text, "") for text, _ in toy_rows(90, seed=1)])
+    printed = world.done("run", "toy.yaml", "--set", "data.test=blank.csv", "--set", "seeds=[0]")
+    record = world.record()
+    assert record["verdict"]["outcome"] == "INCONCLUSIVE"
+    assert "no test example has a gold label" in printed.replace("\n", " ")
+    assert "no labels" in printed
+    assert record["students"][0]["accuracy"] is None
+    assert "Loyalty to the teacher" in (Path(record["path"]) / "report.md").read_text(encoding="utf-8")
+    refused = world.run("compare", first["run"], record["run"])
+    assert refused.returncode == 2
+    assert "tested on different rows, or on other labels of them" in refused.stderr
+    assert record["run"] in world.done("runs")
+
+
+@pytest.mark.slow
+def test_draws_baselines_noised_texts_and_further_tests(world: World) -> None:
+    write_csv(world.folder / "mails.csv", toy_rows(40, seed=5))
+    settings = ["augment.copies=1", "baselines=[scratch, unaugmented]", "draws=2", "data.tests.mails=mails.csv"]
+    world.done("run", "toy.yaml", *(word for setting in settings for word in ("--set", setting)))
+    record = world.record()
+    assert [model["title"] for model in record["baselines"]] == [
+        f"{role} seed {seed}" for role in ("scratch", "unaugmented") for seed in (0, 1)
+    ]
+    titles = [step["title"] for step in record["steps"]]
+    assert "augment" in titles
+    assert "train_student seed 1, draw 1" in titles
+    assert "train_scratch seed 0, draw 1" not in titles, "one draw is enough for the baselines"
+    page = (Path(record["path"]) / "report.md").read_text(encoding="utf-8")
+    for told in (
+        "student against the same without noised texts",
+        "student against the same without the teacher's tokenizer and embeddings",
+        "method, over 2 draws of labels",
+        "mails: student",
+        "Learning from noised texts",
+    ):
+        assert told in page
+    plan = world.done("plan", "toy.yaml", *(word for setting in settings for word in ("--set", setting)))
+    assert f"{len(titles)} steps to reuse, 0 to run" in plan
+
+
+def test_what_has_no_report_says_so(world: World, first: dict) -> None:
+    world.done("label", "toy.yaml")
+    (labelled,) = [run for run in sorted((world.workspace / "runs").iterdir()) if _flow(run) == "label"][:1]
+    refused = world.run("report", labelled.name)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "nothing to report" in refused.stderr
+    assert "no students" in world.run("compare", first["run"], labelled.name).stderr
+    assert world.run("report", "none-such").returncode == 2
+
+
+def _flow(run: Path) -> str:
+    return str(json.loads((run / "run.json").read_text(encoding="utf-8"))["flow"])
