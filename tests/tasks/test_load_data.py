@@ -114,6 +114,30 @@ def test_the_rows_of_gate_are_a_part_of_their_own_and_nowhere_else(load, bench):
     assert "1 texts of gate are in test too, so what is chosen on gate has seen a part of test" in overlapping
 
 
+def test_further_tests_are_parts_of_their_own_and_nowhere_else(load, tmp_path):
+    without = load(labels_per_class=20)
+    mails = [*toy_rows(9, seed=4), ROWS[0], ROWS[1]]
+    blank = [(text, "") for text, _ in toy_rows(6, seed=5)]
+    files = {"mails": write_csv(tmp_path / "m.csv", mails), "blank": write_csv(tmp_path / "b.csv", blank)}
+    data = load(tests=files, labels_per_class=20)
+    assert rows_of(data, "test-mails") == mails
+    assert [text for text, _ in rows_of(data, "test-blank")] == [text for text, _ in blank]
+    for part in ("gold", "dev", "transfer"):
+        assert not {text for text, _ in [*mails, *blank]} & {text for text, _ in rows_of(data, part)}
+    assert "2 texts of train or unlabelled are in test-mails too; learning leaves them out" in data.warnings
+    [told] = [warning for warning in data.warnings if "no gold labels" in warning]
+    assert told.startswith("data.tests.blank")
+    assert data.digests["test"] == without.digests["test"]
+    assert set(data.digests) - set(without.digests) == {"test-mails", "test-blank"}
+
+
+@pytest.mark.parametrize("part", ["test", "tests"])
+def test_a_test_is_labelled_wholly_or_not_at_all(complaint, tmp_path, part):
+    rows = [*TEST[:5], ("a text without a label", "")]
+    found = complaint(**({"test": rows} if part == "test" else {"tests": {"x": write_csv(tmp_path / "x.csv", rows)}}))
+    assert "line 7 has no label" in found
+
+
 def test_a_gate_of_no_use_is_refused(complaint):
     assert "data.gate" in complaint(gate=[("", "food")])
     assert "not in train" in complaint(gate=[("a text", "weather")])

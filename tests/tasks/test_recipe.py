@@ -100,6 +100,19 @@ def test_numbers_have_bounds():
         ({"name": "with blanks"}, "name"),
         ({"name": "../up"}, "name"),
         ({"device": "tpu"}, "device"),
+        ({"draws": 0}, "draws"),
+        ({"draws": 2, "data": DATA | {"dev": "dev.csv"}}, ""),
+        ({"data": DATA | {"tests": {"a b": "x.csv"}}}, "data.tests.a b.[key]"),
+        ({"data": DATA | {"tests": {"../up": "x.csv"}}}, "data.tests.../up.[key]"),
+        ({"robustness": {"noises": ["typo"]}}, "robustness.noises.0"),
+        ({"robustness": {"noises": ["ocr", "ocr"]}}, "robustness"),
+        ({"robustness": {"strengths": [0.1, 0.1]}}, "robustness"),
+        ({"robustness": {"strengths": [0.0]}}, "robustness.strengths.0"),
+        ({"robustness": {"strengths": [1.1]}}, "robustness.strengths.0"),
+        ({"augment": {"noises": [], "copies": 1}}, "augment.noises"),
+        ({"augment": {"copies": 1}, "teachers": [{"labels": "x.csv"}], "student": {"tokenizer": "here"}}, ""),
+        ({"baselines": ["unaugmented"]}, ""),
+        ({"baselines": ["scratch", "scratch"]}, ""),
     ],
 )
 def test_what_is_out_of_bounds_is_refused(change, where):
@@ -107,6 +120,22 @@ def test_what_is_out_of_bounds_is_refused(change, where):
         Recipe.model_validate({"data": DATA, **change})
     [error] = caught.value.errors()
     assert ".".join(map(str, error["loc"])) == where
+
+
+def test_baselines_are_those_that_make_sense():
+    assert Recipe(data=DATA).compared_with == []
+    assert Recipe(data=DATA, augment={"copies": 1}).compared_with == ["unaugmented"]
+    assert Recipe(data=DATA, augment={"copies": 1}, baselines=[]).compared_with == []
+    assert Recipe(data=DATA, baselines=["scratch"]).compared_with == ["scratch"]
+
+
+def test_a_further_draw_is_another_draw_of_labels_and_nothing_else():
+    recipe = Recipe(data=DATA | {"seed": 2**32 - 1}, draws=3, baselines=["scratch"])
+    assert recipe.of_draw(0) is recipe
+    other = recipe.of_draw(2)
+    assert other.data.seed == 1
+    assert (other.robustness.texts, other.compared_with) == (0, [])
+    assert (other.teachers, other.student, other.seeds) == (recipe.teachers, recipe.student, recipe.seeds)
 
 
 def test_a_recipe_cannot_be_changed():
