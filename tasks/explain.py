@@ -1,6 +1,5 @@
 """Step explain: which test rows and classes the students gained on, and what the teacher had said of them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,13 @@ from numpy.typing import NDArray
 from tasks.evaluate import ScoreRecord, together_on_test
 from tasks.fuse import FuseRecord
 from tasks.shared.dataset import NO_LABEL, DataRecord, read_chunks
-from tasks.shared.outputs import Json, Output, write_json
+from tasks.shared.outputs import Json, Output, read_versioned, write_json
+from tasks.shared.report.content import EXPLANATION, EXPLANATION_VERSION
 from tasks.shared.steps import Context, Step
 
 if TYPE_CHECKING:
     from models.explanation import Answers
 
-EXPLANATION = "explanation.json"
-VERSION = 1
 EXAMPLES = 12
 _LONGEST_TEXT = 400
 _CLASSES_SHOWN = 3
@@ -66,7 +64,7 @@ class Explain(Step[ExplainRecord]):
         rows, answers = self._answers()
         groups = by_teacher(answers) if len(rows) else None
         explanation = {
-            "version": VERSION,
+            "version": EXPLANATION_VERSION,
             "rows": len(rows),
             "flips": flips(answers) if len(rows) else None,
             "classes": by_class(answers, list(self.data.classes)) if len(rows) else [],
@@ -134,8 +132,8 @@ class Explain(Step[ExplainRecord]):
 
     def read(self, output: Output) -> ExplainRecord:
         """The record of the explanation."""
-        text = (output.path / EXPLANATION).read_text(encoding="utf-8")
-        return ExplainRecord(output.path, output.digest, json.loads(text))
+        explanation = read_versioned(output.path / EXPLANATION, EXPLANATION_VERSION)
+        return ExplainRecord(output.path, output.digest, explanation)
 
     def artifacts(self, output: Output) -> Sequence[Path]:
         """The explanation."""

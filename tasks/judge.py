@@ -1,6 +1,5 @@
 """Step judge: the verdict on the students, and how all models compare, out of their scorecards."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -14,14 +13,12 @@ from tasks.evaluate import ScoreRecord, together_on_test
 from tasks.fuse import FuseRecord
 from tasks.shared.conditions import CLEAN, NOISY, Answers, Condition, pooled, read_noisy
 from tasks.shared.dataset import FURTHER, NO_LABEL
-from tasks.shared.outputs import Json, Output, write_json
+from tasks.shared.outputs import Json, Output, read_versioned, write_json
+from tasks.shared.report.content import RESULT, RESULT_VERSION
 from tasks.shared.steps import Context, Step
 
 if TYPE_CHECKING:
     from models.verdict import Verdict
-
-RESULT = "result.json"
-VERSION = 2
 
 Right = NDArray[np.bool_]
 
@@ -125,6 +122,7 @@ class Judge(Step[ResultRecord]):
     """Compares models of the same seeds over the same test rows; draws after the first only tell of the method."""
 
     name: ClassVar[str] = "judge"
+    version: ClassVar[int] = RESULT_VERSION
     scores: tuple[tuple[ScoreRecord, ...], ...]
     fused: tuple[FuseRecord, ...]
     worthwhile: float
@@ -149,7 +147,7 @@ class Judge(Step[ResultRecord]):
         gold = draw.right("student").shape[1] > 0
         verdict = self._verdict(draw, "twin")
         result = {
-            "version": VERSION,
+            "version": RESULT_VERSION,
             "verdict": verdict,
             "against": {role: self._verdict(draw, role) for role in WITHOUT if role in draw.roles} if gold else {},
             "teacher": self._against_teacher(draw) if gold else None,
@@ -245,7 +243,7 @@ class Judge(Step[ResultRecord]):
 
     def read(self, output: Output) -> ResultRecord:
         """The record of the result."""
-        result = json.loads((output.path / RESULT).read_text(encoding="utf-8"))
+        result = read_versioned(output.path / RESULT, RESULT_VERSION)
         verdict = result["verdict"]
         return ResultRecord(output.path, output.digest, verdict, verdict["sentence"], result, self.scores[0])
 

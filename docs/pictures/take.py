@@ -1,4 +1,4 @@
-"""Takes pictures of what the two servers show, in a headless Chromium.
+"""Takes pictures of a report and of what the two servers show, in a headless Chromium.
 
     .venv/bin/stillhouse up          # in another terminal; then a run with its two addresses exported
     .venv/bin/python docs/pictures/take.py [FOLDER [RUN]]
@@ -42,6 +42,7 @@ def pages(wanted: str | None) -> dict[str, str]:
     mlflow, prefect = servers["mlflow"], servers["prefect"]
     experiment = httpx.get(f"{mlflow}/api/2.0/mlflow/runs/get?run_id={tracked}").json()["run"]["info"]["experiment_id"]
     found = {
+        "report": (Path(run["path"]) / "report.html").as_uri(),
         "prefect-run": f"{prefect}/runs/flow-run/{flow_run}",
         "prefect-artifacts": f"{prefect}/artifacts",
         "prefect-deployments": f"{prefect}/deployments",

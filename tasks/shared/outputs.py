@@ -137,6 +137,18 @@ def read_json(file: Path) -> Json:
         raise StillhouseError(f"{brief_path(file)} is damaged; run the recipe again") from None
 
 
+def read_versioned(file: Path, version: int) -> Json:
+    """What a JSON file of a schema with a version says.
+
+    Raises:
+        StillhouseError: it is gone, damaged, or of another version.
+    """
+    content = read_json(file)
+    if not isinstance(content, dict) or content.get("version") != version:
+        raise StillhouseError(f"{brief_path(file)} is damaged or not of version {version}; run the recipe again")
+    return content
+
+
 def write_json(path: Path, content: Json) -> None:
     """Writes JSON for people and programs: indented, UTF-8, whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

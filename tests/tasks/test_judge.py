@@ -9,10 +9,11 @@ import pytest
 
 from tasks.evaluate import ScoreRecord, predictions_file
 from tasks.fuse import FuseRecord, Mix
-from tasks.judge import RESULT, Judge
+from tasks.judge import Judge
 from tasks.shared.conditions import NOISY, Noisy, write_noisy
 from tasks.shared.dataset import NO_LABEL
 from tasks.shared.predictions import Predictions
+from tasks.shared.report.content import RESULT
 from tasks.shared.scorecard import QUALITY
 from tasks.train_student import StudentRecord, TrainStudent
 from tasks.train_twin import TrainTwin
@@ -114,7 +115,7 @@ def test_the_result_of_a_whole_run(toy):
     fields = {"outcome", "difference", "low", "high", "seeds", "examples", "worthwhile", "se_seeds", "se_examples"}
     assert fields <= set(written["verdict"])
     assert written == result.result
-    assert written["version"] == 2
+    assert written["version"] == 3
     assert result.verdict["sentence"] == result.sentence
     assert "this teacher" in result.verdict["scope"]
     assert [len(result.models(role)) for role in ("teacher", "student", "twin")] == [1, 2, 2]

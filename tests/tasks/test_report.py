@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from tasks.explain import EXPLANATION, Explain
+from tasks.explain import Explain
 from tasks.judge import Judge
 from tasks.load_data import LoadData
 from tasks.report import Report
@@ -17,7 +17,7 @@ from tasks.shared.dataset import read_chunks
 from tasks.shared.errors import StillhouseError
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_data import Data
-from tasks.shared.report.content import Place, gather
+from tasks.shared.report.content import EXPLANATION, Place, gather
 from tasks.shared.report.figures import draw_all
 from tasks.shared.report.page import write_page
 from tasks.shared.report.render import HTML, MARKDOWN, plain, to_html, to_markdown, write_report
@@ -203,6 +203,9 @@ def test_a_missing_or_damaged_file_is_one_line(told, tmp_path):
     (tmp_path / "result.json").write_text("{", encoding="utf-8")
     with pytest.raises(StillhouseError, match=r"result\.json is damaged; run the recipe again"):
         gather(content.recipe, told.data.path, [], tmp_path, told.explanation.path)
+    (tmp_path / "result.json").write_text('{"version": 2}', encoding="utf-8")
+    with pytest.raises(StillhouseError, match=r"result\.json is damaged or not of version 3; run the recipe again"):
+        gather(content.recipe, told.data.path, [], tmp_path, told.explanation.path)
 
 
 # What may be missing
@@ -227,6 +230,21 @@ def test_without_gold_labels_there_is_loyalty_and_nothing_else_of_quality(toy, t
     assert "no gold labels" in markdown
     assert "gain over the twin" not in html
     assert Page(html).tags.count("svg") == 1
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_few_rows_of_one_class(toy, tmp_path, rows):
+    test = write_csv(tmp_path / "test.csv", [row for row in toy_rows(30, seed=1) if row[1] == "food"][:rows])
+    source = Data(train=str(toy.folder / "train.csv"), test=test, labels_per_class=40)
+    few = Told(toy, data=toy.bench(LoadData(source)))
+    for score in few.scores:
+        quality = score.quality
+        assert all(0 <= value <= 1 for value in (quality.accuracy, quality.macro_f1, abs(quality.mcc)))
+        assert [one.rows for one in quality.classes] == [rows, 0, 0]
+    html, markdown = pages_of(few.content)
+    for text in (Page(html).text, markdown, few.result.sentence):
+        assert not re.search(r"\b(nan|inf|None)\b", text)
+    assert few.result.verdict["outcome"] in ("INCONCLUSIVE", "NO BETTER", "BEATS")
 
 
 def test_students_of_labels_made_elsewhere(toy):

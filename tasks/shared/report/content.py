@@ -6,8 +6,11 @@ from functools import cached_property
 from pathlib import Path
 
 from tasks.shared.history import read_history
-from tasks.shared.outputs import MANIFEST, Json, read_json
+from tasks.shared.outputs import MANIFEST, Json, read_json, read_versioned
 from tasks.shared.scorecard import COST, QUALITY, Cost, Quality, read_card
+
+RESULT, RESULT_VERSION = "result.json", 3
+EXPLANATION, EXPLANATION_VERSION = "explanation.json", 1
 
 ROLES = ("teacher", "student", "unaugmented", "twin", "scratch")
 """In the order of tables and legends."""
@@ -90,8 +93,8 @@ def gather(recipe: Mapping[str, Json], data: Path, models: Sequence[Place], judg
         rows=facts["rows"],
         warnings=facts["warnings"],
         cards=[_card(place) for place in models],
-        result=read_json(judge / "result.json"),
-        explanation=read_json(explain / "explanation.json"),
+        result=read_versioned(judge / RESULT, RESULT_VERSION),
+        explanation=read_versioned(explain / EXPLANATION, EXPLANATION_VERSION),
     )
 
 
