@@ -34,7 +34,8 @@ class Verdict:
         se_seeds: Standard error if the seeds alone were drawn again; None with one seed.
         se_examples: Standard error if the examples alone were drawn again.
         confidence: How often such an interval holds the true gain.
-        needed: Of an INCONCLUSIVE one with an interval, how many seeds or examples would probably settle it.
+        needed: Of an INCONCLUSIVE one with an interval, how many seeds or examples would probably settle it, to two
+            figures.
         student: What was judged.
         other: What it was compared with.
         unit: What was drawn anew from row to row: a seed, or a draw of labels.
@@ -94,14 +95,14 @@ class Verdict:
         return f"which may be no gain at all or one of {self._worth()} and more: {self._remedy()}"
 
     def _remedy(self) -> str:
-        """What would settle it; two figures, as more would be more than is known."""
+        """What would settle it."""
         if self.needed is None or (self.needed.seeds, self.needed.examples, self.needed.both) == (None, None, None):
             return "no number that can be foreseen would settle it"
         ways = []
         if self.needed.seeds:
-            ways.append(f"about {_count(_two_figures(self.needed.seeds), self.unit)}")
+            ways.append(f"about {_count(self.needed.seeds, self.unit)}")
         if self.needed.examples:
-            ways.append(f"about {_two_figures(self.needed.examples):,} test examples")
+            ways.append(f"about {self.needed.examples:,} test examples")
         if not ways:
             ways.append(f"about {self.needed.both:.2g} times as many {self.unit}s and test examples")
         return f"{' or '.join(ways)} would settle it if the gain is what it measured"
@@ -203,7 +204,8 @@ def _needed(outcome: Outcome, gains: NDArray[np.float64], worthwhile: float, con
         return None
     mean = float(gains.mean())
     seeds, examples = gains.shape
-    return needed(found, seeds, examples, max(mean, worthwhile - mean), confidence)
+    exact = needed(found, seeds, examples, max(mean, worthwhile - mean), confidence)
+    return Needed(_two_figures(exact.seeds), _two_figures(exact.examples), exact.both)
 
 
 def _scores(student: NDArray[Any], twin: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -218,8 +220,10 @@ def _scores(student: NDArray[Any], twin: NDArray[Any]) -> tuple[NDArray[np.float
     return scores
 
 
-def _two_figures(count: int) -> int:
-    """The count rounded up to two significant figures."""
+def _two_figures(count: int | None) -> int | None:
+    """The count rounded up to two significant figures: more would be more than is known."""
+    if count is None:
+        return None
     step: int = 10 ** max(0, len(str(count)) - 2)
     return -(-count // step) * step
 

@@ -251,7 +251,7 @@ def verdict(outcome, difference, low, high, seeds=5, se_seeds=0.01, se_examples=
             "(95 % interval -1.0 to 3.0; 5 seeds, 2,189 examples)",
         ),
         (
-            verdict(Outcome.INCONCLUSIVE, 0.01, -0.01, 0.03, needed=Needed(131, 41234, 1.6)),
+            verdict(Outcome.INCONCLUSIVE, 0.01, -0.01, 0.03, needed=Needed(140, 42000, 1.6)),
             "INCONCLUSIVE: the student measured 1.0 points more accurate than its twin on test, which may be no gain "
             "at all or one of 0.5 points and more: about 140 seeds or about 42,000 test examples "
             "would settle it if the gain is what it measured "
@@ -297,3 +297,12 @@ def test_it_survives_json():
     read = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert read["outcome"] == "BEATS"
     assert Verdict(**{**read, "outcome": Outcome(read["outcome"])}) == found
+
+
+def test_what_would_settle_it_is_told_to_two_figures():
+    random = np.random.default_rng(0)
+    found = judge(random.random((4, 300)) < 0.8, random.random((4, 300)) < 0.79, 0.005)
+    assert found.outcome is Outcome.INCONCLUSIVE
+    numbers = [number for number in (found.needed.seeds, found.needed.examples) if number is not None]
+    assert numbers
+    assert all(len(str(number).rstrip("0")) <= 2 for number in numbers)

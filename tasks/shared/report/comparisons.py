@@ -6,7 +6,7 @@ from typing import Any
 
 from tasks.shared.report.content import Content
 from tasks.shared.report.parts import Head, Section, Table, groups, mean_of, numbers
-from tasks.shared.report.words import interval, megabytes, percent, points, short, two_figures
+from tasks.shared.report.words import interval, megabytes, percent, points, short
 
 
 def models(content: Content) -> Section:
@@ -75,7 +75,7 @@ def comparisons(content: Content) -> Section | None:
 def _verdict_row(name: str, verdict: Mapping[str, Any]) -> list[str]:
     needed = verdict["needed"] or {}
     ways = [
-        f"{two_figures(needed[what]):,} {word}"
+        f"{needed[what]:,} {word}"
         for what, word in (("seeds", f"{verdict['unit']}s"), ("examples", "examples"))
         if needed.get(what)
     ]

@@ -53,12 +53,6 @@ def megabytes(size: float) -> str:
     return f"{size / 1e6:,.1f} MB"
 
 
-def two_figures(number: int) -> int:
-    """A count that is an estimate, rounded up."""
-    unit = 10 ** max(0, len(str(number)) - 2)
-    return -(-number // unit) * unit
-
-
 def times(ratio: float) -> str:
     """How many times."""
     return f"{ratio:.1f} x" if ratio < 10 else f"{ratio:,.0f} x"
