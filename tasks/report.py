@@ -13,7 +13,7 @@ from tasks.shared.history import HISTORY
 from tasks.shared.outputs import Json, Output, hash_file
 from tasks.shared.recipe import Recipe
 from tasks.shared.report.content import Place, gather
-from tasks.shared.report.render import HTML, PAGES, write_report
+from tasks.shared.report.render import FIGURES, HTML, MARKDOWN, PAGES, write_report
 from tasks.shared.scorecard import COST
 from tasks.shared.steps import Context, Step
 
@@ -24,7 +24,7 @@ class ReportRecord:
 
     Attributes:
         path: folder with report.html, report.md and figures.
-        digest: of that folder.
+        digest: of those figures that tell nothing of how fast this machine is.
     """
 
     path: Path
@@ -36,6 +36,7 @@ class Report(Step[ReportRecord]):
     """Tells what came out; computes nothing."""
 
     name: ClassVar[str] = "report"
+    measured: ClassVar[frozenset[str]] = frozenset({HTML, MARKDOWN, f"{FIGURES}/trade-off.svg"})
     data: DataRecord
     scores: tuple[ScoreRecord, ...]
     result: ResultRecord

@@ -17,7 +17,7 @@ from tasks.shared.resources import STEPS
 from tests.flows.conftest import World, make_world, toy_recipe
 from tests.toy import toy_rows
 
-NOT_IN_A_RUN = {"import_labels", "label_shard"}
+NOT_IN_A_RUN = {"import_labels", "label_shard", "augment", "prepare_scratch", "train_scratch", "train_unaugmented"}
 STEPS_OF_A_RUN = [step for step in STEPS if step not in NOT_IN_A_RUN]
 TEXTS = 2500
 """Unlabelled texts: three parts of soft labels with those of train."""

@@ -116,6 +116,20 @@ def test_a_report_is_built_anew_from_the_files_to_the_byte(toy, told, tmp_path):
     assert len(same) == 7
 
 
+def test_how_fast_a_machine_is_does_not_decide_a_reports_digest(toy, told):
+    step = told.step
+    cost = step.scores[0].path / "cost.json"
+    before, content = toy.bench.output(step).digest, cost.read_text(encoding="utf-8")
+    cost.write_text(content.replace('"ms_per_text": ', '"ms_per_text": 1'), encoding="utf-8")
+    try:
+        slower = replace(step)
+        assert slower.key != step.key
+        assert toy.bench.output(slower).digest == before
+        assert (toy.bench(slower).path / HTML).read_bytes() != (toy.bench(step).path / HTML).read_bytes()
+    finally:
+        cost.write_text(content, encoding="utf-8")
+
+
 def test_the_page_needs_nothing_else_and_runs_nothing(told):
     html, markdown = pages_of(told.content)
     page = Page(html)
