@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import psutil
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.runtime import task_run
-from prefect.states import Crashed
+from prefect.states import Completed, Crashed, Failed
 
+from flows.killed import close_task_run
 from flows.preflight import check_cluster
 from flows.run_links import publish
 from tasks.shared.errors import StillhouseError, brief, one_line, without_logins
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
 _LOOK_SECONDS = 1.0
-_LAST_WORDS_SECONDS = 10.0
+_LAST_WORDS_SECONDS, _PATIENCE_SECONDS = 10.0, 5.0
 _RETRIES = 3
 """How often the work of a worker that died is given to another one."""
 _OBJECTS_BYTES = 100 * 2**20
@@ -113,6 +113,9 @@ class Cluster:
         with remote_options(num_cpus=RAY.cpus, num_gpus=gpus, max_retries=_RETRIES):
             futures = [self._runner.submit(task, {}) for task in tasks]
         going_on = {future.wrapped_future: number for number, future in enumerate(futures)}
+        ends: dict[int, State[Any]] = {
+            number: Crashed(message="the run ended before it") for number in going_on.values()
+        }
         shown = 0
         try:
             while going_on:
@@ -125,7 +128,10 @@ class Cluster:
                     try:
                         said = futures[number].result()
                     except (ray.exceptions.RayError, ConnectionError) as error:
-                        raise _failure(str(tasks[number].task_run_name), error) from error
+                        failure = _failure(str(tasks[number].task_run_name), error)
+                        ends[number] = Failed(message=str(failure))
+                        raise failure from error
+                    ends[number] = Completed()
                     yield number, said
         except SystemError as error:  # how Ray's native code passes on a Ctrl-C
             if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
@@ -137,10 +143,9 @@ class Cluster:
                     ray.cancel(reference, force=True)
             with suppress(Exception):  # a worker that is still there could say once more that it is at work
                 ray.wait(list(going_on), num_returns=len(going_on), timeout=_LAST_WORDS_SECONDS)
-            for number in going_on.values():
-                with suppress(Exception), get_client(sync_client=True) as client:
-                    stopped: State[Any] = Crashed(message="the run ended before it")
-                    client.set_task_run_state(futures[number].task_run_id, stopped, force=True)
+            for number, state in ends.items():
+                with suppress(Exception):
+                    close_task_run(futures[number].task_run_id, state, _PATIENCE_SECONDS)
 
     def _done(self) -> int:
         """How much the workers have done; 0 where the counting actor is gone, which is no reason to stop."""

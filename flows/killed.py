@@ -2,9 +2,12 @@
 
 import json
 import shutil
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
@@ -18,7 +21,8 @@ from prefect.client.schemas.filters import (
     TaskRunFilterState,
     TaskRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
 
 from flows.records import RECORD, going_on
@@ -30,6 +34,7 @@ FLOWS = ["distill", "label"]
 _OPEN = [StateType.RUNNING, StateType.PENDING]
 _OPEN_RECORD = '"state": "running"'
 _WHY = "its process was killed"
+_LOOK_SECONDS = 0.2
 
 
 def close_killed_runs(workspace: Workspace, tracker: Tracker, run: str, own_server: bool) -> None:
@@ -111,3 +116,29 @@ def _leftovers(workspace: Workspace) -> list[Path]:
     """What was being written: under temporary names, until it is whole."""
     patterns = ("outputs/*/.*", "labels/*/.*", "labels/*/*/.*", "plans/*.partial", "runs/*/.*", "mlflow/.new-*")
     return [path for pattern in patterns for path in workspace.root.glob(pattern)]
+
+
+def close_task_run(task_run_id: UUID, state: State[Any], patience: float) -> None:
+    """Gives a task run its last state, unless it has one or is never heard of.
+
+    What workers say of their task runs reaches the server behind their backs, and late: the row may still be to come,
+    and of a worker that is stopped the last word is lost.
+
+    Args:
+        task_run_id: of Prefect.
+        state: a final one.
+        patience: seconds to wait for the row.
+    """
+    until = time.monotonic() + patience
+    with get_client(sync_client=True) as client:
+        while True:
+            try:
+                found = client.read_task_run(task_run_id)
+            except ObjectNotFound:
+                if time.monotonic() > until:
+                    return
+                time.sleep(_LOOK_SECONDS)
+            else:
+                if found.state is None or not found.state.is_final():
+                    client.set_task_run_state(task_run_id, state, force=True)
+                return
