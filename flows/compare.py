@@ -70,8 +70,9 @@ def _verdict(first: Mapping[str, Any], second: Mapping[str, Any]) -> "Verdict":
     if not known.any():
         raise StillhouseError("no test row of these runs has a gold label, so their students cannot be compared")
     both = [seed for seed in ours if seed in theirs]
-    # Different seeds are paired as they come: they have nothing in common that pairing would take out.
-    pairs = [(seed, seed) for seed in both] or list(zip(ours, theirs, strict=False))
+    # Other seeds are paired as they come: they have nothing in common that pairing would take out.
+    others = ([seed for seed in seeds if seed not in both] for seeds in (ours, theirs))
+    pairs = [*((seed, seed) for seed in both), *zip(*others, strict=False)]
     student = np.stack([ours[seed].right[known] for seed, _ in pairs])
     other = np.stack([theirs[seed].right[known] for _, seed in pairs])
     worthwhile = first["recipe"]["worthwhile"]

@@ -10,6 +10,7 @@ from tasks.shared.bases import check_base
 from tasks.shared.devices import pick_device
 from tasks.shared.errors import StillhouseError, brief, one_line
 from tasks.shared.label_files import open_files
+from tasks.shared.misspellings import read_misspellings
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Recipe
 from tasks.shared.registry_version import SCHEME
@@ -32,6 +33,8 @@ def check_inputs(recipe: Recipe) -> None:
         raise StillhouseError("labelling.precision: int8 is for CPUs; use bf16, or --device cpu")
     if recipe.labelling.store:
         open_files(recipe.labelling.store).folders()
+    if recipe.robustness.misspellings:
+        read_misspellings(recipe.robustness.misspellings)
     if recipe.runner == "ray" and any(teacher.labels is None for teacher in recipe.teachers):
         check_cluster()
     classes = LoadData(recipe.data).check_sources()

@@ -67,6 +67,8 @@ def metrics_of(result: ResultRecord) -> dict[str, float]:
         for name in ("parameters", "bytes", "ms_per_text", "texts_per_second", "flops_per_text", "peak_memory_bytes"):
             found[f"{role}_{name}"] = median(float(score.cost[name]) for score in scores)
     against: Mapping[str, Any] = result.result["teacher"] or {}
+    if against:
+        found["teacher_accuracy"] = against["accuracy"]  # of several together, as students learn from them
     for name in ("retention", "gap_closed"):
         found[name] = against[name]["value"] if against.get(name) else None
     spared = [

@@ -20,7 +20,14 @@ def rebuild_report(run: str | None, output: Path | None) -> None:
     workspace = existing_workspace()
     record = find_run(workspace, run) if run else latest_run(workspace)
     folders = _folders(record)
-    content = gather(record["recipe"], folders["load_data"], _places(record), folders["judge"], folders["explain"])
+    content = gather(
+        record["recipe"],
+        folders["load_data"],
+        folders.get("augment"),
+        _places(record),
+        folders["judge"],
+        folders["explain"],
+    )
     folder = output or Path(record["path"])
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -32,8 +39,8 @@ def rebuild_report(run: str | None, output: Path | None) -> None:
 
 
 def _folders(record: Mapping[str, Any]) -> dict[str, Path]:
-    """Where the steps of a run left what a report is made of."""
-    found = {step["step"]: Path(step["path"]) for step in record["steps"]}
+    """Where the steps of a run, in its first draw of labels, left what a report is made of."""
+    found = {step["title"]: Path(step["path"]) for step in record["steps"]}
     missing = {"load_data", "judge", "explain"} - found.keys()
     if record["state"] != "done" or missing:
         what = f"it {record['state']}" if record["state"] != "done" else "an older Stillhouse made it"

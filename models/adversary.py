@@ -43,6 +43,7 @@ def attack(
     candidates: int,
     seed: int,
     normalise: Callable[[str], str] = lambda text: text,
+    reach: Sequence[int] | None = None,
 ) -> list[Attacked]:
     """Attacks each text that the classifier gets right, an edit at a time.
 
@@ -59,6 +60,7 @@ def attack(
         candidates: how many are tried of each text at a time, drawn at random.
         seed: of the draw, together with the text.
         normalise: what the classifier's texts go through.
+        reach: characters at each text's beginning that the classifier reads, and edits may change; without it, all.
     """
     ahead = _ahead(logits_of(range(len(texts)), texts), gold)
     histories = [([text], [bool(margin > 0)]) for text, margin in zip(texts, ahead, strict=True)]
@@ -66,7 +68,9 @@ def attack(
         rows, tried = list[int](), list[str]()
         for row, (seen, right) in enumerate(histories):
             if right[-1]:
-                found = _candidates(seen[-1], candidates, f"{seed} {edit}", normalise)
+                found = _candidates(
+                    seen[-1], None if reach is None else reach[row], candidates, f"{seed} {edit}", normalise
+                )
                 rows += [row] * len(found)
                 tried += found
         margins = _ahead(logits_of(rows, tried), gold[rows]) if rows else np.empty(0)
@@ -95,10 +99,10 @@ def _ahead(logits: NDArray[np.floating], gold: NDArray[np.integer]) -> NDArray[n
     return np.where(tied, np.finfo(np.float64).tiny, ahead)
 
 
-def _candidates(text: str, count: int, salt: str, normalise: Callable[[str], str]) -> list[str]:
+def _candidates(text: str, reach: int | None, count: int, salt: str, normalise: Callable[[str], str]) -> list[str]:
     """Different texts that are one edit away, in random order."""
     random = Random(hashlib.sha256(f"{salt}\0{text}".encode("utf-8", "surrogatepass")).digest())  # noqa: S311
-    places = _places(text)
+    places = [place for place in _places(text) if reach is None or place < reach]
     found: dict[str, None] = {}
     for _ in range(4 * count if places else 0):  # some are the same, or change nothing
         edited = normalise(_edited(text, places[int(random.random() * len(places))], random))

@@ -12,26 +12,30 @@ Right = NDArray[Any]
 """Which rows models get right, [seeds, rows]; a teacher is one seed."""
 
 
-def mean_of(gains: Right, bound: float = 1.0) -> Interval:
-    """The mean over seeds and rows; of a single model that of this very model, over rows."""
-    return interval_of_examples(gains[0], bound=bound) if len(gains) == 1 else interval(gains, bound=bound)
-
-
 def drop(clean: Right, noisy: Right) -> Interval:
-    """How much accuracy noise costs: of the same rows undisturbed less disturbed."""
-    return mean_of(_float(clean) - _float(noisy))
+    """How much accuracy noise costs: of the same rows undisturbed less disturbed.
+
+    Of a single model it is what this very model loses, and only the rows could have been others.
+    """
+    lost = _float(clean) - _float(noisy)
+    return interval_of_examples(lost[0]) if len(lost) == 1 else interval(lost)
 
 
 def spared(clean: Right, noisy: Right, other_clean: Right, other_noisy: Right) -> Interval:
-    """How much less noise costs the one than the other; seeds and rows are paired."""
+    """How much less noise costs the one than the other; seeds and rows are paired, and one seed tells nothing."""
     theirs, ours = _float(other_clean) - _float(other_noisy), _float(clean) - _float(noisy)
-    return mean_of(theirs - ours, bound=2.0)
+    return interval(theirs - ours, bound=2.0)
+
+
+def beyond(student: Right, teacher: Right) -> Interval:
+    """How much more accurate students are than their teacher, which is one row [1, rows], whatever the seeds."""
+    return interval(_float(student) - _float(teacher))
 
 
 def elsewhere(here: Right, there: Right) -> Interval:
     """How much accuracy is lost from one set of rows to another, [seeds, rows] and [seeds, other rows]."""
     by_seed = _float(here).mean(axis=1) - _float(there).mean(axis=1)
-    rows = [interval_of_examples(_float(some).mean(axis=0)) for some in (here, there)]
+    rows = [interval_of_examples(_float(some).mean(axis=0), ends=(1.0, 0.0)) for some in (here, there)]
     seeds, fewest, mean = len(by_seed), min(one.examples for one in rows), float(by_seed.mean())
     by_rows = hypot(*(one.se_examples for one in rows))
     of_seeds = float(by_seed.std(ddof=1)) / sqrt(seeds) if seeds > 1 else None

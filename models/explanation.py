@@ -95,9 +95,12 @@ def by_teacher(answers: Answers) -> list[dict[str, Any]] | None:
 
 
 def unsure_share(groups: list[dict[str, Any]]) -> float | None:
-    """The share of the gain that lies where the teacher was unsure; None where there is no gain."""
-    gain = sum(group["gain"] for group in groups)
-    return sum(group["gain"] for group in groups if not group["teacher_sure"]) / gain if gain > 0 else None
+    """The share of the gain that lies where the teacher was unsure.
+
+    None where there is no gain, or where one part of it makes up for a loss in the other, so that neither is a share.
+    """
+    parts = [round(sum(one["gain"] for one in groups if one["teacher_sure"] is sure), 9) for sure in (True, False)]
+    return parts[1] / sum(parts) if min(parts) >= 0 and max(parts) > 0 else None
 
 
 def instructive(answers: Answers, count: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Several teachers become one: calibration of each, and weighted means of what they say.
+"""Several teachers become one: weighted means of what they say, each at its own temperature.
 
 Everything here works on some rows at a time and one teacher at a time, so that neither models nor labels of two
 teachers have to be in memory together.
@@ -9,10 +9,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calibration import log_softmax
-
-Floats = NDArray[np.floating]
-Doubles = NDArray[np.float64]
+from models.calibration import Doubles, Floats, log_softmax
 
 NO_LABEL = -100
 

@@ -96,11 +96,20 @@ def interval(gains: NDArray[Any], confidence: float = CONFIDENCE, bound: float =
     return Interval(mean, max(-bound, mean - half), min(bound, mean + half), seeds, examples, se_seeds, se_examples)
 
 
-def interval_of_examples(gains: NDArray[Any], confidence: float = CONFIDENCE, bound: float = 1.0) -> Interval:
-    """The mean over examples [examples] where the models are these very ones and no others: a teacher, say."""
+def interval_of_examples(
+    gains: NDArray[Any], confidence: float = CONFIDENCE, bound: float = 1.0, ends: tuple[float, float] = (1.0, -1.0)
+) -> Interval:
+    """The mean over examples [examples] where the models are these very ones and no others: a teacher, say.
+
+    Args:
+        gains: [examples].
+        confidence: of the two-sided interval, within 0 to 1.
+        bound: the largest value there can be.
+        ends: of what an example can be: 1 and -1 of gains, 1 and 0 of shares that are right.
+    """
     table = _table(np.asarray(gains)[None])
     examples = table.shape[1]
-    mean, error = float(table.mean()), sqrt(_variance(table[0]) / examples)
+    mean, error = float(table.mean()), sqrt(_variance(table[0], ends) / examples)
     half = _t(examples, confidence) * error if examples > 1 else inf
     return Interval(mean, max(-bound, mean - half), min(bound, mean + half), 1, examples, None, error)
 
@@ -211,13 +220,14 @@ def _table(gains: NDArray[Any]) -> Gains:
     return table
 
 
-def _variance(by_example: Gains) -> float:
+def _variance(by_example: Gains, ends: tuple[float, float] = (1.0, -1.0)) -> float:
     """The variance of gains [examples], such that over the number of examples it is that of their mean.
 
-    Two more examples, one won by each side, are counted in (Agresti and Min 2005, Stat. Med. 24:729). Without them a
-    few hundred examples on which the models never disagree pass for proof that they never will.
+    Two more examples, one at each end of what there can be, are counted in: of gains one won by each side (Agresti and
+    Min 2005, Stat. Med. 24:729), of shares that are right one right and one wrong. Without them a few hundred examples
+    on which the models never disagree pass for proof that they never will.
     """
-    padded = np.append(by_example, [1.0, -1.0])
+    padded = np.append(by_example, ends)
     return float(padded.var(ddof=1)) * len(by_example) / padded.size
 
 

@@ -103,8 +103,9 @@ class Verdict:
             ways.append(f"about {_count(self.needed.seeds, self.unit)}")
         if self.needed.examples:
             ways.append(f"about {self.needed.examples:,} test examples")
-        if not ways:
-            ways.append(f"about {self.needed.both:.2g} times as many {self.unit}s and test examples")
+        if not ways and self.needed.both:
+            times = f"{self.needed.both:.{1 if self.needed.both < 10 else 0}f} times"
+            ways.append(f"about {times} as many {self.unit}s and test examples")
         return f"{' or '.join(ways)} would settle it if the gain is what it measured"
 
     def _evidence(self) -> str:

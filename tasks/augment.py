@@ -54,7 +54,9 @@ class Augment(Step[DataRecord]):
 
     def _chosen(self, advance: Advance) -> NDArray[np.bool_]:
         """Which copies are texts that are not there yet, in any part, [copies]."""
-        keys = np.frombuffer(b"".join(key for key, _, _ in self._copies(advance)), KEY)
+        keys = np.empty(self.data.rows["transfer"] * self.options.copies, KEY)
+        for number, (key, _, _) in enumerate(self._copies(advance)):
+            keys[number] = key
         keep = np.zeros(len(keys), np.bool_)
         keep[np.unique(keys, return_index=True)[1]] = True
         for part in ["transfer", *self._held_out]:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from tasks.shared.conditions import CLEAN
 from tasks.shared.dataset import NO_LABEL, DataRecord, read_chunks, read_keys, read_labels
 from tasks.shared.misspellings import read_misspellings
-from tasks.shared.outputs import Json, Output, hash_file
+from tasks.shared.outputs import Json, Output
 from tasks.shared.recipe_noise import Robustness
 from tasks.shared.steps import Context, Step
-from tasks.shared.texts import draw_order, normalise
+from tasks.shared.texts import NORMALISATION, draw_order, normalise
 
 DISTURBED = "disturbed.parquet"
 
@@ -66,8 +66,13 @@ class Disturb(Step[DisturbRecord]):
     def inputs(self) -> Mapping[str, Json]:
         """The test rows, and what is put into them."""
         options = self.options.model_dump(exclude={"adversary", "candidates", "misspellings"})
-        words = self.options.misspellings and hash_file(Path(self.options.misspellings).expanduser())
-        return {"test": self.data.digests["test"], "options": options, "misspellings": words}
+        words = self.options.misspellings and read_misspellings(self.options.misspellings)
+        return {
+            "test": self.data.digests["test"],
+            "options": options,
+            "misspellings": words,
+            "normalisation": NORMALISATION,
+        }
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Writes the texts."""
@@ -125,7 +130,8 @@ class Disturb(Step[DisturbRecord]):
                     (row, disturbed(text, noise, strength), pair and disturbed(pair, noise, strength), label)
                     for row, text, pair, label in texts
                 ]
-                yield kind, strength, some
+                if some != texts:  # capitals, say, are nothing in Chinese
+                    yield kind, strength, some
 
     def read(self, output: Output) -> DisturbRecord:
         """The record of the texts."""

@@ -18,6 +18,7 @@ from tasks.shared.predictions import Predictions, read_predictions
 from tasks.shared.recipe_noise import Robustness
 from tasks.shared.scorecard import COST, QUALITY, Cost, Quality, read_card, write_card
 from tasks.shared.steps import Advance, Context, Step
+from tasks.shared.texts import NORMALISATION
 from tasks.train_student import StudentRecord
 from tasks.train_teacher import TeacherRecord
 
@@ -94,7 +95,7 @@ class Evaluate(Step[ScoreRecord]):
             "classes": self.data.classes,
             "rows": {part: self.data.digests[part] for part in self._parts},
             "disturbed": self.disturbed.digest,
-            "adversary": [options.adversary, options.candidates, options.seed],
+            "adversary": [options.adversary, options.candidates, options.seed, NORMALISATION],
             "teachers": [teacher.digest for teacher in self.teachers],
             "mix": self.fused and [self.fused.mix.method, self.fused.mix.temperatures, self.fused.mix.scores],
         }

@@ -77,6 +77,7 @@ class Explain(Step[ExplainRecord]):
 
     def _answers(self) -> "tuple[NDArray[np.intp], Answers]":
         """The rows of test that have a gold label, and what is said of them."""
+        from models.calibration import fit_temperature
         from models.explanation import Answers, probabilities_of
 
         gold = self.scores[0].test.gold
@@ -89,8 +90,9 @@ class Explain(Step[ExplainRecord]):
         logits = together_on_test(teachers, self.fused)
         if logits is None:
             return rows, Answers(student, twin, gold[rows], None)
-        # What several teachers say together is calibrated already.
-        temperature = teachers[0].quality.calibrated.temperature if len(teachers) == 1 else 1.0
+        # Dev fits the temperature of what several say together too: a mean of calibrated teachers is not calibrated.
+        on_dev = self.fused.mix.together([teacher.on("dev").logits for teacher in teachers])
+        temperature = fit_temperature(on_dev, teachers[0].on("dev").gold)
         return rows, Answers(student, twin, gold[rows], probabilities_of(logits[rows], temperature))
 
     def _examples(self, rows: NDArray[np.intp], answers: "Answers", chosen: Sequence[int]) -> list[dict[str, Json]]:
@@ -123,7 +125,11 @@ class Explain(Step[ExplainRecord]):
     def _named(self, numbers: NDArray[np.integer]) -> dict[str, int]:
         """How many seeds name each class, the most first."""
         counted = np.bincount(numbers)
-        return {self.data.classes[number]: int(counted[number]) for number in np.argsort(-counted) if counted[number]}
+        return {
+            self.data.classes[number]: int(counted[number])
+            for number in np.argsort(-counted, kind="stable")
+            if counted[number]
+        }
 
     def _ranked(self, probabilities: NDArray[np.floating]) -> dict[str, float]:
         """The likeliest classes."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tasks.evaluate import ScoreRecord, together_on_test
 from tasks.fuse import FuseRecord
 from tasks.shared.conditions import CLEAN, NOISY, Answers, Condition, pooled, read_noisy
-from tasks.shared.dataset import FURTHER, NO_LABEL
+from tasks.shared.dataset import FURTHER, NO_LABEL, DataRecord
 from tasks.shared.outputs import Json, Output, read_versioned, write_json
 from tasks.shared.report.content import RESULT, RESULT_VERSION
 from tasks.shared.steps import Context, Step
@@ -87,9 +87,16 @@ class Draw:
         """The roles there are, in order."""
         return list(dict.fromkeys(score.model.role for score in self.scores))
 
-    def right(self, role: str, part: str = "test") -> Right:
-        """Which rows with a gold label the models of a role get right, [seeds, rows]."""
-        said = [score.on(part) for score in self.of(role)]
+    @cached_property
+    def parties(self) -> dict[str, list[ScoreRecord]]:
+        """What is compared, by name: the seeds of a role, but several teachers each by itself."""
+        teachers = self.of("teacher")
+        alone = {score.model.title: [score] for score in teachers} if len(teachers) > 1 else {}
+        return alone | {role: self.of(role) for role in self.roles if role != "teacher" or not alone}
+
+    def right(self, party: str, part: str = "test") -> Right:
+        """Which rows with a gold label the models of a party get right, [seeds, rows]."""
+        said = [score.on(part) for score in self.parties[party]]
         return np.stack([found.right[found.gold != NO_LABEL] for found in said])
 
     @cached_property
@@ -105,15 +112,15 @@ class Draw:
 
     @cached_property
     def noisy(self) -> Mapping[str, Mapping[Condition, Answers]]:
-        """What is right by role and condition; all kinds of noise together first."""
+        """What is right by party and condition; all kinds of noise together first."""
         found = {}
-        for role in self.roles:
-            by_seed = [{one.condition: one for one in read_noisy(score.path / NOISY)} for score in self.of(role)]
+        for party, scores in self.parties.items():
+            by_seed = [{one.condition: one for one in read_noisy(score.path / NOISY)} for score in scores]
             by_condition = {
                 condition: (one.rows, np.stack([noisy[condition].right for noisy in by_seed]))
                 for condition, one in by_seed[0].items()
             }
-            found[role] = pooled(by_condition) | by_condition
+            found[party] = pooled(by_condition) | by_condition
         return found
 
 
@@ -126,6 +133,7 @@ class Judge(Step[ResultRecord]):
     scores: tuple[tuple[ScoreRecord, ...], ...]
     fused: tuple[FuseRecord, ...]
     worthwhile: float
+    data: tuple[DataRecord, ...] = ()
 
     @property
     def draws(self) -> list[Draw]:
@@ -139,6 +147,7 @@ class Judge(Step[ResultRecord]):
             "roles": [[score.model.role for score in draw.scores] for draw in self.draws],
             "mix": [[draw.fused.mix.method, draw.fused.mix.temperatures, draw.fused.mix.scores] for draw in self.draws],
             "worthwhile": self.worthwhile,
+            "gold": [data.digests["gold"] for data in self.data],
         }
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
@@ -151,7 +160,7 @@ class Judge(Step[ResultRecord]):
             "verdict": verdict,
             "against": {role: self._verdict(draw, role) for role in WITHOUT if role in draw.roles} if gold else {},
             "teacher": self._against_teacher(draw) if gold else None,
-            "draws": self._over_draws() if gold else None,
+            "draws": self._over_draws(context) if gold else None,
             "robustness": list(self._robustness(draw)) if gold else [],
             "tests": list(self._tests(draw)),
         }
@@ -169,7 +178,7 @@ class Judge(Step[ResultRecord]):
 
     def _against_teacher(self, draw: Draw) -> dict[str, Json] | None:
         """What the students keep of their teachers' accuracy, and how far they come from the twins to it."""
-        from models.comparison import gap_closed, mean_of, retention
+        from models.comparison import beyond, gap_closed, retention
 
         teacher = draw.teachers_right
         if teacher is None:
@@ -178,16 +187,23 @@ class Judge(Step[ResultRecord]):
         kept, closed = retention(student, teacher), gap_closed(student, twin, teacher)
         return {
             "accuracy": float(teacher.mean()),
-            "difference": asdict(mean_of(student.astype(float) - teacher)),
+            "difference": asdict(beyond(student, teacher)),
             "retention": kept and asdict(kept),
             "gap_closed": closed and asdict(closed),
         }
 
-    def _over_draws(self) -> dict[str, Json] | None:
-        """The verdict on the method: a row is a draw of labels, the mean over its seeds."""
+    def _over_draws(self, context: Context) -> dict[str, Json] | None:
+        """The verdict on the method: a row is a draw, the mean over its seeds; None where two are the same."""
         from models.verdict import judge
 
         if len(self.draws) == 1:
+            return None
+        different = len({data.digests["gold"] for data in self.data})
+        if different < len(self.data):
+            all_of_them = f"of {len(self.data)} draws of labels {different} differ"
+            context.warn(
+                f"{all_of_them}, so nothing is said of the method; data.labels_per_class: fewer leaves a choice"
+            )
             return None
         student, twin = (
             np.stack([draw.right(role).mean(axis=0) for draw in self.draws]) for role in ("student", "twin")
@@ -201,9 +217,9 @@ class Judge(Step[ResultRecord]):
         for condition, (rows, _) in draw.noisy["student"].items():
             if condition[0] == CLEAN:
                 continue
-            disturbed = {role: draw.noisy[role][condition][1] for role in draw.roles}
-            clean = {role: self._clean(draw, role, rows) for role in draw.roles}
-            costs = {role: asdict(drop(clean[role], disturbed[role])) for role in draw.roles}
+            disturbed = {role: draw.noisy[role][condition][1] for role in draw.parties}
+            clean = {role: self._clean(draw, role, rows) for role in draw.parties}
+            costs = {role: asdict(drop(clean[role], disturbed[role])) for role in draw.parties}
             ours = (clean["student"], disturbed["student"])
             less = {role: asdict(spared(*ours, clean[role], disturbed[role])) for role in WITHOUT if role in draw.roles}
             yield {
@@ -231,8 +247,8 @@ class Judge(Step[ResultRecord]):
         for test in draw.of("student")[0].quality.tests:
             if not test.rows:
                 continue
-            there = {role: draw.right(role, FURTHER + test.name) for role in draw.roles}
-            here = {role: draw.right(role) for role in draw.roles}
+            there = {role: draw.right(role, FURTHER + test.name) for role in draw.parties}
+            here = {role: draw.right(role) for role in draw.parties}
             yield {
                 "name": test.name,
                 "rows": test.rows,

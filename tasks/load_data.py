@@ -59,7 +59,7 @@ class LoadData(Step[DataRecord]):
         sources = {"train": train, "test": test, "dev": dev or [], "unlabelled": unlabelled}
         if data.gate:
             sources["gate"] = open_sources(data.gate, data, split="test", labelled=True, where="data.gate")
-        for name, spec in data.tests.items():
+        for name, spec in sorted(data.tests.items()):
             where = f"data.tests.{name}"
             sources[FURTHER + name] = open_sources(spec, data, split="test", labelled=True, where=where)
         return sources
@@ -113,7 +113,12 @@ class LoadData(Step[DataRecord]):
     @property
     def _held_out(self) -> list[str]:
         """The parts that nothing is learnt from."""
-        return ["dev", "test", *(["gate"] if self.data.gate else []), *(FURTHER + name for name in self.data.tests)]
+        return [
+            "dev",
+            "test",
+            *(["gate"] if self.data.gate else []),
+            *(FURTHER + name for name in sorted(self.data.tests)),
+        ]
 
     def _named(self, part: str) -> str:
         """A part's key in the recipe and its source."""
@@ -145,7 +150,7 @@ class LoadData(Step[DataRecord]):
         return {part: writer.count for part, writer in writers.items()}, digests
 
     def read(self, output: Output) -> DataRecord:
-        """The record of the four parts."""
+        """The record of the parts."""
         facts = output.facts
         return DataRecord(
             path=output.path,

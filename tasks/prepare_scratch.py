@@ -13,7 +13,7 @@ from tasks.shared.steps import Context, Step
 
 @dataclass(frozen=True)
 class PrepareScratch(Step[PreparedRecord]):
-    """A tokenizer learnt from the gold texts, as large as the student's at most; token vectors start at random."""
+    """A tokenizer learnt from the gold texts, as large as the student's or as can be; token vectors start at random."""
 
     name: ClassVar[str] = "prepare_scratch"
     data: DataRecord

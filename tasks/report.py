@@ -68,7 +68,9 @@ class Report(Step[ReportRecord]):
             for score in self.scores
         ]
         recipe = self.recipe.model_dump(mode="json")
-        write_report(folder, gather(recipe, self.data.path, places, self.result.path, self.explanation.path))
+        transfer = self.data.elsewhere.get("transfer")
+        augmented = transfer.parent if transfer else None
+        write_report(folder, gather(recipe, self.data.path, augmented, places, self.result.path, self.explanation.path))
         return {}
 
     def read(self, output: Output) -> ReportRecord:

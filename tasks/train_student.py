@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StudentRecord:
-    """A trained student or twin.
+    """A trained student, twin or baseline.
 
     Attributes:
         path: its Hugging Face folder.
         digest: of that folder.
-        role: `student` or `twin`.
+        role: `student`, `twin`, or that of a baseline.
         seed: of starting weights, dropout and order of the batches.
         dev_accuracy: share of dev that it gets right.
         steps: optimiser steps.
@@ -54,7 +54,7 @@ class StudentRecord:
 
 @dataclass(frozen=True)
 class TrainSmall(Step[StudentRecord]):
-    """What student and twin have in common: everything but what they learn from."""
+    """What students, twins and baselines have in common: everything but what they learn from."""
 
     version: ClassVar[int] = 2
     measured: ClassVar[frozenset[str]] = frozenset({HISTORY})
@@ -72,7 +72,7 @@ class TrainSmall(Step[StudentRecord]):
 
     @property
     def makes(self) -> str:
-        """The student or twin."""
+        """The model."""
         return f"{self.role} seed {self.seed}"
 
     @property

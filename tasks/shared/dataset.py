@@ -1,4 +1,4 @@
-"""The four parts of the data on disk, and reading them without holding them."""
+"""The parts of the data on disk, and reading them without holding them."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence

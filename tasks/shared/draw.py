@@ -98,9 +98,9 @@ def scan(
 
     Args:
         sources: what to read.
-        held_to: for dev, test and gate: refuse a row without a label or with one that is not among these.
+        held_to: for dev, test and gate: refuse a row with a label that is not among these, or without one.
         advance: called with the number of rows read now and then.
-        may_lack_labels: whether all rows together may be without one.
+        may_lack_labels: whether all rows may be without one, where none has one.
     """
     keys, labels, names, empty = bytearray(), bytearray(), dict[str, int](), 0
     unlabelled: str | None = None

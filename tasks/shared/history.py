@@ -1,10 +1,9 @@
 """How a training went, kept next to the model: its loss and score by step, and how long it took here."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.shared.outputs import Json, write_json
+from tasks.shared.outputs import Json, read_versioned, write_json
 
 if TYPE_CHECKING:
     from models.training import History
@@ -30,4 +29,4 @@ def write_history(folder: Path, history: "History", steps: int, seconds: float, 
 def read_history(folder: Path) -> dict[str, Json] | None:
     """What is written in an output's folder; None of a model that was taken as it is."""
     file = folder / HISTORY
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    return read_versioned(file, VERSION) if file.exists() else None

@@ -3,7 +3,7 @@
 Each field's description is what the docs' option table and the orchestrator's form show.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,9 @@ from tasks.shared.recipe_section import Section, Seed
 from tasks.shared.recipe_teaching import Fuse, Labelling, Teacher
 
 RegisteredName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+
+
+Seeded = TypeVar("Seeded", Data, Teacher)
 
 
 class Names(Section):
@@ -27,6 +30,11 @@ class Names(Section):
     teacher: RegisteredName | None = Field(
         None, description="Name of the teacher, of the same signs; without it, the recipe's name and `-teacher`."
     )
+
+
+def _moved(section: Seeded, by: int) -> Seeded:
+    """The same with another seed."""
+    return section.model_copy(update={"seed": (section.seed + by) % 2**32})
 
 
 class Recipe(Section):
@@ -67,7 +75,7 @@ class Recipe(Section):
         ge=1,
         le=100,
         description="Draws of labels over which all is repeated, teacher included, for a verdict on the method "
-        "instead of on this teacher and these labels; data.seed counts up. What is registered is of the first.",
+        "instead of on this teacher and these labels; all seeds count up. What is registered is of the first.",
     )
     baselines: list[Literal["scratch", "unaugmented"]] | None = Field(
         None,
@@ -76,7 +84,7 @@ class Recipe(Section):
         "it, unaugmented where there are such texts.",
     )
     worthwhile: float = Field(
-        0.005, ge=0, le=1, description="Gain in accuracy worth having; below it the verdict can be NO BETTER."
+        0.005, ge=0, lt=1, description="Gain in accuracy worth having; below it the verdict can be NO BETTER."
     )
     registry: Names = Names()
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
@@ -106,12 +114,21 @@ class Recipe(Section):
         return ["unaugmented"] if self.augment.copies else []
 
     def of_draw(self, number: int) -> "Recipe":
-        """The recipe of one draw of labels; those after the first only tell of the method, and test no noise."""
+        """The recipe of one draw of labels; those after the first only tell of the method, and test no noise.
+
+        Teachers and students begin from other seeds, so that the luck of a beginning is another in each draw.
+        """
         if not number:
             return self
-        data = self.data.model_copy(update={"seed": (self.data.seed + number) % 2**32})
-        calm = self.robustness.model_copy(update={"texts": 0})
-        return self.model_copy(update={"data": data, "robustness": calm, "baselines": []})
+        after = number * (max(self.seeds) - min(self.seeds) + 1)
+        changes = {
+            "data": _moved(self.data, number),
+            "teachers": [_moved(teacher, number) for teacher in self.teachers],
+            "seeds": [(seed + after) % 2**32 for seed in self.seeds],
+            "robustness": self.robustness.model_copy(update={"texts": 0}),
+            "baselines": [],
+        }
+        return self.model_copy(update=changes)
 
     @model_validator(mode="after")
     def _baselines_differ(self) -> "Recipe":

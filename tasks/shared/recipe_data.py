@@ -71,6 +71,13 @@ class Data(Section):
     )
     seed: Seed = Field(0, description="Seed of the draw of labels and of dev; not the students' seeds.")
 
+    @field_validator("tests")
+    @classmethod
+    def _files_differ(cls, tests: dict[str, str]) -> dict[str, str]:
+        if len({name.lower() for name in tests}) != len(tests):
+            raise ValueError("holds names that differ in capitals alone")
+        return tests
+
     @field_validator("classes")
     @classmethod
     def _names_differ(cls, classes: list[str] | None) -> list[str] | None:

@@ -39,7 +39,10 @@ class Robustness(Section):
         "characters; case; punctuation; spacing; word-drop. Where no spaces part words, characters stand for words.",
     )
     strengths: list[Strength] = Field(
-        default_factory=lambda: [0.05, 0.15, 0.3], min_length=1, max_length=20, description="Shares of words changed."
+        default_factory=lambda: [0.05, 0.15, 0.3],
+        min_length=1,
+        max_length=20,
+        description="Shares changed of the words a noise can change.",
     )
     adversary: int = Field(
         30,

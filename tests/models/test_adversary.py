@@ -47,6 +47,21 @@ def test_a_text_that_is_wrong_or_has_nothing_to_edit_stays():
     assert asked == [["no such word", "it is so"]]
 
 
+def test_edits_are_where_the_classifier_reads():
+    seen = []
+
+    def logits_of(rows, texts):
+        seen.extend(texts)
+        return np.array([[1.0, 0.0]] * len(texts), np.float32)
+
+    text = "market report " * 9
+    attack([text, text], np.array([0, 0]), logits_of, 1, 30, 0, reach=[6, len(text)])
+    first, second = seen[2:32], seen[32:]
+    assert len(first) > 5
+    assert all(edited.endswith(text[7:]) for edited in first)
+    assert not all(edited.endswith(text[7:]) for edited in second)
+
+
 def test_an_edit_that_helps_the_model_is_not_made():
     def logits_of(rows, texts):
         return np.array([[1.0 + (text != "market share"), 0.0] for text in texts], np.float32)

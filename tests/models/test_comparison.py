@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.comparison import drop, elsewhere, gap_closed, mean_of, retention, spared
+from models.comparison import beyond, drop, elsewhere, gap_closed, retention, spared
 
 CLEAN = np.array([[1, 1, 1, 0], [1, 1, 0, 1]], bool)
 NOISY = np.array([[1, 0, 1, 0], [0, 1, 0, 0]], bool)
@@ -19,9 +19,21 @@ def test_what_noise_costs_and_who_is_spared():
 
 
 def test_a_single_model_errs_by_its_texts_alone():
-    one = mean_of(CLEAN[:1].astype(float))
+    one = drop(CLEAN[:1], NOISY[:1])
     assert (one.seeds, one.se_seeds) == (1, None)
-    assert one.low < 0.75 < one.high <= 1
+    assert -1 < one.low < one.mean == 0.25 < one.high
+
+
+def test_one_seed_tells_no_difference_between_models_from_luck():
+    rng = np.random.default_rng(0)
+    ours, theirs, clean = np.ones((1, 400), bool), rng.random((1, 400)) < 0.8, np.ones((1, 400), bool)
+    found = spared(clean, ours, clean, theirs)
+    assert found.mean == pytest.approx(0.2, abs=0.05)
+    assert (found.low, found.high) == (-2, 2)
+    found = beyond(ours, theirs)
+    assert (found.low, found.high) == (-1, 1)
+    both = beyond(np.ones((3, 400), bool), theirs)
+    assert 0 < both.low < both.mean < both.high < 0.4
 
 
 def test_retention_and_the_way_from_twin_to_teacher():
@@ -50,6 +62,14 @@ def test_what_is_lost_elsewhere_covers_the_truth():
         found = elsewhere(here, there)
         covered += found.low <= 0.2 <= found.high
     assert covered >= 280
+
+
+def test_what_is_lost_elsewhere_is_no_surer_and_no_less_sure_than_counting_allows():
+    here, there = np.ones((1, 2000), bool), np.ones((1, 100), bool)
+    here[0, :20], there[0, :1] = False, False
+    found = elsewhere(here, there)
+    simple = 1.96 * (0.99 * 0.01 / 2000 + 0.99 * 0.01 / 100) ** 0.5
+    assert simple < found.high - found.mean < 1.6 * simple
 
 
 def test_one_row_elsewhere_says_nothing():

@@ -42,6 +42,9 @@ def test_the_gain_is_shared_out_to_classes_and_to_what_the_teacher_thought():
 def test_no_share_of_no_gain():
     same = Answers(np.array(TWIN), np.array(TWIN), np.array([0, 0, 1, 1, 1]), np.array(TEACHER))
     assert unsure_share(by_teacher(same)) is None
+    for sure, unsure in ((-0.019, 0.02), (0.02, -0.019), (1e-17, 0.0), (0.0, -1e-17)):
+        parts = [{"teacher_sure": True, "gain": sure}, {"teacher_sure": False, "gain": unsure}]
+        assert unsure_share(parts) is None, "a part of what the other made up for is no share"
     assert instructive(same, 10) == []
 
 

@@ -176,6 +176,30 @@ def test_draws_of_labels_judge_the_method(bench, made):
     assert bench(judge(draws[0])).result["draws"] is None
 
 
+def test_draws_that_are_the_same_say_nothing_of_the_method(toy, bench, made):
+    draws = [[made(role, 10 * draw + seed, 390) for role in ("student", "twin") for seed in (0, 1)] for draw in (0, 1)]
+    step = judge(draws[0], 0.005, draws[1])
+    other = replace(toy.data, digests={**toy.data.digests, "gold": "0"})
+    assert bench(replace(step, data=(toy.data, other))).result["draws"]["seeds"] == 2
+    assert bench.warnings == []
+    assert bench(replace(step, data=(toy.data, toy.data))).result["draws"] is None
+    assert "of 2 draws of labels 1 differ" in bench.warnings[0]
+
+
+def test_several_teachers_are_each_compared_by_itself(toy, bench, made):
+    scores = [made("teacher", 0, 380, disturbed=360), made("teacher", 1, 300, disturbed=100)]
+    scores = [replace(score, model=replace(toy.teacher, number=n)) for n, score in enumerate(scores)]
+    scores += [made(role, seed + 5, 390, disturbed=390) for role in ("student", "twin") for seed in range(2)]
+    fused = replace(FUSED, teachers=2, mix=Mix("logits", (1.0, 1.0), (0.9, 0.8)))
+    result = bench(replace(judge(scores), fused=(fused,))).result
+    [found] = result["robustness"]
+    first, second = (found["drop"][f"teacher {number}"] for number in (0, 1))
+    assert (first["seeds"], second["seeds"]) == (1, 1)
+    assert first["mean"] < 0.15 < second["mean"]
+    assert "teacher" not in found["drop"]
+    assert result["teacher"]["accuracy"] is not None
+
+
 def test_noise_costs_are_paired_by_text(bench, made):
     scores = [made("student", seed, 390, disturbed=390) for seed in range(2)]
     scores += [made("twin", seed + 5, 390, disturbed=200) for seed in range(2)]

@@ -102,6 +102,8 @@ def test_numbers_have_bounds():
         ({"device": "tpu"}, "device"),
         ({"draws": 0}, "draws"),
         ({"draws": 2, "data": DATA | {"dev": "dev.csv"}}, ""),
+        ({"data": DATA | {"tests": {"a": "x.csv", "A": "y.csv"}}}, "data.tests"),
+        ({"worthwhile": 1.0}, "worthwhile"),
         ({"data": DATA | {"tests": {"a b": "x.csv"}}}, "data.tests.a b.[key]"),
         ({"data": DATA | {"tests": {"../up": "x.csv"}}}, "data.tests.../up.[key]"),
         ({"robustness": {"noises": ["typo"]}}, "robustness.noises.0"),
@@ -135,7 +137,10 @@ def test_a_further_draw_is_another_draw_of_labels_and_nothing_else():
     other = recipe.of_draw(2)
     assert other.data.seed == 1
     assert (other.robustness.texts, other.compared_with) == (0, [])
-    assert (other.teachers, other.student, other.seeds) == (recipe.teachers, recipe.student, recipe.seeds)
+    assert (other.student, other.training, other.worthwhile) == (recipe.student, recipe.training, recipe.worthwhile)
+    assert other.teachers[0].seed == recipe.teachers[0].seed + 2
+    seeds = [seed for number in range(3) for seed in recipe.of_draw(number).seeds]
+    assert len(set(seeds)) == 3 * len(recipe.seeds)
 
 
 def test_a_recipe_cannot_be_changed():

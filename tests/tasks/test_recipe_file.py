@@ -233,7 +233,7 @@ def test_items_of_an_empty_list(complaint):
         (DATA + "teachers: [{epochs: true}]", "teachers.0.epochs: holds true or false"),
         (DATA + "teachers: [{epochs: 1.5}]", "teachers.0.epochs: must be a whole number, not 1.5"),
         (DATA + "teachers: [{floor: high}]", "teachers.0.floor: must be a number, not 'high'"),
-        (DATA + "worthwhile: .nan", "worthwhile: must be 1 or less, not nan"),
+        (DATA + "worthwhile: .nan", "worthwhile: must be less than 1, not nan"),
         (DATA + "student: {bidirectional: both}", "student.bidirectional: must be true or false, not 'both'"),
         (DATA + "student: {dropout: 1}", "student.dropout: must be less than 1, not 1"),
         (DATA + "objective: []", "objective: needs at least 1, it has 0"),

@@ -49,7 +49,7 @@ class Told:
             for score in self.scores
         ]
         recipe = self.step.recipe.model_dump(mode="json")
-        return gather(recipe, self.data.path, places, self.result.path, self.explanation.path)
+        return gather(recipe, self.data.path, None, places, self.result.path, self.explanation.path)
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,9 @@ def test_it_says_what_the_files_say(told):
     assert not re.search(r"\bNone\b|np\.", markdown)
 
 
-@pytest.mark.parametrize("evil", [EVIL, "-->", "]]>", "a\nb", "&amp;", "$\\frac{", "__x__"])
+@pytest.mark.parametrize(
+    "evil", [EVIL, "-->", "]]>", "a\nb", "&amp;", "- 1. x", "https://e.example", "$\\frac{", "__x__"]
+)
 def test_no_name_or_text_becomes_more_than_text(told, evil):
     content = told.content
     explanation = json.loads(json.dumps(content.explanation))
@@ -196,6 +198,11 @@ def test_signs_that_steer_a_screen_are_shown_as_such(told):
 
 def test_plain_text_in_markdown():
     assert plain("a | b\n*c*") == r"a \| b \*c\*"
+    assert plain("- a") == r"\- a"
+    assert plain("12. a") == r"12\. a"
+    assert plain("--- b") == r"\--- b"
+    assert plain("-0.3 (1.5)") == "-0.3 (1.5)"
+    assert plain("see http://e.example and WWW.e.example") == r"see http\://e.example and WWW\.e.example"
     assert plain("<b> [x](y) ~z~ `q` #1 & !") == r"\<b\> \[x\](y) \~z\~ \`q\` \#1 \& \!"
 
 
@@ -211,15 +218,15 @@ def test_a_missing_or_damaged_file_is_one_line(told, tmp_path):
     content = told.content
     place = Place("student", "student", 0.5, tmp_path, tmp_path)
     with pytest.raises(StillhouseError, match=r"quality\.json cannot be read .*; run the recipe again"):
-        gather(content.recipe, told.data.path, [place], told.result.path, told.explanation.path)
+        gather(content.recipe, told.data.path, None, [place], told.result.path, told.explanation.path)
     with pytest.raises(StillhouseError, match=r"result\.json cannot be read .*; run the recipe again"):
-        gather(content.recipe, told.data.path, [], tmp_path, told.explanation.path)
+        gather(content.recipe, told.data.path, None, [], tmp_path, told.explanation.path)
     (tmp_path / "result.json").write_text("{", encoding="utf-8")
     with pytest.raises(StillhouseError, match=r"result\.json is damaged; run the recipe again"):
-        gather(content.recipe, told.data.path, [], tmp_path, told.explanation.path)
+        gather(content.recipe, told.data.path, None, [], tmp_path, told.explanation.path)
     (tmp_path / "result.json").write_text('{"version": 2}', encoding="utf-8")
     with pytest.raises(StillhouseError, match=r"result\.json is damaged or not of version 3; run the recipe again"):
-        gather(content.recipe, told.data.path, [], tmp_path, told.explanation.path)
+        gather(content.recipe, told.data.path, None, [], tmp_path, told.explanation.path)
 
 
 # What may be missing

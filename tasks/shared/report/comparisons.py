@@ -6,7 +6,7 @@ from typing import Any
 
 from tasks.shared.report.content import Content
 from tasks.shared.report.parts import Head, Section, Table, groups, mean_of, numbers
-from tasks.shared.report.words import interval, megabytes, percent, points, short
+from tasks.shared.report.words import interval, megabytes, percent, points, short, times
 
 
 def models(content: Content) -> Section:
@@ -80,7 +80,7 @@ def _verdict_row(name: str, verdict: Mapping[str, Any]) -> list[str]:
         if needed.get(what)
     ]
     if not ways and needed.get("both"):
-        ways.append(f"{needed['both']:.2g} x both")
+        ways.append(f"{times(needed['both'])} both")
     return [name, verdict["outcome"], *_gain_cells(verdict, "difference"), " or ".join(ways)]
 
 
@@ -95,7 +95,7 @@ def tests(content: Content) -> Section | None:
         return None
     rows, texts = [], []
     for one in found:
-        for role in content.roles:
+        for role in one["accuracy"]:
             drop = one["drop"].get(role)
             lost = [points(drop["mean"]), interval(drop, bare=True)] if drop else ["", ""]
             rows.append([f"{one['name']}: {role}", percent(one["accuracy"][role]), *lost])

@@ -45,6 +45,7 @@ class Content:
         recipe: the recipe, as plain data.
         classes: names.
         rows: of each part of the data.
+        noised: how many of the transfer texts are noised copies.
         warnings: what load_data had to say, leakage included.
         cards: the models.
         result: what the judge wrote.
@@ -54,6 +55,7 @@ class Content:
     recipe: Mapping[str, Json]
     classes: Sequence[str]
     rows: Mapping[str, int]
+    noised: int
     warnings: Sequence[str]
     cards: Sequence[Card]
     result: Mapping[str, Json]
@@ -80,17 +82,34 @@ class Place:
     model: Path
 
 
-def gather(recipe: Mapping[str, Json], data: Path, models: Sequence[Place], judge: Path, explain: Path) -> Content:
+def gather(
+    recipe: Mapping[str, Json],
+    data: Path,
+    augmented: Path | None,
+    models: Sequence[Place],
+    judge: Path,
+    explain: Path,
+) -> Content:
     """Reads the folders that the steps of a run left.
+
+    Args:
+        recipe: as plain data.
+        data: of load_data.
+        augmented: of augment; None where it was not done.
+        models: where the models' scorecards are.
+        judge: of judge.
+        explain: of explain.
 
     Raises:
         StillhouseError: one is gone or damaged.
     """
     facts = read_json(data / MANIFEST)["facts"]
+    more = read_json(augmented / MANIFEST)["facts"] if augmented else {"rows": facts["rows"]["transfer"], "added": 0}
     return Content(
         recipe=recipe,
         classes=facts["classes"],
-        rows=facts["rows"],
+        rows={**facts["rows"], "transfer": more["rows"]},
+        noised=more["added"],
         warnings=facts["warnings"],
         cards=[_card(place) for place in models],
         result=read_versioned(judge / RESULT, RESULT_VERSION),

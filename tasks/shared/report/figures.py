@@ -4,6 +4,7 @@ import io
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -135,13 +136,13 @@ def robustness(content: Content) -> "Figure | None":
     columns = min(4, len(noises))
     figure, axes = _panels(-(-len(noises) // columns), columns)
     for axis, noise in zip(axes, noises, strict=False):
-        _noise_panel(axis, [one for one in found if one["noise"] == noise], content.roles, noise)
+        _noise_panel(axis, sorted((one for one in found if one["noise"] == noise), key=itemgetter("strength")), noise)
     _same_scale([axis for axis, noise in zip(axes, noises, strict=False) if noise != ADVERSARY])
     for axis in axes[len(noises) :]:
         axis.set_visible(False)
     for axis in axes[::columns]:
         axis.set_ylabel("accuracy, %")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(content.roles))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(found[0]["drop"]))
     return figure
 
 
@@ -152,18 +153,19 @@ def _same_scale(axes: "Sequence[Axes]") -> None:
         axis.set_ylim(min(ends), max(ends))
 
 
-def _noise_panel(axis: "Axes", found: Sequence[Mapping[str, Any]], roles: Sequence[str], noise: str) -> None:
+def _noise_panel(axis: "Axes", found: Sequence[Mapping[str, Any]], noise: str) -> None:
     edits = noise == ADVERSARY
     strengths = [0.0, *((1 if edits else 100) * one["strength"] for one in found)]
-    for role in roles:
+    for role in found[0]["drop"]:
+        look = role.partition(" ")[0]  # of several teachers each has its number
         clean = [100 * one["clean"][role] for one in found]
         values = [clean[0], *(100 * one["accuracy"][role] for one in found)]
-        axis.plot(strengths, values, color=COLOURS[role], marker=MARKS[role], markersize=4, label=role)
+        axis.plot(strengths, values, color=COLOURS[look], marker=MARKS[look], markersize=4, label=role)
         low, high = (
             [clean[0], *(at - 100 * one["drop"][role][end] for at, one in zip(clean, found, strict=True))]
             for end in ("high", "low")
         )
-        axis.fill_between(strengths, np.clip(low, 0, 100), np.clip(high, 0, 100), color=COLOURS[role], alpha=0.12, lw=0)
+        axis.fill_between(strengths, np.clip(low, 0, 100), np.clip(high, 0, 100), color=COLOURS[look], alpha=0.12, lw=0)
     axis.set_title(noise, fontweight="bold" if noise == POOLED else "normal")
     axis.set_xlabel("edits of a character" if edits else "words changed, %")
     axis.set_xticks(strengths)
@@ -256,7 +258,9 @@ def _styled(name: str) -> Iterator[None]:
     """The style of all figures; names inside the picture are salted with its own, so that a page can hold several."""
     import matplotlib
 
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # not what a matplotlibrc of the user's or in this folder says
+        matplotlib.rcParams.update({**_STYLE, "svg.hashsalt": name})
         yield
 
 

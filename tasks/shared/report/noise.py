@@ -18,20 +18,28 @@ def robustness(content: Content) -> Section | None:
     single = [one for one in found if one["noise"] not in (ADVERSARY, POOLED)]
     sample = max(one["rows"] for one in found)
     texts = [
-        f"{sample:,} test texts, drawn by hash, each with every kind of mistake; what it costs each model in points of "
-        "accuracy, and how much less it costs the student than its twin.",
-        _more_robust(single),
+        f"{sample:,} test texts, drawn by hash, and with mistakes put into each; what those cost each model in points "
+        "of accuracy, and how much less they cost the student than its twin."
     ]
+    several = content.result["verdict"]["seeds"] > 1
+    if not several:
+        texts.append("With one seed, what one model is spared of another's loss cannot be told from luck in training.")
+    elif single:
+        texts.append(_more_robust(single))
     attacked = [one["rows"] for one in found if one["noise"] == ADVERSARY]
     if attacked:
         texts.append(
             f"The adversary tries edits of single characters in {attacked[0]:,} of them and keeps those that hurt the "
             "model at hand most, so each model is attacked with its own."
         )
-    texts += [_whether_noise_helped(one) for one in _summed(found) if "unaugmented" in one["spared"]]
-    note = "Strength: share of the words changed. The interval of a single model is over texts alone."
+    if several:
+        texts += [_whether_noise_helped(one) for one in _summed(found) if "unaugmented" in one["spared"]]
+    note = (
+        "Strength: share changed of the words that this kind can change; kinds that change nothing here are left out. "
+        "The interval of a single model is over texts alone."
+    )
     first = [one for one in found if one not in single]
-    tables = [_noise_table(some, content.roles) for some in (first, single) if some]
+    tables = [_noise_table(some, list(found[0]["drop"])) for some in (first, single) if some]
     return Section("When texts have mistakes", texts, ["robustness"], [*tables[:-1], replace(tables[-1], note=note)])
 
 

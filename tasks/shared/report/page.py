@@ -77,7 +77,7 @@ def write_page(content: Content) -> Page:
         recipe=yaml.safe_dump(dict(content.recipe), sort_keys=False, allow_unicode=True, width=110),
         foot=f"Times and memory: {where}, Python {machine['python']}, PyTorch {machine['torch']}. All else follows "
         "from data, recipe and models. Nothing here was chosen on test: the best weights, temperatures, thresholds and "
-        "the student that is registered come from dev.",
+        "the student that is registered come from dev. (NO BETTER keeps that student from becoming champion.)",
     )
 
 
@@ -87,10 +87,14 @@ def _headlines(content: Content) -> Iterator[tuple[str, str, str]]:
         yield "gain over the twin", f"{points(verdict['difference'])} points", interval(verdict)
     if against and against["retention"]:
         kept = against["retention"]
-        yield "the teacher's accuracy kept", f"{percent(kept['value'])} %", _ends(kept)
+        yield "the teacher's accuracy kept", f"{percent(kept['value'])} %", _ends(kept, verdict)
     if against:
         closed = against["gap_closed"]
-        said = (f"{percent(closed['value'], 0)} %", _ends(closed, 0)) if closed else ("none", "the twin is no worse")
+        said = (
+            (f"{percent(closed['value'], 0)} %", _ends(closed, verdict, 0))
+            if closed
+            else ("none", "the twin is no worse")
+        )
         yield "gap from twin to teacher closed", *said
     loyal = [card.quality.loyalty.label for card in content.of("student") if card.quality.loyalty]
     if loyal:
@@ -112,13 +116,18 @@ def _training(content: Content) -> Section | None:
 def _data(content: Content) -> Section:
     counts = ", ".join(f"{rows:,} {part}" for part, rows in content.rows.items())
     texts = [f"{len(content.classes)} classes; rows: {counts}."]
+    if content.noised:
+        texts.append(f"{content.noised:,} of the transfer texts are noised copies.")
     if not content.warnings:
         texts.append("No text is shared by parts that must not share one.")
     return Section("The data", texts, points=list(content.warnings))
 
 
-def _ends(found: Mapping[str, Any], digits: int = 1) -> str:
+def _ends(found: Mapping[str, Any], verdict: Mapping[str, Any], digits: int = 1) -> str:
+    """The interval of a share; it is open where what it is a share of may be nothing."""
+    if min(verdict["seeds"], verdict["examples"]) == 1:
+        return f"no interval of one {'seed' if verdict['seeds'] == 1 else 'example'}"
     low, high = (None if found[end] is None else percent(found[end], digits) for end in ("low", "high"))
     if low is None and high is None:
-        return "no interval: the gap may be none"
+        return "no interval: it may be a share of nothing"
     return f"95 % interval {low or 'unbounded'} to {high or 'unbounded'}"

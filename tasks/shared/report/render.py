@@ -15,6 +15,10 @@ PAGES = HTML, MARKDOWN, FIGURES = "report.html", "report.md", "figures"
 
 # What means something in Markdown (or HTML within it), or would break out of a table's cell.
 _MARKS = re.compile(r"([\\`*_{}\[\]<>#|~$&!])")
+_LINKS = re.compile(r"(?i)\b(https?|ftp|www)(:|\.)")
+"""What is made a link without any sign around it."""
+_BEGINNINGS = re.compile(r"^(?:\d{1,9}[.)](?=\s|$)|[-+=](?=[-=\s]|$))")
+"""What begins a list, a rule or a heading."""
 _LIGHT = {
     "--ink": "#22201c",
     "--soft": "#6f6a61",
@@ -96,7 +100,9 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[b
 
 def plain(text: str) -> str:
     """A text that Markdown shows as it is, in one line."""
-    return _MARKS.sub(r"\\\1", visible(" ".join(text.split())))
+    line = _MARKS.sub(r"\\\1", visible(" ".join(text.split())))
+    line = _LINKS.sub(lambda found: f"{found[1]}\\{found[2]}", line)
+    return _BEGINNINGS.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", line)
 
 
 def _alone(picture: str) -> str:
