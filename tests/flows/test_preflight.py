@@ -296,3 +296,10 @@ def test_it_is_quick_and_imports_nothing_heavy() -> None:
     seconds, *heavy = done.stdout.split()
     assert heavy == []
     assert float(seconds) < 5, "half a second where nothing else runs"
+
+
+def test_a_file_of_misspellings_is_read_before_anything_is_trained() -> None:
+    """Found by a reviewer: it was looked at when all models had been trained."""
+    recipe = {**GOOD, "robustness": {"misspellings": "none.txt"}}
+    with pytest.raises(StillhouseError, match=r"robustness\.misspellings: none\.txt cannot be read: No such file"):
+        check_inputs(validate_recipe(recipe, "recipe"))

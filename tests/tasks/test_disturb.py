@@ -71,6 +71,14 @@ def test_rows_without_gold_labels_and_no_texts_at_all(toy, bench, tmp_path):
         assert "nothing" in step.summary(record)
 
 
+def test_a_noise_that_changes_nothing_is_left_out(toy, bench, tmp_path):
+    rows = [("银行的股票上升", "money"), ("球赛在今天举行", "sport"), ("面包和汤都很好吃", "food")]
+    files = {"train": str(toy.folder / "train.csv"), "test": write_csv(tmp_path / "test.csv", rows)}
+    data = bench(LoadData(Data(**files)))
+    frame = pd.read_parquet(bench(disturb(replace(toy, data=data), noises=["case", "keyboard", "drop"])).file)
+    assert set(frame["noise"]) == {"none", "drop"}
+
+
 def test_misspellings_of_ones_own(toy, tmp_path):
     file = tmp_path / "words.txt"
     file.write_text("# mine\nsoup soop, supe\n\nBREAD bred\nsoup soop zoup\n", encoding="utf-8")
@@ -95,13 +103,15 @@ def test_misspellings_of_ones_own(toy, tmp_path):
         (b"# nothing\n", "holds no word"),
     ],
 )
-def test_a_bad_file_of_misspellings_is_one_line(tmp_path, content, told):
+def test_a_bad_file_of_misspellings_is_one_line(toy, tmp_path, content, told):
     file = tmp_path / "words.txt"
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(StillhouseError, match=r"^robustness\.misspellings: ") as raised:
         read_misspellings(str(file))
     assert told in str(raised.value)
+    with pytest.raises(StillhouseError, match=r"^robustness\.misspellings: "):
+        _ = disturb(toy, misspellings=str(file)).key
 
 
 # Augment

@@ -31,9 +31,10 @@ EVIL = "<script>alert(1)</script> | *x* </td> {{ 7 * 7 }} $a^2$ ![i](http://e) `
 class Told:
     """The steps of a run's end over toy models."""
 
-    def __init__(self, toy, seeds=(0, 1), data=None, only_labels=False):
+    def __init__(self, toy, seeds=(0, 1), data=None, only_labels=False, more=()):
         self.data = data or toy.data
-        taught = () if only_labels else (toy.bench(toy.evaluate(toy.teacher, self.data)),)
+        teachers = () if only_labels else (toy.teacher, *more)
+        taught = tuple(toy.bench(toy.evaluate(teacher, self.data)) for teacher in teachers)
         models = [toy.bench(toy.small(step, seed)) for step in (TrainStudent, TrainTwin) for seed in seeds]
         small = [toy.bench(toy.evaluate(model, self.data, teachers=taught)) for model in models]
         self.scores = (*taught, *small)
@@ -276,6 +277,28 @@ def test_students_of_labels_made_elsewhere(toy):
     assert "the teacher's accuracy kept" not in html
     assert "| student x 2 |" in markdown
     assert "| student against its twin |" in markdown
+
+
+def test_several_teachers_are_told_apart_and_together(toy, tmp_path):
+    from tasks.fuse import Fuse
+    from tasks.label import Label
+    from tasks.shared.recipe_teaching import Fuse as FuseOptions
+    from tasks.shared.recipe_teaching import Labelling, Teacher
+    from tasks.train_teacher import TrainTeacher
+
+    options = Teacher(model=str(toy.reordered(tmp_path)), epochs=0, max_length=9)
+    other = toy.bench(TrainTeacher(toy.data, options, 1))
+    views = (toy.view, toy.bench(Label(toy.data, other, Labelling(), 1)))
+    labels = toy.bench(Fuse(toy.data, (toy.teacher, other), views, FuseOptions()))
+    told = Told(replace(toy, labels=labels), more=(other,))
+    html, markdown = pages_of(told.content)
+    for name in ("| teacher 0 |", "| teacher 1 |", "teacher 0 loses", "teacher 1 loses"):
+        assert name in markdown
+    assert Page(html).tags.count("svg") == 5
+    together = labels.mix.together([score.test.logits for score in told.scores[:2]])
+    accuracy = (together.argmax(-1) == told.scores[0].test.gold).mean()
+    assert told.result.result["teacher"]["accuracy"] == pytest.approx(accuracy)
+    assert sum(one["rows"] for one in told.explanation.explanation["teacher"]) == toy.data.rows["test"]
 
 
 def test_planted_leakage_is_told(toy, bench, tmp_path):
