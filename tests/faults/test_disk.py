@@ -10,15 +10,11 @@ from subprocess import Popen
 
 import pytest
 
-from tests.faults.conftest import TEXTS, Truth, copy_of, inside, read_truth
+from tests.faults.conftest import DRILLED, TEXTS, Truth, copy_of, inside, read_truth
 from tests.flows.conftest import World
 from tests.toy import toy_rows
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(600)]
-
-
-STEPS = ("load_data", "train_teacher", "label", "train_student", "evaluate", "register", "report")
-"""Of those that write alike, one: whatever fills an output fills it the same way."""
 
 
 @pytest.fixture
@@ -33,7 +29,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", disk], check=True)
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", DRILLED)
 def test_a_full_disk_in_a_step(started: World, truth: Truth, small_disk: Path, step: str) -> None:
     world = copy_of(started, str(small_disk / "home"))
     process = world.start("run", "toy.yaml")

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.faults.conftest import STEPS_OF_A_RUN, Truth, copy_of, gone, inside, read_truth
+from tests.faults.conftest import DRILLED, Truth, copy_of, gone, inside, read_truth
 from tests.flows.conftest import World
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(1800)]
@@ -45,7 +45,7 @@ def _killed_after(world: World, moment: float, truth: Truth) -> None:
     _goes_on(world, truth)
 
 
-@pytest.mark.parametrize("step", STEPS_OF_A_RUN)
+@pytest.mark.parametrize("step", DRILLED)
 def test_inside_a_step(started: World, truth: Truth, step: str) -> None:
     world = copy_of(started, f"killed-in-{step}")
     process = world.start("run", "toy.yaml")
