@@ -13,6 +13,7 @@ from flows.table import fits
 from tasks.shared.errors import StillhouseError, closest, printable
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.tracking import Tracked, Tracker, finished_runs
+from tasks.shared.tracking_place import anything_tracked
 from tasks.shared.workspace import find_workspace
 
 SORTS = {
@@ -46,7 +47,7 @@ def list_runs(sort: str, most: int, as_json: bool) -> None:
         raise StillhouseError(f"--sort {sort}: no such measure{closest(sort, list(SORTS))}")
     workspace = find_workspace()
     prepare_environment(workspace)
-    found = sorted_runs(finished_runs(workspace), sort)[:most]
+    found = sorted_runs(finished_runs(workspace), sort)[:most] if anything_tracked(workspace) else []
     if as_json:
         entries = [{"run": run.name, "began": _when(run), "tags": run.tags, "metrics": run.metrics} for run in found]
         click.echo(json.dumps(entries, indent=2))

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tasks.shared.outputs import Json
+from tasks.shared.predictions import read_table
 
 NOISY = "noise.parquet"
 CLEAN, ADVERSARY, POOLED = "none", "adversary", "all kinds"
@@ -84,7 +85,7 @@ def write_noisy(file: Path, found: Sequence[Noisy]) -> None:
 
 def read_noisy(file: Path) -> list[Noisy]:
     """What `write_noisy` wrote."""
-    frame = pq.read_table(file).to_pandas()
+    frame = read_table(file).to_pandas()
     return [
         Noisy(str(noise), float(strength), some["row"].to_numpy(), some["right"].to_numpy())
         for (noise, strength), some in frame.groupby(["noise", "strength"], sort=False)

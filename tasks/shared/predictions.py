@@ -1,5 +1,6 @@
 """What a model says of some rows, on disk: a row's key, its gold class, the class that is named, and the logits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tasks.shared.dataset import NO_LABEL, key_column, keys_of
+from tasks.shared.errors import StillhouseError, brief_path
 from tasks.shared.key_index import Keys
 
 if TYPE_CHECKING:
@@ -56,8 +58,12 @@ class Predictions:
 
 
 def read_predictions(file: Path) -> Predictions:
-    """What `Predictions.write` wrote."""
-    table = pq.read_table(file, columns=["key", "label", "logits"]).combine_chunks()
+    """What `Predictions.write` wrote.
+
+    Raises:
+        StillhouseError: the file is gone or damaged.
+    """
+    table = read_table(file, ["key", "label", "logits"]).combine_chunks()
     rows = table.num_rows
     gold = table.column("label").fill_null(NO_LABEL).to_numpy()
     column = table.column("logits")
@@ -65,3 +71,16 @@ def read_predictions(file: Path) -> Predictions:
     flat = column.combine_chunks().flatten().to_numpy() if rows else np.empty(0, np.float32)
     keys = keys_of(table.column("key").combine_chunks()) if rows else np.empty(0, "S32")
     return Predictions(keys, gold.astype(np.int32), flat.reshape(rows, classes))
+
+
+def read_table(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A Parquet file of a scorecard.
+
+    Raises:
+        StillhouseError: it is gone or damaged.
+    """
+    try:
+        return pq.read_table(file, columns=columns)
+    except (OSError, pa.ArrowInvalid):
+        again = "make it anew: stillhouse run RECIPE --force evaluate"
+        raise StillhouseError(f"{brief_path(file)} is gone or damaged; {again}") from None

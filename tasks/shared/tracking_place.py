@@ -16,6 +16,11 @@ def tracking_uri(workspace: Workspace) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.mlflow / 'mlflow.db'}"
 
 
+def anything_tracked(workspace: Workspace) -> bool:
+    """Whether there may be runs: MLflow would make a database in order to find it empty."""
+    return bool(os.environ.get("MLFLOW_TRACKING_URI")) or (workspace.mlflow / "mlflow.db").exists()
+
+
 def check_tracking_server(workspace: Workspace) -> None:
     """One question: MLflow's client would ask a server that does not answer for minutes.
 

@@ -157,3 +157,10 @@ def test_what_has_no_report_says_so(world: World, first: dict) -> None:
 
 def _flow(run: Path) -> str:
     return str(json.loads((run / "run.json").read_text(encoding="utf-8"))["flow"])
+
+
+def test_the_leaderboard_of_nothing_makes_nothing(world: World, tmp_path: Path) -> None:
+    empty = world.run("runs", STILLHOUSE_HOME=str(tmp_path / "none"))
+    assert (empty.returncode, empty.stderr) == (0, "")
+    assert "no finished run yet" in empty.stdout
+    assert not (tmp_path / "none").exists()

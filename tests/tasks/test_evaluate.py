@@ -11,9 +11,10 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tasks.evaluate import predictions_file
-from tasks.shared.conditions import NOISY
+from tasks.shared.conditions import NOISY, read_noisy
 from tasks.shared.dataset import read_chunks, read_labels
 from tasks.shared.errors import StillhouseError
+from tasks.shared.predictions import read_predictions
 from tasks.shared.recipe_teaching import Teacher
 from tasks.shared.scorecard import COST, QUALITY, Cost, Quality, read_card
 from tasks.train_student import TrainStudent
@@ -189,3 +190,7 @@ def test_a_scorecard_of_another_version_or_damaged_is_refused(score, models, tmp
                 read_card(tmp_path / name, kind)
     with pytest.raises(StillhouseError, match="cannot be read"):
         read_card(tmp_path / "none.json", Cost)
+    (tmp_path / NOISY).write_bytes(b"x")
+    for read, name in ((read_predictions, PREDICTIONS), (read_noisy, NOISY)):
+        with pytest.raises(StillhouseError, match=r"is gone or damaged; make it anew: .* --force evaluate"):
+            read(tmp_path / name)
