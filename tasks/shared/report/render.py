@@ -63,7 +63,7 @@ def _shown(value: Any) -> Any:  # noqa: ANN401 - whatever a template shows
 def to_markdown(page: Page, figures: Sequence[str]) -> str:
     """The page in Markdown, which links to those pictures that it is told of."""
     blocks = [f"# {plain(page.name)}: was distilling worth it?", f"**{page.outcome}**: {plain(page.meaning)}"]
-    blocks += [plain(page.scope), _table(["what", "value", "remark"], page.headlines)]
+    blocks += [plain(page.scope), _table(["what", "value", "remark"], page.headlines, (True, False, True))]
     for section in page.sections:
         blocks += _section(section, page, figures)
     return "\n\n".join([*blocks, plain(page.foot)]) + "\n"
