@@ -114,7 +114,7 @@ def _compute_again(labeller: Labeller, found: Found, workspace: Workspace) -> st
     pairs = [pair for _, pair in known.values() if pair is not None]
     encoded = encode(tokenizer, texts, pairs or None, labeller.max_length)
     with open_engine(model) as engine:
-        said = engine.logits(encoded)[:, teacher.facts["columns"]]
+        said = engine.answers(encoded)[:, teacher.facts["columns"]]
     stored = found.logits[rows]
     scale = np.maximum(np.abs(said).max(axis=1), 1.0)
     apart = np.abs(said - stored).max(axis=1)

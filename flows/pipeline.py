@@ -5,6 +5,7 @@ from typing import cast
 
 from tasks.augment import Augment
 from tasks.disturb import Disturb
+from tasks.embed import Embed, EmbedRecord
 from tasks.evaluate import Evaluate, Model, ScoreRecord
 from tasks.explain import Explain
 from tasks.fuse import Fuse, FuseRecord
@@ -109,6 +110,21 @@ def distil(recipe: Recipe, do: Do) -> ResultRecord:
     return result
 
 
+def _insides(
+    recipe: Recipe, data: DataRecord, teachers: list[Teacher], do: Do
+) -> tuple[EmbedRecord | None, TeacherRecord | None]:
+    """What the objective sees inside teachers: the vectors of its hidden term, the teacher of its relation term."""
+    terms = {term.term: term for term in recipe.objective}
+    vectors, looked_into = None, None
+    if "hidden" in terms:
+        number, layers = terms["hidden"].teacher, tuple(terms["hidden"].layers)
+        labelling = recipe.labelling.named_from_anywhere()
+        vectors = do(Embed(data, cast(TeacherRecord, teachers[number]), labelling, number, layers))
+    if "relation" in terms:
+        looked_into = cast(TeacherRecord, teachers[terms["relation"].teacher])
+    return vectors, looked_into
+
+
 def _compare(recipe: Recipe, do: Do) -> Compared:
     """Trains and measures all models of one draw of labels."""
     data, teachers, labels = label_texts(recipe, do)
@@ -117,11 +133,11 @@ def _compare(recipe: Recipe, do: Do) -> Compared:
     start = origin_of(tokenizer) if isinstance(tokenizer, str) else cast(TeacherRecord, teachers[tokenizer])
     prepared = do(PrepareStudent(data, start, recipe.student))
     shared = (data, prepared, recipe.student, recipe.training)
-    objective = tuple(recipe.objective)
-    models: list[Model] = [do(TrainStudent(*shared, seed, soft_labels, objective)) for seed in recipe.seeds]
+    taught_by = (soft_labels, tuple(recipe.objective), *_insides(recipe, data, teachers, do))
+    models: list[Model] = [do(TrainStudent(*shared, seed, *taught_by)) for seed in recipe.seeds]
     models += [do(TrainTwin(*shared, seed)) for seed in recipe.seeds]
     if "unaugmented" in recipe.compared_with:
-        models += [do(TrainUnaugmented(*shared, seed, soft_labels, objective)) for seed in recipe.seeds]
+        models += [do(TrainUnaugmented(*shared, seed, *taught_by)) for seed in recipe.seeds]
     if "scratch" in recipe.compared_with:
         own = (data, do(PrepareScratch(data, prepared)), recipe.student, recipe.training)
         models += [do(TrainScratch(*own, seed)) for seed in recipe.seeds]

@@ -8,6 +8,7 @@ from tasks.import_labels import check_labels
 from tasks.load_data import LoadData
 from tasks.shared.bases import check_base
 from tasks.shared.devices import pick_device
+from tasks.shared.encoder_file import read_encoder
 from tasks.shared.errors import StillhouseError, brief, one_line
 from tasks.shared.label_files import open_files
 from tasks.shared.misspellings import read_misspellings
@@ -15,6 +16,7 @@ from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Recipe
 from tasks.shared.registry_version import SCHEME
 from tasks.shared.shards import Shard
+from tasks.shared.word_vectors import check_vectors
 from tasks.shared.workspace import find_workspace
 
 _PATIENCE_SECONDS = 10
@@ -37,6 +39,10 @@ def check_inputs(recipe: Recipe) -> None:
         read_misspellings(recipe.robustness.misspellings)
     if recipe.runner == "ray" and any(teacher.labels is None for teacher in recipe.teachers):
         check_cluster()
+    if recipe.student.vectors_file:
+        check_vectors(recipe.student.vectors_file, recipe.student.embedding_size)
+    if recipe.student.configuration:
+        read_encoder(recipe.student.configuration, _tokens_read(recipe))
     classes = LoadData(recipe.data).check_sources()
     models = {f"teachers.{number}.model": teacher.model for number, teacher in enumerate(recipe.teachers)}
     if isinstance(recipe.student.tokenizer, str):
@@ -50,6 +56,12 @@ def check_inputs(recipe: Recipe) -> None:
             continue
         taken_as_it_is = teacher.epochs == 0
         check_base(teacher.model, f"teachers.{number}.model", classes if taken_as_it_is else None)
+
+
+def _tokens_read(recipe: Recipe) -> int:
+    """Tokens that a student reads of a text."""
+    tokenizer = recipe.student.tokenizer
+    return recipe.student.max_length or (recipe.teachers[tokenizer].max_length if isinstance(tokenizer, int) else 128)
 
 
 def parse_share(recipe: Recipe, shard: str) -> Shard:

@@ -1,8 +1,14 @@
 """Starting values for a student's token vectors."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+_WORD_STARTS = ("Ġ", "▁")
+"""How byte-pair and SentencePiece tokenizers mark a token that begins a word."""
+_WORDPIECE_REST = "##"
 
 
 def project(table: torch.Tensor, kept: NDArray[np.integer], size: int) -> torch.Tensor:
@@ -30,3 +36,37 @@ def project(table: torch.Tensor, kept: NDArray[np.integer], size: int) -> torch.
     start = torch.zeros(len(kept), size, dtype=torch.float64)
     start[:, : projected.shape[1]] = projected / projected[present].std().clamp(min=1e-12)
     return start.float()
+
+
+def as_they_are(table: torch.Tensor, kept: NDArray[np.integer]) -> torch.Tensor:
+    """The teacher's own rows, float32 [rows, width], for a student that has its layers too; at the mean without one."""
+    present = torch.from_numpy(kept >= 0)
+    rows = table.detach().cpu()[torch.from_numpy(kept.clip(min=0))].float()
+    return torch.where(present[:, None], rows, rows[present].mean(0))
+
+
+def words_of(tokens: Sequence[str]) -> list[str | None]:
+    """The word that each token of a vocabulary stands for; None for what only goes on a word."""
+    marked = any(token.startswith(_WORD_STARTS) for token in tokens)
+    if marked:
+        return [token[1:] or None if token.startswith(_WORD_STARTS) else None for token in tokens]
+    return [None if token.startswith(_WORDPIECE_REST) else token for token in tokens]
+
+
+def from_vectors(words: Sequence[str | None], vectors: Mapping[str, NDArray[np.float32]], size: int) -> torch.Tensor:
+    """A table of word vectors, scaled to unit variance as `project` does; without one a row starts at random.
+
+    Args:
+        words: of each row, as they are or in lower case in `vectors`; [rows].
+        vectors: of width `size`.
+        size: width of the table.
+
+    Returns:
+        The student's table, float32 [rows, size], the same each time.
+    """
+    found = [vectors.get(word, vectors.get(word.lower())) if word else None for word in words]
+    there = np.array([vector is not None for vector in found])
+    table = np.random.default_rng(0).standard_normal((len(words), size))
+    rows = np.array([vector for vector in found if vector is not None], np.float64)
+    table[there] = (rows - rows.mean(0)) / max(rows.std(), 1e-12)
+    return torch.from_numpy(table.astype(np.float32))

@@ -23,7 +23,7 @@ from transformers import (
 
 from models.encoding import Batch, Encoded, ShuffledBatches
 from models.inference import predict_logits
-from models.objectives import Objective
+from models.objectives import Objective, Seen
 
 Advance = Callable[[int], None]
 
@@ -36,18 +36,30 @@ class Examples:
         encoded: the texts.
         labels: gold class of each row, `NO_LABEL` where there is none, [rows].
         teacher_logits: what the teacher said of each row, [rows, classes], or None.
+        teacher_vectors: its vectors of each row, [rows, layers, width], or None; may be memory-mapped.
     """
 
     encoded: Encoded
     labels: NDArray[np.integer]
     teacher_logits: NDArray[np.float32] | None = None
+    teacher_vectors: NDArray[np.floating] | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError unless all have the same number of rows."""
-        rows = len(self.encoded)
-        if len(self.labels) != rows or (self.teacher_logits is not None and len(self.teacher_logits) != rows):
-            given = None if self.teacher_logits is None else len(self.teacher_logits)
-            raise ValueError(f"{rows} texts, {len(self.labels)} labels and {given} rows of teacher logits do not match")
+        given = (self.labels, self.teacher_logits, self.teacher_vectors)
+        rows = [None if values is None else len(values) for values in given]
+        if any(count not in (None, len(self.encoded)) for count in rows):
+            raise ValueError(f"{len(self.encoded)} texts do not match rows of labels, logits, vectors: {rows}")
+
+    def first(self, rows: int) -> "Examples":
+        """The first rows."""
+        logits, vectors = self.teacher_logits, self.teacher_vectors
+        return Examples(
+            self.encoded.first(rows),
+            self.labels[:rows],
+            None if logits is None else logits[:rows],
+            None if vectors is None else vectors[:rows],
+        )
 
 
 @dataclass(frozen=True)
@@ -176,9 +188,44 @@ class _BatchDataset(Dataset[Batch]):
         batch = self._examples.encoded.batch(rows)
         batch["scale"] = torch.tensor(scale)
         batch["labels"] = torch.from_numpy(self._examples.labels[rows].astype(np.int64))
-        if self._examples.teacher_logits is not None:
-            batch["teacher_logits"] = torch.from_numpy(self._examples.teacher_logits[rows])
+        for name in ("teacher_logits", "teacher_vectors"):
+            values = getattr(self._examples, name)
+            if values is not None:
+                batch[name] = torch.from_numpy(values[rows])
         return batch
+
+
+class _Learner(torch.nn.Module):
+    """The model and its objective as one: what a term learns (a projection) is trained along."""
+
+    def __init__(self, model: PreTrainedModel, objective: Objective) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective.to(model.device)
+        self.progress = 0.0
+
+    def forward(
+        self,
+        labels: Tensor,
+        scale: Tensor,
+        teacher_logits: Tensor | None = None,
+        teacher_vectors: Tensor | None = None,
+        **texts: Tensor,
+    ) -> Tensor:
+        """The objective's loss, not the model's own."""
+        states = {"output_hidden_states": True} if self.objective.needs_states else {}
+        found = self.model(**texts, **states)
+        seen = Seen(
+            logits=found.logits,
+            labels=labels,
+            teacher_logits=teacher_logits,
+            teacher_vectors=teacher_vectors,
+            states=found.hidden_states or (),
+            input_ids=texts["input_ids"],
+            mask=texts["attention_mask"],
+        )
+        loss: Tensor = self.objective(seen, self.progress) * scale
+        return loss
 
 
 class _BatchTrainer(Trainer):
@@ -191,11 +238,11 @@ class _BatchTrainer(Trainer):
         watch: "_Watch",
     ) -> None:
         batches = _BatchDataset(examples, arguments.process_index, arguments.world_size)
-        super().__init__(model=model, args=arguments, train_dataset=batches, callbacks=[watch])
+        learner = _Learner(model, objective)
+        super().__init__(model=learner, args=arguments, train_dataset=batches, callbacks=[watch, _Progress(learner)])
         self._batches = batches
         self.remove_callback(PrinterCallback)
         self._examples = examples
-        self._objective = objective
         self.model_accepts_loss_kwargs = False
 
     def get_train_dataloader(self) -> DataLoader[Batch]:
@@ -205,11 +252,19 @@ class _BatchTrainer(Trainer):
         return DataLoader(self._batches, sampler=rows, batch_size=None)
 
     def compute_loss(self, model: torch.nn.Module, inputs: Batch, *_: object, **__: object) -> Tensor:
-        """The objective's, not the model's own."""
-        labels, scale = inputs.pop("labels"), inputs.pop("scale")
-        teacher_logits = inputs.pop("teacher_logits", None)
-        loss: Tensor = self._objective(model(**inputs).logits, labels, teacher_logits)
-        return loss * scale
+        """The learner's."""
+        loss: Tensor = model(**inputs)
+        return loss
+
+
+class _Progress(TrainerCallback):
+    """Tells the learner how much of the training is over, for what changes with it."""
+
+    def __init__(self, learner: _Learner) -> None:
+        self._learner = learner
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
+        self._learner.progress = state.global_step / max(1, state.max_steps - 1)
 
 
 class _Watch(TrainerCallback):

@@ -1,9 +1,10 @@
 """Step label: what a teacher believes about each transfer text, written to the label store part by part."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tasks.shared.dataset import DataRecord, read_keys
 from tasks.shared.errors import StillhouseError, one_line
@@ -19,6 +20,11 @@ from tasks.shared.steps import Context, Record, Step
 from tasks.shared.texts import NORMALISATION
 from tasks.shared.workspace import Workspace
 from tasks.train_teacher import TeacherRecord
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from models.engine import Engine
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,17 @@ class ByTeacher(Step[Record]):
         """The labels of this labeller."""
         return LabelStore(open_files(self.labelling.place or workspace.labels), self.labeller)
 
+    def open(self, model: "PreTrainedModel") -> "AbstractContextManager[Engine]":
+        """What runs the teacher: an engine that answers with logits, in the teacher's order of classes."""
+        from models.engine import open_engine
+
+        return open_engine(model, self.labelling.tokens_per_batch)
+
+    @property
+    def columns(self) -> Sequence[int]:
+        """Which of the engine's answers stands for each of the labeller's classes."""
+        return self.teacher.columns
+
     def label(self, wanted: Keys, context: Context) -> dict[str, Json]:
         """Labels those of the wanted transfer texts that the store does not hold.
 
@@ -95,22 +112,19 @@ class ByTeacher(Step[Record]):
         plan = plan or new_plan(plan_file, store, wanted)
         if not len(plan.keys):
             return {"new": 0, "truncated": 0}
-        from models.engine import open_engine, to_precision
+        from models.engine import to_precision
         from models.teacher import load_classifier
         from tasks.shared.labelling import carry_out, first_texts
 
-        options, columns, length = self.labelling, self.teacher.columns, self.teacher.max_length
+        options, length = self.labelling, self.teacher.max_length
         model, tokenizer = load_classifier(self.teacher.path, context.device)
         sample = first_texts(plan, transfer, tokenizer, length)
         try:
             model, deviation = to_precision(model, options.precision, sample, options.tokens_per_batch)
         except ValueError as error:
             raise StillhouseError(f"labelling.precision: {one_line(error)}") from None
-        with (
-            open_engine(model, options.tokens_per_batch) as engine,
-            context.progress(len(plan.keys), "texts") as advance,
-        ):
-            done = carry_out(plan, store, transfer, engine, tokenizer, length, columns, advance)
+        with self.open(model) as engine, context.progress(len(plan.keys), "texts") as advance:
+            done = carry_out(plan, store, transfer, engine, tokenizer, length, self.columns, advance)
         plan_file.unlink(missing_ok=True)
         if done.truncated > done.new / 2:
             context.warn(

@@ -24,6 +24,7 @@ class PrepareScratch(Step[PreparedRecord]):
         return {
             "texts": {part: self.data.digests[part] for part in ("gold", "dev")},
             "vocabulary": self.prepared.vocabulary,
+            "embedding_size": self.prepared.embedding_size,
             "max_length": self.prepared.max_length,
         }
 
@@ -42,11 +43,18 @@ class PrepareScratch(Step[PreparedRecord]):
             (folder / part).mkdir()
             encode_part(self.data.file(part), tokenizer, length).save(folder / part)
         save_file({}, folder / "start.safetensors")
-        return {"vocabulary": len(tokenizer)}
+        return {"vocabulary": len(tokenizer), "covered": 1.0}  # bytes are tokens too, so that nothing is left out
 
     def read(self, output: Output) -> PreparedRecord:
         """The record of the beginnings."""
-        return PreparedRecord(output.path, output.digest, output.facts["vocabulary"], self.prepared.max_length)
+        return PreparedRecord(
+            output.path,
+            output.digest,
+            output.facts["vocabulary"],
+            self.prepared.embedding_size,
+            self.prepared.max_length,
+            output.facts["covered"],
+        )
 
     def summary(self, record: PreparedRecord) -> str:
         """Size of the vocabulary."""

@@ -3,21 +3,33 @@
 That is the teacher's tokenizer cut down to the transfer set, the starting token vectors, and all parts' token ids.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tasks.shared.bases import find_base
 from tasks.shared.dataset import DataRecord
+from tasks.shared.encoder_file import read_encoder
 from tasks.shared.errors import StillhouseError, one_line
-from tasks.shared.outputs import Json, Output, hash_folder
-from tasks.shared.recipe_learning import Student
+from tasks.shared.objective import TEACHER_IDS
+from tasks.shared.outputs import Json, Output, hash_folder, write_json
+from tasks.shared.recipe_student import Student
 from tasks.shared.steps import Context, Step
+from tasks.shared.word_vectors import hash_vectors, read_vectors
 from tasks.train_teacher import TeacherRecord
 
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from models.vocabulary import Vocabulary
+
+ENCODER = "encoder.json"
 ENCODED_PARTS = ("transfer", "gold", "dev")
 
 
@@ -54,13 +66,23 @@ class PreparedRecord:
         path: folder with `tokenizer/`, `start.safetensors` and a folder of token ids a part.
         digest: of all that.
         vocabulary: rows of the student's embedding table.
+        embedding_size: their width.
         max_length: tokens read of a text.
+        covered: share of dev's tokens that are in the vocabulary: of texts that did not decide on it.
     """
 
     path: Path
     digest: str
     vocabulary: int
+    embedding_size: int
     max_length: int
+    covered: float
+
+    @property
+    def encoder(self) -> Mapping[str, Any] | None:
+        """The encoder's configuration, where the recipe brings one."""
+        file = self.path / ENCODER
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
 
 
 @dataclass(frozen=True)
@@ -68,6 +90,7 @@ class PrepareStudent(Step[PreparedRecord]):
     """Cuts down the tokenizer, projects the embeddings, tokenises once for all seeds."""
 
     name: ClassVar[str] = "prepare_student"
+    version: ClassVar[int] = 2
     data: DataRecord
     teacher: TeacherRecord | Origin
     student: Student
@@ -79,33 +102,36 @@ class PrepareStudent(Step[PreparedRecord]):
 
     def inputs(self) -> Mapping[str, Json]:
         """The texts that are tokenised, the teacher, and the shape and start of the token vectors."""
+        student, file = self.student, self.student.vectors_file
         return {
             "texts": {part: self.data.digests[part] for part in ENCODED_PARTS},
             "teacher": self.teacher.digest,
             "max_length": self.max_length,
-            "embedding_size": self.student.embedding_size,
-            "embeddings": self.student.embeddings,
+            "embedding_size": None if student.teacher_layers else student.embedding_size,
+            "embeddings": hash_vectors(file) if file else student.embeddings,
+            "teacher_layers": student.teacher_layers,
+            "encoder": read_encoder(student.configuration, self.max_length) if student.configuration else None,
         }
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
-        """Writes tokenizer, token ids and starting vectors."""
-        import torch
+        """Writes tokenizer, token ids and starting weights."""
         from safetensors.torch import save_file
 
-        from models.embeddings import project
         from models.teacher import load_base
         from models.vocabulary import prune
         from tasks.shared.examples import encode_part
 
-        # Only its embeddings and tokenizer are looked at, so it need not be a classifier.
+        # Only its embeddings, layers and tokenizer are looked at, so it need not be a classifier.
         try:
             model, tokenizer = load_base(self.teacher.path, self.data.classes, 0, "cpu")
         except (OSError, ValueError) as error:
             raise StillhouseError(f"student.tokenizer: cannot use {self.teacher.path}: {one_line(error)}") from None
         length, rows = self.max_length, self.data.rows
-        with context.progress(rows["transfer"], "texts") as advance:
+        with context.progress(rows["transfer"] + rows["dev"], "texts") as advance:
             used = np.unique(encode_part(self.data.file("transfer"), tokenizer, length, advance).ids)
+            of_dev = encode_part(self.data.file("dev"), tokenizer, length, advance).ids
         vocabulary = prune(tokenizer, used)
+        np.save(folder / TEACHER_IDS, _teacher_ids(vocabulary, tokenizer))
         shipped = vocabulary.tokenizer
         # Set in both places: only what is in `init_kwargs` is saved.
         shipped.model_max_length = shipped.init_kwargs["model_max_length"] = length
@@ -114,19 +140,77 @@ class PrepareStudent(Step[PreparedRecord]):
             for part in ENCODED_PARTS:
                 (folder / part).mkdir()
                 encode_part(self.data.file(part), shipped, length, advance).save(folder / part)
+        start, facts = self._start(model, vocabulary, folder)
+        save_file(start, folder / "start.safetensors")
+        return {
+            "vocabulary": len(vocabulary.kept),
+            "of": len(tokenizer),
+            "covered": float(np.isin(of_dev, vocabulary.kept).mean()),
+            "embedding_size": start["embeddings"].shape[1] if "embeddings" in start else self.student.embedding_size,
+            **facts,
+        }
+
+    def _start(
+        self, model: "PreTrainedModel", vocabulary: "Vocabulary", folder: Path
+    ) -> "tuple[dict[str, torch.Tensor], dict[str, Json]]":
+        """Starting weights by name, and what there is to say of them; writes the encoder's configuration."""
+        import torch
+
+        from models.embeddings import as_they_are, from_vectors, project, words_of
+        from models.families.transformer import copy_layers
+
+        student, facts = self.student, dict[str, Json]()
+        table = model.get_input_embeddings().get_parameter("weight")
         start: dict[str, torch.Tensor] = {}
-        if self.student.embeddings == "teacher":
-            table = model.get_input_embeddings().get_parameter("weight")
-            start["embeddings"] = project(table, vocabulary.kept, self.student.embedding_size).contiguous()
+        if student.teacher_layers:
+            try:
+                encoder, start = copy_layers(model, student.teacher_layers)
+            except ValueError as error:
+                raise StillhouseError(f"student.teacher_layers: {one_line(error)}") from None
+            write_json(folder / ENCODER, encoder)
+            start["embeddings"] = as_they_are(table, vocabulary.kept)
+        elif student.vectors_file:
+            words = words_of(_tokens_of_rows(vocabulary))
+            wanted = {form for word in words if word for form in (word, word.lower())}
+            vectors = read_vectors(student.vectors_file, student.embedding_size, wanted)
+            start["embeddings"] = from_vectors(words, vectors, student.embedding_size)
+            facts["with_vector"] = sum(
+                word is not None and (word in vectors or word.lower() in vectors) for word in words
+            )
+        elif student.embeddings == "teacher":
+            start["embeddings"] = project(table, vocabulary.kept, student.embedding_size).contiguous()
+        if student.configuration:
+            write_json(folder / ENCODER, read_encoder(student.configuration, self.max_length))
         if vocabulary.token_map is not None:
             start["token_map"] = torch.from_numpy(vocabulary.token_map)
-        save_file(start, folder / "start.safetensors")
-        return {"vocabulary": len(vocabulary.kept), "of": len(tokenizer)}
+        return start, facts
 
     def read(self, output: Output) -> PreparedRecord:
         """The record of the shared beginnings."""
-        return PreparedRecord(output.path, output.digest, output.facts["vocabulary"], self.max_length)
+        facts = output.facts
+        return PreparedRecord(
+            output.path, output.digest, facts["vocabulary"], facts["embedding_size"], self.max_length, facts["covered"]
+        )
 
     def summary(self, record: PreparedRecord) -> str:
-        """Size of the vocabulary."""
-        return f"{record.vocabulary:,} tokens"
+        """Size of the vocabulary, and how much of unseen text it covers."""
+        return f"{record.vocabulary:,} tokens, which are {record.covered:.1%} of dev's"
+
+
+def _teacher_ids(vocabulary: "Vocabulary", tokenizer: "PreTrainedTokenizerBase") -> NDArray[np.int64]:
+    """The teacher's token id of each id of the student's tokenizer; padding where it has none."""
+    ids: NDArray[np.int64] = vocabulary.kept
+    if vocabulary.token_map is not None:
+        ids = np.arange(len(vocabulary.token_map))
+        ids[ids >= len(tokenizer)] = -1
+    return np.where(ids < 0, tokenizer.pad_token_id or 0, ids)
+
+
+def _tokens_of_rows(vocabulary: "Vocabulary") -> list[str]:
+    """The token that each row of the embedding table stands for; empty for a row of many."""
+    tokens = [""] * len(vocabulary.kept)
+    for token, id_ in vocabulary.tokenizer.get_vocab().items():
+        row = id_ if vocabulary.token_map is None else int(vocabulary.token_map[id_])
+        if vocabulary.token_map is None or vocabulary.kept[row] == id_:
+            tokens[row] = token
+    return tokens

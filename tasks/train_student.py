@@ -6,20 +6,27 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from tasks.embed import EmbedRecord
 from tasks.fuse import FuseRecord
 from tasks.prepare_student import PreparedRecord
 from tasks.shared.dataset import DataRecord, gold_of, read_keys, read_labels
+from tasks.shared.errors import StillhouseError
 from tasks.shared.history import HISTORY, write_history
 from tasks.shared.outputs import Json, Output
-from tasks.shared.recipe_learning import Student, Term, Training
+from tasks.shared.recipe_learning import Term, Training
+from tasks.shared.recipe_student import Student
 from tasks.shared.soft_labels import read_soft_labels
 from tasks.shared.steps import Context, Step
+from tasks.train_teacher import TeacherRecord
 
 if TYPE_CHECKING:
-    from models.student import RecurrentForSequenceClassification
+    from models.objectives import Objective
+    from models.student import Student as StudentModel
     from models.training import Examples
+
+_CONFIG_NAMES = {"layers": "num_hidden_layers", "heads": "num_attention_heads"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class StudentRecord:
 class TrainSmall(Step[StudentRecord]):
     """What students, twins and baselines have in common: everything but what they learn from."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     measured: ClassVar[frozenset[str]] = frozenset({HISTORY})
     role: ClassVar[str]
     data: DataRecord
@@ -87,30 +94,35 @@ class TrainSmall(Step[StudentRecord]):
             "gold": self.data.digests["gold"],
             "dev": self.data.digests["dev"],
             "classes": self.data.classes,
-            "student": self.student.model_dump(exclude={"tokenizer", "embeddings", "max_length"}),
+            "student": {"family": self.student.family, "dropout": self.student.dropout, **self.student.of_family()},
             "training": self.training.model_dump(),
             "steps": self.steps,
             "seed": self.seed,
         }
 
     @abstractmethod
-    def learn_from(self, context: Context) -> "tuple[Examples, Sequence[Term]]":
-        """The rows to train on and the terms of the objective."""
+    def learn_from(self, context: Context) -> "Examples":
+        """The rows to train on."""
+
+    def objective_for(self, model: "StudentModel") -> "Objective":
+        """What to minimise: cross-entropy with gold labels, unless a student has something else to go by."""
+        from tasks.shared.objective import hard_objective
+
+        return hard_objective()
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Writes the Hugging Face folder."""
         import torch
 
-        from models.objectives import build_objective
         from models.training import Schedule, accuracy_on, train
 
-        examples, terms = self.learn_from(context)
+        examples = self.learn_from(context)
         dev = self.examples("dev")
         model = self._new_model()
         model.to(context.device)  # type: ignore[arg-type]  # transformers hides the method's signature
         how = self.training
         schedule = Schedule(self.steps, how.batch_size, how.learning_rate, how.weight_decay, how.evaluations)
-        objective = build_objective([(term.weight, term.term, term.temperature) for term in terms])
+        objective = self.objective_for(model)
         began = time.monotonic()
         with context.progress(self.steps, "steps") as advance:
             history = train(model, examples, dev, objective, schedule, self.seed, advance)
@@ -133,34 +145,39 @@ class TrainSmall(Step[StudentRecord]):
 
         return Examples(Encoded.load(self.prepared.path / part), read_labels(self.data.file(part)))
 
-    def _new_model(self) -> "RecurrentForSequenceClassification":
+    def _new_model(self) -> "StudentModel":
         import torch
         from safetensors.torch import load_file
 
-        from models.student import RecurrentConfig, RecurrentForSequenceClassification
+        from models.families import new_student
 
-        start = load_file(self.prepared.path / "start.safetensors")
-        shape, token_map = self.student, start.get("token_map")
-        config = RecurrentConfig(
-            family=shape.family,
-            vocab_size=self.prepared.vocabulary,
-            embedding_size=shape.embedding_size,
-            hidden_size=shape.hidden_size,
-            num_hidden_layers=shape.layers,
-            bidirectional=shape.bidirectional,
-            pooling=shape.pooling,
-            dropout=shape.dropout,
+        start, prepared = load_file(self.prepared.path / "start.safetensors"), self.prepared
+        torch.manual_seed(self.seed)
+        model = new_student(
+            self.student.family,
+            **self._shape(),
+            vocab_size=prepared.vocabulary,
+            embedding_size=prepared.embedding_size,
+            dropout=self.student.dropout,
             pad_token_id=self.examples("gold").encoded.pad_id,
-            token_map_size=0 if token_map is None else len(token_map),
+            token_map_size=len(start["token_map"]) if "token_map" in start else 0,
             pairs=self.data.pairs,
             id2label=dict(enumerate(self.data.classes)),
             label2id={name: number for number, name in enumerate(self.data.classes)},
             problem_type="single_label_classification",
         )
-        torch.manual_seed(self.seed)
-        model = RecurrentForSequenceClassification(config)
-        model.start_from(start.get("embeddings"), token_map)
+        model.start_from(start)
         return model
+
+    def _shape(self) -> dict[str, Any]:
+        """The options of the family, by the names that a Hugging Face configuration has for them."""
+        options = self.student.of_family()
+        for name in ("configuration", "teacher_layers"):
+            options.pop(name, None)
+        shape = {_CONFIG_NAMES.get(name, name): value for name, value in options.items()}
+        if self.student.family == "transformer":
+            shape |= {"encoder": self.prepared.encoder, "max_position_embeddings": self.prepared.max_length}
+        return shape
 
     def read(self, output: Output) -> StudentRecord:
         """The record of the model."""
@@ -191,25 +208,48 @@ class TrainSmall(Step[StudentRecord]):
 
 @dataclass(frozen=True)
 class TrainStudent(TrainSmall):
-    """Learns from the soft labels of the whole transfer set, and from gold labels if the objective asks."""
+    """Learns from the soft labels of the whole transfer set, and from whatever else the objective asks for.
+
+    `vectors` are those of the objective's hidden term, `looked_into` is the teacher of its relation term.
+    """
 
     name: ClassVar[str] = "train_student"
     role: ClassVar[str] = "student"
     labels: FuseRecord
     objective: tuple[Term, ...]
+    vectors: EmbedRecord | None = None
+    looked_into: TeacherRecord | None = None
 
     def inputs(self) -> Mapping[str, Json]:
-        """What the twin depends on, and the soft labels and the objective."""
+        """What the twin depends on, the soft labels, the objective, and what it sees inside teachers."""
         objective = [term.model_dump() for term in self.objective]
-        transfer = self.data.digests["transfer"]
-        return {**super().inputs(), "transfer": transfer, "labels": self.labels.digest, "objective": objective}
+        return {
+            **super().inputs(),
+            "transfer": self.data.digests["transfer"],
+            "labels": self.labels.digest,
+            "objective": objective,
+            "vectors": self.vectors and self.vectors.digest,
+            "looked_into": self.looked_into and self.looked_into.digest,
+        }
 
-    def learn_from(self, context: Context) -> "tuple[Examples, Sequence[Term]]":
+    def learn_from(self, context: Context) -> "Examples":
         """Transfer texts, joined by key with the soft labels and with the gold labels of those that have one."""
         keys = read_keys(self.data.file("transfer"))
         logits = read_soft_labels(self.labels.file, keys)
         learned = replace(self.examples("transfer"), labels=gold_of(self.data, keys), teacher_logits=logits)
-        return learned, self.objective
+        if self.vectors is None:
+            return learned
+        if self.vectors.texts != self.data.digests["transfer"]:
+            raise StillhouseError(f"the vectors in {self.vectors.path} are of other texts; run with --force embed")
+        return replace(learned, teacher_vectors=self.vectors.load())
+
+    def objective_for(self, model: "StudentModel") -> "Objective":
+        """The recipe's."""
+        from tasks.shared.objective import objective_of
+
+        width = self.vectors.load().shape[-1] if self.vectors else 0
+        teacher = self.looked_into.path if self.looked_into else None
+        return objective_of(self.objective, model, width, teacher, self.prepared.path)
 
     def consumed(self) -> Mapping[str, tuple[str, Path]]:
         """Gold, dev, transfer texts and their soft labels."""

@@ -144,21 +144,21 @@ class TrainTeacher(Step[TeacherRecord]):
     def _fine_tune(
         self, model: "PreTrainedModel", gold: "Examples", dev: "Examples", folder: Path, context: Context
     ) -> None:
-        from models.objectives import build_objective
         from models.training import Schedule, steps_for, train
+        from tasks.shared.objective import hard_objective
         from tasks.shared.processes import train_in_processes
 
-        options, terms = self.teacher, [(1.0, "hard", 1.0)]
+        options = self.teacher
         steps = steps_for(len(gold.labels), options.batch_size, options.epochs)
         schedule = Schedule(steps, options.batch_size, options.learning_rate)
         began = time.monotonic()
         with context.progress(steps, "steps") as advance:
             what = (schedule, options.seed, advance)
             if options.processes == 1:
-                history = train(model, gold, dev, build_objective(terms), *what)
+                history = train(model, gold, dev, hard_objective(), *what)
             else:
                 self._check_devices(context.device)
-                history = train_in_processes(options.processes, folder, model, gold, terms, *what)
+                history = train_in_processes(options.processes, folder, model, gold, *what)
         write_history(folder, history, steps, time.monotonic() - began, context.device)
         context.metrics("loss", history.loss)
 

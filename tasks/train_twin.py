@@ -1,10 +1,8 @@
 """Step train_twin: the same small model trained on gold labels alone, as the student's measure."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from tasks.shared.recipe_learning import Term
 from tasks.shared.steps import Context
 from tasks.train_student import TrainSmall
 
@@ -19,6 +17,6 @@ class TrainTwin(TrainSmall):
     name: ClassVar[str] = "train_twin"
     role: ClassVar[str] = "twin"
 
-    def learn_from(self, context: Context) -> "tuple[Examples, Sequence[Term]]":
+    def learn_from(self, context: Context) -> "Examples":
         """The gold texts and their labels."""
-        return self.examples("gold"), (Term(term="hard"),)
+        return self.examples("gold")

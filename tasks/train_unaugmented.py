@@ -1,11 +1,10 @@
 """Step train_unaugmented: a student without the noised texts, as a measure of what they are worth."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from tasks.shared.outputs import Json
-from tasks.shared.recipe_learning import Term
 from tasks.shared.steps import Context
 from tasks.train_student import TrainStudent
 
@@ -24,14 +23,6 @@ class TrainUnaugmented(TrainStudent):
         """What the student depends on, and where the noised texts begin."""
         return {**super().inputs(), "given": self.data.given}
 
-    def learn_from(self, context: Context) -> "tuple[Examples, Sequence[Term]]":
+    def learn_from(self, context: Context) -> "Examples":
         """The first of the transfer texts: copies come behind them."""
-        examples, terms = super().learn_from(context)
-        rows, logits = self.data.given, examples.teacher_logits
-        few = replace(
-            examples,
-            encoded=examples.encoded.first(rows),
-            labels=examples.labels[:rows],
-            teacher_logits=None if logits is None else logits[:rows],
-        )
-        return few, terms
+        return super().learn_from(context).first(self.data.given)

@@ -15,12 +15,12 @@ class Labeller:
 
     Attributes:
         teacher: digest of weights, configuration and tokenizer; of the file, for labels that were made elsewhere.
-        classes: names, in the order of the logits.
+        classes: names, in the order of the logits; of vectors, a name for each of their numbers.
         max_length: tokens read of a text; 0 where nobody here knows.
         precision: of the forward pass: `fp32`, `bf16`, `int8`; `unknown` for labels that were made elsewhere.
         engine: what ran it: `torch`; `import` for labels that were made elsewhere.
         normalisation: version of the texts' normal form.
-        problem_type: kind of task.
+        problem_type: kind of task; `vectors` for what the teacher holds inside.
         stored: dtype of the logits on disk, `float32` or `float16`.
     """
 

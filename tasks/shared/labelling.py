@@ -74,7 +74,7 @@ def carry_out(
             if place in held:
                 advance(len(keys))
                 continue
-            logits = np.ascontiguousarray(engine.logits(encoded, advance)[:, list(columns)])
+            logits = np.ascontiguousarray(engine.answers(encoded, advance)[:, list(columns)])
             with np.errstate(over="ignore"):  # the store refuses what is too large
                 roundings.append(float(np.abs(logits - logits.astype(store.labeller.stored)).max()))
             if written:

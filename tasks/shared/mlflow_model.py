@@ -14,6 +14,7 @@ HUGGING_FACE = "artifacts/model"
 _HERE = Path(__file__).parent
 _MODELS = _HERE.parent.parent / "models"
 _CODE = [_MODELS / f"{name}.py" for name in ("classifier", "encoding", "inference", "student")] + [_HERE / "texts.py"]
+_FAMILIES = _MODELS / "families"
 _PACKAGES = ("mlflow", "numpy", "pandas", "safetensors", "tokenizers", "torch", "transformers")
 _EXAMPLE = {"text": "The train to the coast leaves at nine.", "text_pair": "It was late again."}
 """Made up: what is registered shows nobody's data."""
@@ -50,6 +51,7 @@ def save_model(folder: Path, model: Path, pairs: bool) -> None:
         code.mkdir()
         for file in _CODE:
             shutil.copy(file, code)
+        shutil.copytree(_FAMILIES, code / _FAMILIES.name, ignore=shutil.ignore_patterns("__pycache__"))
         mlflow.pyfunc.save_model(
             folder,
             python_model=_HERE / "served_model.py",

@@ -35,20 +35,17 @@ _KILLED = 256 - 9
 _JOB, _WEIGHTS, _HISTORY, _STEPS, _ERROR = "job.json", "weights.safetensors", "history.json", "steps", "error.json"
 _LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 
-Terms = Sequence[tuple[float, str, float]]
-
 
 def train_in_processes(
     processes: int,
     folder: Path,
     model: "PreTrainedModel",
     examples: "Examples",
-    terms: Terms,
     schedule: "Schedule",
     seed: int,
     advance: "Advance",
 ) -> "History":
-    """Trains a model as `models.training.train` does, each batch shared out to several processes.
+    """Trains a model on gold labels as `models.training.train` does, each batch shared out to several processes.
 
     The result is that of one process but for the order in which floats are added; the masks of dropout are others.
 
@@ -57,7 +54,6 @@ def train_in_processes(
         folder: for a scratch folder; holds the model, the examples and what comes back until it is done.
         model: trained in place.
         examples: the rows to learn from, without soft labels.
-        terms: of the objective: weight, name, temperature.
         schedule: how long and how fast, without looks at dev; its batches are those of all processes together.
         seed: of dropout and of the order of the batches.
         advance: called with the optimiser steps done.
@@ -80,7 +76,7 @@ def train_in_processes(
         (scratch / "examples").mkdir()
         examples.encoded.save(scratch / "examples")
         np.save(scratch / "examples" / "labels.npy", examples.labels)
-        job = {"terms": list(terms), "schedule": asdict(schedule), "seed": seed, "device": device.type}
+        job = {"schedule": asdict(schedule), "seed": seed, "device": device.type}
         write_json(scratch / _JOB, job)
         _carry_out(processes, scratch, max(1, torch.get_num_threads() // processes), advance)
         load_model(model, scratch / _WEIGHTS)
@@ -133,8 +129,8 @@ def _train_one(scratch: Path) -> None:
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    from models.objectives import build_objective
     from models.training import Schedule, train
+    from tasks.shared.objective import hard_objective
 
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     job = json.loads((scratch / _JOB).read_text(encoding="utf-8"))
@@ -146,7 +142,7 @@ def _train_one(scratch: Path) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(
         scratch / "model", dtype=torch.float32, use_safetensors=True, trust_remote_code=False
     ).to(device)
-    schedule, objective = Schedule(**job["schedule"]), build_objective(map(tuple, job["terms"]))
+    schedule, objective = Schedule(**job["schedule"]), hard_objective()
     examples = _examples(scratch / "examples")
     with (scratch / _STEPS).open("ab", buffering=0) as steps:
 

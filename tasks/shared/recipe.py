@@ -8,9 +8,10 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, model_validator
 
 from tasks.shared.recipe_data import Data
-from tasks.shared.recipe_learning import Student, Term, Training
+from tasks.shared.recipe_learning import INSIDE, Term, Training
 from tasks.shared.recipe_noise import Augment, Robustness
 from tasks.shared.recipe_section import Section, Seed
+from tasks.shared.recipe_student import Student
 from tasks.shared.recipe_teaching import Fuse, Labelling, Teacher
 
 RegisteredName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
@@ -141,6 +142,33 @@ class Recipe(Section):
         if self.draws > 1 and self.data.dev and not self.data.labels_per_class:
             raise ValueError("draws would all be the same: set data.labels_per_class, or leave data.dev to the draw")
         return self
+
+    @model_validator(mode="after")
+    def _objective_can_be_had(self) -> "Recipe":
+        for term in self.objective:
+            if term.term in INSIDE:
+                self._check_inside(term)
+        return self
+
+    def _check_inside(self, term: Term) -> None:
+        """Raises ValueError unless the teacher can be looked into, and the student has something to match."""
+        name, states = term.term, self.student.states
+        if sum(other.term == name for other in self.objective) > 1:
+            raise ValueError(f"objective has {name} twice")
+        if term.teacher >= len(self.teachers):
+            raise ValueError(f"objective: {name} looks into teacher {term.teacher}, but they are numbered from 0")
+        if self.teachers[term.teacher].labels is not None:
+            raise ValueError(f"objective: {name} looks into teacher {term.teacher}, which is a file of labels")
+        if name == "relation" and (self.student.family, self.student.tokenizer) != ("transformer", term.teacher):
+            raise ValueError(
+                "objective: relation compares how tokens attend to each other, so it takes student.family: transformer "
+                f"and student.tokenizer: {term.teacher}"
+            )
+        if name == "hidden" and states is not None and len(term.layers) > states:
+            raise ValueError(
+                f"objective: hidden names {len(term.layers)} layers of the teacher, but this {self.student.family} has "
+                f"{states} to match, its token vectors counted"
+            )
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Recipe":

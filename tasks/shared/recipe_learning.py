@@ -1,4 +1,4 @@
-"""The parts of the recipe about the student and how it learns."""
+"""The parts of the recipe about how the student learns."""
 
 from typing import Annotated, Literal
 
@@ -6,46 +6,64 @@ from pydantic import Field, model_validator
 
 from tasks.shared.recipe_section import Section
 
-
-class Student(Section):
-    """The small model."""
-
-    family: Literal["rnn", "lstm", "gru"] = Field("lstm", description="Kind of recurrent cell.")
-    embedding_size: int = Field(64, ge=1, le=4096, description="Width of the token vectors.")
-    hidden_size: int = Field(64, ge=1, le=4096, description="Width of the hidden state, in each direction.")
-    layers: int = Field(1, ge=1, le=16, description="Recurrent layers.")
-    bidirectional: bool = Field(True, description="Read the text in both directions.")
-    pooling: Literal["last", "mean", "max", "attention"] = Field(
-        "max", description="How the hidden states of a text's tokens become one vector; padding never counts."
-    )
-    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout on embeddings, between layers and before the head.")
-    embeddings: Literal["teacher", "random"] = Field(
-        "teacher", description="Start of the token vectors: a low-rank projection of the teacher's, or random."
-    )
-    tokenizer: Annotated[int, Field(ge=0)] | Annotated[str, Field(min_length=1)] = Field(
-        0,
-        description="The teacher, by position, whose tokenizer is cut down and whose embeddings are used; or a model "
-        "of its own: a folder, a hub id, sample:NAME or models:/NAME@ALIAS.",
-    )
-    max_length: int | None = Field(
-        None, ge=4, le=8192, description="Tokens read of a text; without it, as many as that teacher reads, else 128."
-    )
+TermName = Literal["soft", "hard", "logits", "decoupled", "standardised", "hidden", "relation"]
+_SOFTENED = frozenset({"temperature", "final_temperature"})
+_OPTIONS: dict[TermName, frozenset[str]] = {
+    "soft": _SOFTENED,
+    "hard": frozenset(),
+    "logits": frozenset(),
+    "decoupled": _SOFTENED | {"beta"},
+    "standardised": _SOFTENED,
+    "hidden": frozenset({"layers", "distance", "teacher"}),
+    "relation": frozenset({"layers", "teacher"}),
+}
+"""What each term takes besides its weight."""
+_OF_SOME = frozenset().union(*_OPTIONS.values())
+INSIDE: frozenset[TermName] = frozenset({"hidden", "relation"})
+"""Terms that look inside a teacher, which a file of its labels cannot answer."""
 
 
 class Term(Section):
     """One term of the training objective."""
 
-    term: Literal["soft", "hard", "logits"] = Field(
-        description="soft: softened cross-entropy with the teacher, times T squared; "
-        "hard: cross-entropy with the gold label; logits: mean squared error to the teacher's logits."
+    term: TermName = Field(
+        description="soft: softened cross-entropy with the teacher, times T squared; hard: cross-entropy with the gold "
+        "label; logits: mean squared error to the teacher's logits; decoupled: how sure the teacher is, and what it "
+        "says of the other classes, weighed apart (Zhao et al. 2022); standardised: soft, of logits scaled to mean 0 "
+        "and deviation 1 (Sun et al. 2024); hidden: distance of a text's vectors to those in the teacher's layers; "
+        "relation: how tokens attend to each other (MiniLM, version 2), for transformers, with the teacher in memory.",
     )
-    weight: float = Field(1.0, gt=0, le=1e6, description="Factor of this term in the sum.")
-    temperature: float = Field(1.0, gt=0, le=100, description="T of the soft term.")
+    weight: float = Field(1.0, ge=0, le=1e6, description="Factor of this term in the sum.")
+    final_weight: float | None = Field(
+        None, ge=0, le=1e6, description="Factor at the end of the training, reached evenly; without it, weight stays."
+    )
+    temperature: float = Field(1.0, gt=0, le=100, description="T of soft, decoupled and standardised.")
+    final_temperature: float | None = Field(
+        None, gt=0, le=100, description="T at the end of the training, reached evenly; without it, temperature stays."
+    )
+    beta: float = Field(
+        8.0, ge=0, le=1000, description="Of decoupled: weight of the other classes against that of how sure it is."
+    )
+    layers: list[Annotated[int, Field(ge=-1000, lt=1000)]] = Field(
+        default_factory=lambda: [-1],
+        min_length=1,
+        max_length=64,
+        description="Layers of the teacher, from 0, or from -1 backwards. Of hidden: matched with the student's last "
+        "ones in order. Of relation: one.",
+    )
+    distance: Literal["cosine", "mse"] = Field("cosine", description="Of hidden: 1 - cosine, or mean squared error.")
+    teacher: int = Field(0, ge=0, description="Of hidden and relation: the teacher's position.")
 
     @model_validator(mode="after")
-    def _temperature_is_for_soft(self) -> "Term":
-        if self.term != "soft" and "temperature" in self.model_fields_set and self.temperature != 1.0:
-            raise ValueError(f"temperature belongs to the soft term, not to {self.term}")
+    def _options_of_its_own(self) -> "Term":
+        foreign = self.changed(_OF_SOME - _OPTIONS[self.term])
+        if foreign:
+            owners = " and ".join(term for term, options in _OPTIONS.items() if foreign[0] in options)
+            raise ValueError(f"{foreign[0]} belongs to {owners}, not to {self.term}")
+        if self.weight == 0 and not self.final_weight:
+            raise ValueError("weight is 0 all the time; remove the term")
+        if self.term == "relation" and len(self.layers) != 1:
+            raise ValueError("relation takes one layer of the teacher")
         return self
 
 

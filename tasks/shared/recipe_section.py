@@ -1,5 +1,6 @@
 """What every part of the recipe is: immutable, and strict about its keys."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -11,6 +12,13 @@ class Section(BaseModel):
     """A part of the recipe: immutable, and unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def changed(self, names: Iterable[str]) -> list[str]:
+        """Those of the named fields that are not as they are without a word, sorted."""
+        fields = type(self).model_fields
+        return sorted(
+            name for name in names if getattr(self, name) != fields[name].get_default(call_default_factory=True)
+        )
 
     @field_validator("*", mode="before")
     @classmethod

@@ -45,9 +45,7 @@ class Teacher(Section):
 
     @model_validator(mode="after")
     def _labels_stand_alone(self) -> "Teacher":
-        idle = sorted(self.model_fields_set - {"labels", "floor"})
-        defaults = {name: field.get_default() for name, field in type(self).model_fields.items()}
-        changed = [name for name in idle if getattr(self, name) != defaults[name]]
+        changed = self.changed(type(self).model_fields.keys() - {"labels", "floor"})
         if self.labels is not None and changed:
             raise ValueError(f"labels are not trained; remove {', '.join(changed)}")
         return self

@@ -33,6 +33,7 @@ STEPS: dict[str, Resource] = {
     "label_shard": GPU,
     "label": GPU,
     "fuse": CPU,
+    "embed": GPU,
     "prepare_student": CPU,
     "train_student": GPU,
     "train_twin": GPU,

@@ -51,7 +51,7 @@ class Reader:
     ) -> NDArray[np.float32]:
         """What it says, [texts, classes]."""
         encoded = encode(self.tokenizer, texts, pairs, self.max_length)
-        return self.engine.logits(encoded, advance)[:, list(self.columns)]
+        return self.engine.answers(encoded, advance)[:, list(self.columns)]
 
     def reach(self, texts: Sequence[str], pairs: Sequence[str | None]) -> list[int]:
         """How many characters of each text it reads; all, as far as its tokenizer does not tell."""

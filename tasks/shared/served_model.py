@@ -28,10 +28,9 @@ class ServedModel(PythonModel):
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         folder, code = Path(context.artifacts["model"]), _import_folder(Path(context.artifacts["code"]))
-        student = import_module(f"{code}.student")
+        students = import_module(f"{code}.families").MODELS
         kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
-        ours = kind == student.RecurrentConfig.model_type
-        loader: Any = student.RecurrentForSequenceClassification if ours else AutoModelForSequenceClassification
+        loader: Any = students.get(kind, AutoModelForSequenceClassification)
         model = loader.from_pretrained(folder, use_safetensors=True, trust_remote_code=False, dtype="float32")
         # With the configuration at hand the tokenizer does not look for one of a kind that transformers knows.
         tokenizer = AutoTokenizer.from_pretrained(folder, config=model.config, trust_remote_code=False)

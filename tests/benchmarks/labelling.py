@@ -82,7 +82,7 @@ def textbook(options: Options) -> list[Row]:
 
     def ours() -> np.ndarray:
         with open_engine(model) as engine:
-            return engine.logits(encode(tokenizer, texts, None, MAX_LENGTH))
+            return engine.answers(encode(tokenizer, texts, None, MAX_LENGTH))
 
     rows = []
     for name, other, bar in (("the textbook loop", loop, 6.5), ("transformers.pipeline", library, 5.5)):
@@ -103,7 +103,7 @@ def limit(options: Options) -> list[Row]:
     left, right = torch.randn(MATRIX, MATRIX), torch.randn(MATRIX, MATRIX)
     work = _operations(model.config, encoded.lengths)
     with open_engine(model) as engine:
-        ratio, _, _ = _paired(lambda: engine.logits(encoded), lambda: left @ right, options.pairs)
+        ratio, _, _ = _paired(lambda: engine.answers(encoded), lambda: left @ right, options.pairs)
     share = work / (2.0 * MATRIX**3) * ratio
     return [Row(f"achieved against large-matrix FLOP/s ({MATRIX} wide)", ">= 0.75", f"{share:.2f}", share >= 0.75)]
 
@@ -143,7 +143,7 @@ def whole(options: Options) -> list[Row]:
             store = LabelStore(FolderFiles(Path(folder) / str(next(count))), labeller)
             carry_out(plan, store, file, engine, tokenizer, MAX_LENGTH, teacher.columns, lambda texts: None)
 
-        ratio, _, _ = _paired(end_to_end, lambda: [engine.logits(part) for part in parts], options.pairs)
+        ratio, _, _ = _paired(end_to_end, lambda: [engine.answers(part) for part in parts], options.pairs)
     return [Row("end to end against the bare forward passes", ">= 0.90", f"{ratio:.3f}", ratio >= 0.9)]
 
 
@@ -158,7 +158,7 @@ def precisions(options: Options) -> list[Row]:
         model, _ = load_classifier(_taught()[1].path, "cpu")
         model, deviation = to_precision(model, precision, encoded)
         with open_engine(model) as low, open_engine(exact) as high:
-            ratio, _, _ = _paired(lambda: low.logits(encoded), lambda: high.logits(encoded), options.pairs)
+            ratio, _, _ = _paired(lambda: low.answers(encoded), lambda: high.answers(encoded), options.pairs)
         apart = f"mean {deviation.mean:.3f}, largest {deviation.largest:.2f}"
         said = f"the same class {deviation.agreement:.1%}, difference {apart}"
         met = precision != "int8" or (ratio >= 1.5 and deviation.agreement >= 0.99)

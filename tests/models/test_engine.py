@@ -38,7 +38,7 @@ def test_logits_are_those_of_one_text_at_a_time_in_order(teacher, tokens):
     model, tokenizer = teacher()
     done = []
     with open_engine(model, tokens) as engine:
-        found = engine.logits(encode(tokenizer, TEXTS, None, 32), done.append)
+        found = engine.answers(encode(tokenizer, TEXTS, None, 32), done.append)
     assert sum(done) == len(TEXTS)
     with torch.inference_mode():
         alone = [
@@ -54,7 +54,7 @@ def test_threads_change_no_bit_and_are_given_back(teacher):
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
             with open_engine(model, 64) as engine:
-                found.append(engine.logits(encoded))
+                found.append(engine.answers(encoded))
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
@@ -65,10 +65,10 @@ def test_threads_change_no_bit_and_are_given_back(teacher):
 def test_no_texts_and_what_goes_wrong_in_a_thread_is_raised(teacher):
     model, tokenizer = teacher()
     with open_engine(model) as engine:
-        assert engine.logits(encode(tokenizer, [], None, 32)).shape == (0, 3)
+        assert engine.answers(encode(tokenizer, [], None, 32)).shape == (0, 3)
         too_long = encode(tokenizer, ["goal " * 80], None, 80)  # the model has 64 positions
         with pytest.raises(Exception, match=r"64|index|size"):
-            engine.logits(too_long)
+            engine.answers(too_long)
 
 
 @pytest.mark.parametrize(("precision", "mean"), [("bf16", 0.05), ("int8", 0.05)])
@@ -77,7 +77,7 @@ def test_a_lower_precision_is_near_and_its_deviation_is_measured(teacher, precis
     encoded = encode(tokenizer, TEXTS, None, 32)
     changed, deviation = to_precision(model, precision, encoded)
     with open_engine(changed) as engine, open_engine(exact) as reference:
-        apart = np.abs(engine.logits(encoded) - reference.logits(encoded))
+        apart = np.abs(engine.answers(encoded) - reference.answers(encoded))
     assert deviation.texts == len(TEXTS)
     assert deviation.mean == pytest.approx(apart.mean())
     assert deviation.largest == pytest.approx(apart.max())
@@ -120,7 +120,7 @@ def test_what_int8_says_does_not_depend_on_batch_mates_or_padding(teacher):
     found = []
     for tokens in (1, 1000):
         with open_engine(model, tokens) as engine:
-            found.append(engine.logits(encode(tokenizer, TEXTS, None, 32)))
+            found.append(engine.answers(encode(tokenizer, TEXTS, None, 32)))
     np.testing.assert_allclose(found[0], found[1], atol=2e-2)
 
 

@@ -79,7 +79,8 @@ def toy(tmp_path_factory, tokenizer) -> Toy:
     from tasks.load_data import LoadData
     from tasks.prepare_student import PrepareStudent
     from tasks.shared.recipe_data import Data
-    from tasks.shared.recipe_learning import Student, Training
+    from tasks.shared.recipe_learning import Training
+    from tasks.shared.recipe_student import Student
     from tasks.shared.recipe_teaching import Fuse as FuseOptions
     from tasks.shared.recipe_teaching import Labelling, Teacher
     from tasks.shared.workspace import Workspace

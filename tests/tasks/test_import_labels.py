@@ -13,7 +13,8 @@ from tasks.prepare_student import PrepareStudent, origin_of
 from tasks.shared.dataset import read_chunks, read_keys, read_labels
 from tasks.shared.errors import StillhouseError
 from tasks.shared.recipe_data import Data
-from tasks.shared.recipe_learning import Student, Training
+from tasks.shared.recipe_learning import Training
+from tasks.shared.recipe_student import Student
 from tasks.shared.recipe_teaching import Fuse as FuseOptions
 from tasks.shared.recipe_teaching import Labelling, Teacher
 from tasks.shared.soft_labels import read_soft_labels

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 from models.encoding import Encoded
 from tasks.prepare_student import ENCODED_PARTS, PrepareStudent
 from tasks.shared.dataset import read_chunks
-from tasks.shared.recipe_learning import Student
+from tasks.shared.recipe_student import Student
 
 
 @pytest.mark.parametrize("part", ENCODED_PARTS)

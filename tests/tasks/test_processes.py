@@ -12,13 +12,12 @@ import pytest
 import torch
 from transformers import BartConfig, BartForSequenceClassification
 
-from models.objectives import build_objective
+from models.objectives import HardCrossEntropy, Objective, Weighted
 from models.training import Schedule, train
 from tasks.shared.errors import StillhouseError
 from tasks.shared.processes import train_in_processes
 from tests.models.test_training import TOKENIZER, examples, student
 
-TERMS = [(1.0, "hard", 1.0)]
 UNEVEN = Schedule(steps=6, batch_size=5, learning_rate=0.02)
 """32 rows in batches of 5: the shares of three processes differ, and the last batch leaves one without a row."""
 
@@ -27,8 +26,8 @@ UNEVEN = Schedule(steps=6, batch_size=5, learning_rate=0.02)
 def test_several_processes_train_as_one_does(tmp_path: Path) -> None:
     alone, together = student(), student()
     rows, done = examples(labelled=20), []
-    wanted = train(alone, rows, rows, build_objective(TERMS), UNEVEN, seed=3)
-    found = train_in_processes(3, tmp_path, together, rows, TERMS, UNEVEN, 3, done.append)
+    wanted = train(alone, rows, rows, Objective([Weighted(HardCrossEntropy())]), UNEVEN, seed=3)
+    found = train_in_processes(3, tmp_path, together, rows, UNEVEN, 3, done.append)
     for name, weights in alone.state_dict().items():
         torch.testing.assert_close(together.state_dict()[name], weights, atol=1e-4, rtol=1e-4)
     np.testing.assert_allclose(found.loss, wanted.loss, atol=1e-4)
@@ -42,7 +41,7 @@ def test_several_processes_train_as_one_does(tmp_path: Path) -> None:
 def test_a_loss_that_diverges_is_told_as_in_one_process(tmp_path: Path) -> None:
     diverging = replace(UNEVEN, learning_rate=1e30)
     with pytest.raises(FloatingPointError, match="lower learning_rate"):
-        train_in_processes(2, tmp_path, student(), examples(), TERMS, diverging, 0, lambda steps: None)
+        train_in_processes(2, tmp_path, student(), examples(), diverging, 0, lambda steps: None)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -50,7 +49,7 @@ def test_a_loss_that_diverges_is_told_as_in_one_process(tmp_path: Path) -> None:
 def test_a_process_that_is_killed_ends_all(tmp_path: Path) -> None:
     going_on = threading.Event()
     endless = replace(UNEVEN, steps=1_000_000)
-    what = (student(), examples(), TERMS, endless, 0, lambda steps: steps and going_on.set())
+    what = (student(), examples(), endless, 0, lambda steps: steps and going_on.set())
     with ThreadPoolExecutor(1) as pool:
         training = pool.submit(train_in_processes, 2, tmp_path, *what)
         assert going_on.wait(60)
@@ -73,7 +72,7 @@ def test_what_fails_in_one_process_alone_is_what_is_told(tmp_path: Path) -> None
     pairs = replace(UNEVEN, batch_size=2, steps=100)
     began = time.monotonic()
     with pytest.raises(RuntimeError, match="index out of range"):
-        train_in_processes(2, tmp_path, student(), rows, TERMS, pairs, 0, lambda steps: None)
+        train_in_processes(2, tmp_path, student(), rows, pairs, 0, lambda steps: None)
     assert time.monotonic() - began < 60
 
 
@@ -85,6 +84,6 @@ def test_tied_weights_come_back(tmp_path: Path) -> None:
     shape = BartConfig(vocab_size=len(TOKENIZER), d_model=8, num_labels=3, **layers, **ends)
     model = BartForSequenceClassification(shape)
     before = model.model.shared.weight.clone()
-    train_in_processes(2, tmp_path, model, rows, TERMS, replace(UNEVEN, steps=2), 0, lambda steps: None)
+    train_in_processes(2, tmp_path, model, rows, replace(UNEVEN, steps=2), 0, lambda steps: None)
     assert not torch.equal(model.model.shared.weight, before)
     assert torch.equal(model.model.shared.weight, model.model.encoder.embed_tokens.weight)

@@ -24,7 +24,8 @@ from tasks.shared.label_files import FolderFiles
 from tasks.shared.label_store import LabelStore
 from tasks.shared.label_view import read_view
 from tasks.shared.recipe_data import Data
-from tasks.shared.recipe_learning import Student, Term, Training
+from tasks.shared.recipe_learning import Term, Training
+from tasks.shared.recipe_student import Student
 from tasks.shared.recipe_teaching import Fuse as FuseOptions
 from tasks.shared.recipe_teaching import Labelling, Teacher
 from tasks.train_student import TrainStudent

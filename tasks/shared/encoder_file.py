@@ -1,0 +1,45 @@
+"""Configurations of encoders that a recipe brings: Hugging Face config.json files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tasks.shared.errors import StillhouseError, brief, brief_path, one_line
+
+_WHERE = "student.configuration"
+_OTHERS_BUSINESS = ("id2label", "label2id", "architectures", "problem_type", "_name_or_path", "dtype", "auto_map")
+
+
+def read_encoder(file: str, max_length: int) -> dict[str, Any]:
+    """The configuration in a file, or in the config.json of a folder.
+
+    Raises:
+        StillhouseError: it cannot be read, is of no kind that transformers knows, or reads fewer tokens.
+    """
+    path = Path(file).expanduser()
+    path = path / "config.json" if path.is_dir() else path
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise StillhouseError(f"{_WHERE}: {brief_path(path)} cannot be read: {one_line(error)}") from None
+    if not isinstance(found, dict) or not isinstance(found.get("model_type"), str):
+        raise StillhouseError(f"{_WHERE}: {brief_path(path)} names no model_type")
+    config = {name: value for name, value in found.items() if name not in _OTHERS_BUSINESS}
+    from models.families.transformer import encoder_of
+
+    try:
+        import torch
+
+        with torch.device("meta"):
+            encoder = encoder_of({**config, "vocab_size": 1 + int(config.get("pad_token_id") or 0)})
+    except Exception as error:  # what a made-up shape leads to, transformers does not promise
+        raise StillhouseError(f"{_WHERE}: {brief_path(path)} makes no encoder: {one_line(error)}") from None
+    positions = getattr(encoder.config, "max_position_embeddings", None)
+    if isinstance(positions, int) and positions < max_length:
+        raise StillhouseError(
+            f"{_WHERE}: {brief_path(path)} reads {positions} tokens, the student {max_length}; "
+            "raise max_position_embeddings, or lower student.max_length"
+        )
+    if getattr(encoder.config, "is_encoder_decoder", False):
+        raise StillhouseError(f"{_WHERE}: {brief(config['model_type'])} is no encoder alone")
+    return config

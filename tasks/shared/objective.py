@@ -1,0 +1,95 @@
+"""From the objective of a recipe to the terms that are computed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from tasks.shared.errors import StillhouseError, one_line
+from tasks.shared.recipe_learning import Term
+
+if TYPE_CHECKING:
+    from models.objectives import Objective, Weighted
+    from models.objectives.seen import Term as ComputedTerm
+    from models.student import Student
+
+TEACHER_IDS = "teacher-ids.npy"
+"""In the folder of shared beginnings: the teacher's token id of each of the student's."""
+
+
+def hard_objective() -> "Objective":
+    """Cross-entropy with gold labels alone."""
+    from models.objectives import HardCrossEntropy, Objective, Weighted
+
+    return Objective([Weighted(HardCrossEntropy())])
+
+
+def objective_of(
+    terms: Sequence[Term], student: "Student", vector_width: int, teacher: Path | None, prepared: Path
+) -> "Objective":
+    """The objective of a student.
+
+    Args:
+        terms: the recipe's.
+        student: on its device.
+        vector_width: of each of the teacher's vectors, where there are any.
+        teacher: folder of the one whose attention is looked at, where one is.
+        prepared: the folder of shared beginnings.
+
+    Raises:
+        StillhouseError: the student is not of a shape that a term could be asked of.
+    """
+    from models.objectives import Objective
+
+    try:
+        return Objective(_weighted(term, student, vector_width, teacher, prepared) for term in terms)
+    except ValueError as error:
+        raise StillhouseError(f"objective: {one_line(error)}") from None
+
+
+def _weighted(term: Term, student: "Student", vector_width: int, teacher: Path | None, prepared: Path) -> "Weighted":
+    from models.objectives import Ramp, Weighted
+
+    return Weighted(
+        _computed(term, student, vector_width, teacher, prepared),
+        Ramp(term.weight, term.weight if term.final_weight is None else term.final_weight),
+        Ramp(term.temperature, term.final_temperature or term.temperature),
+    )
+
+
+def _computed(
+    term: Term, student: "Student", vector_width: int, teacher: Path | None, prepared: Path
+) -> "ComputedTerm":
+    from models import objectives
+
+    match term.term:
+        case "soft":
+            return objectives.SoftCrossEntropy()
+        case "hard":
+            return objectives.HardCrossEntropy()
+        case "logits":
+            return objectives.LogitMSE()
+        case "decoupled":
+            return objectives.DecoupledKL(term.beta)
+        case "standardised":
+            return objectives.StandardisedCrossEntropy()
+        case "hidden":
+            widths = student.state_widths[-len(term.layers) :]
+            return objectives.HiddenDistance(widths, vector_width, term.distance)
+        case "relation":
+            return _relation(term, student, teacher, prepared)
+
+
+def _relation(term: Term, student: "Student", teacher: Path | None, prepared: Path) -> "ComputedTerm":
+    import torch
+
+    from models.objectives import RelationKL
+    from models.teacher import load_classifier
+
+    if teacher is None:
+        raise ValueError("relation needs a teacher to look into")
+    model, _ = load_classifier(teacher, str(student.device))
+    ids = torch.from_numpy(np.load(prepared / TEACHER_IDS, allow_pickle=False)).to(student.device)
+    heads = int(cast(Any, student.encoder).config.num_attention_heads)
+    return RelationKL(student, model, term.layers[0], ids, heads)

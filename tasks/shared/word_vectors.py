@@ -1,0 +1,105 @@
+"""Files of word vectors as GloVe, word2vec and fastText have them: a word and its numbers on each line."""
+
+import hashlib
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.shared.errors import StillhouseError, brief, brief_path
+
+_WHERE = "student.embeddings"
+
+
+def check_vectors(file: str, size: int) -> None:
+    """Reads the first lines of a file of vectors.
+
+    Raises:
+        StillhouseError: it cannot be read, or its vectors are not of this size.
+    """
+    for number, (_, vector) in enumerate(_lines(file, size)):
+        if vector is not None and number > 10:
+            return
+
+
+def read_vectors(file: str, size: int, wanted: Collection[str]) -> dict[str, NDArray[np.float32]]:
+    """The vectors [size] of those of the wanted words that are there; the first where there are several.
+
+    Raises:
+        StillhouseError: the file cannot be read, a line is no word and its vector, or no wanted word is there.
+    """
+    found: dict[str, NDArray[np.float32]] = {}
+    for word, vector in _lines(file, size, wanted):
+        if vector is not None and word not in found:
+            found[word] = vector
+    if not found:
+        raise StillhouseError(f"{_WHERE}: {brief_path(file)} has none of the {len(wanted):,} words of the student")
+    return found
+
+
+def hash_vectors(file: str) -> str:
+    """SHA-256 of the file.
+
+    Raises:
+        StillhouseError: it cannot be read.
+    """
+    try:
+        with Path(file).expanduser().open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _unreadable(file, error) from None
+
+
+def _lines(
+    file: str, size: int, wanted: Collection[str] | None = None
+) -> Iterator[tuple[str, NDArray[np.float32] | None]]:
+    """Each line's word, and its vector if it is wanted."""
+    try:
+        with Path(file).expanduser().open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                fields = line.rstrip().split(" ")
+                if number == 1 and len(fields) == 2 and all(field.isdecimal() for field in fields):
+                    continue  # word2vec and fastText begin with how many words and numbers there are
+                word = " ".join(fields[:-size])
+                if word and (wanted is None or word in wanted):
+                    yield word, _vector(fields, size, f"{brief_path(file)}, line {number}")
+                elif not word:
+                    raise _other_size(len(fields) - 1, size, f"{brief_path(file)}, line {number}")
+                else:
+                    yield word, None
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
+        raise _unreadable(file, error) from None
+
+
+def _vector(fields: list[str], size: int, where: str) -> NDArray[np.float32]:
+    extra = fields[1:-size]
+    if extra and all(_is_number(field) for field in extra):
+        raise _other_size(len(fields) - 1, size, where)
+    try:
+        vector = np.array(fields[-size:], np.float32)
+    except ValueError:
+        raise StillhouseError(f"{_WHERE}: {where}: {brief(' '.join(fields))} is not a word and its numbers") from None
+    if not np.isfinite(vector).all():
+        raise StillhouseError(f"{_WHERE}: {where} holds a number that is not finite")
+    return vector
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def _other_size(found: int, size: int, where: str) -> StillhouseError:
+    advice = f"set that to {found}" if found > 0 else "give another file"
+    return StillhouseError(
+        f"{_WHERE}: {where} has {max(found, 0)} numbers, but student.embedding_size is {size}; {advice}"
+    )
+
+
+def _unreadable(file: str, error: Exception) -> StillhouseError:
+    reason = getattr(error, "strerror", None) or ("not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error))
+    return StillhouseError(f"{_WHERE}: {brief_path(file)} cannot be read: {reason}")

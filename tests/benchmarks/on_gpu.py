@@ -1,0 +1,290 @@
+"""Rows of docs/results.md that need a GPU, by models/ alone: torch and transformers are all that has to be there.
+
+    python -m tests.benchmarks.on_gpu pack RECIPE FOLDER [--set KEY=VALUE ...]   # here: the parts of the data
+    python -m tests.benchmarks.on_gpu distil FOLDER BASE OUT                     # there: teacher, labels, all students
+    python -m tests.benchmarks.on_gpu score FOLDER OUT                           # here: accuracies and the verdict
+
+`pack` runs the steps load_data and augment of a recipe and writes what they made as plain text, with the recipe.
+`distil` does with it what the pipeline does, the seeds side by side; the teacher begins as the model in BASE. Nothing
+is chosen here: the best weights on dev are kept, as always, and test is only answered by what comes out.
+"""
+
+import argparse
+import json
+import lzma
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PARTS = ("gold", "dev", "test", "transfer")
+JOB = "job.json"
+
+
+def pack(recipe_name: str, folder: Path, overrides: list[str]) -> None:
+    """Writes each part's texts and labels, and the recipe."""
+    from flows.shipped import find_recipe
+    from tasks.augment import Augment
+    from tasks.load_data import LoadData
+    from tasks.shared.dataset import gold_of, read_chunks, read_keys, read_labels
+    from tasks.shared.recipe_file import load_recipe
+    from tasks.shared.workspace import Workspace
+    from tests.bench import Bench
+
+    recipe = load_recipe(find_recipe(recipe_name), overrides)
+    bench = Bench(Workspace(folder / "workspace"))
+    data = bench(LoadData(recipe.data))
+    if recipe.augment.copies:
+        data = bench(Augment(data, recipe.augment))
+    for part in PARTS:
+        texts = [text for chunk in read_chunks(data.file(part)) for text in chunk.texts]
+        with lzma.open(folder / f"{part}.txt.xz", "wt", encoding="utf-8", preset=4) as file:
+            file.write("\n".join(texts))
+        labels = gold_of(data, read_keys(data.file(part))) if part == "transfer" else read_labels(data.file(part))
+        np.save(folder / f"{part}.npy", labels.astype(np.int16))
+        print(f"{part}: {len(texts):,} texts")
+    job = {"recipe": recipe.model_dump(mode="json"), "classes": list(data.classes), "given": data.given}
+    (folder / JOB).write_text(json.dumps(job), encoding="utf-8")
+
+
+def distil(folder: Path, base: Path, out: Path) -> None:
+    """Trains the teacher, labels, prepares, and trains students and twins side by side."""
+    import torch
+
+    from models.engine import open_engine, to_precision
+    from models.objectives import HardCrossEntropy, Objective, Weighted
+    from models.teacher import load_base
+    from models.training import Examples, Schedule, accuracy_on, steps_for, train
+
+    job, began = _job(folder), time.monotonic()
+    recipe, device = job["recipe"], "cuda" if torch.cuda.is_available() else "cpu"
+    options = recipe["teachers"][0]
+    model, tokenizer = load_base(base, job["classes"], options["seed"], device)
+    encoded = {part: _encode(folder, part, tokenizer, options["max_length"]) for part in PARTS}
+    labels = {part: np.load(folder / f"{part}.npy").astype(np.int64) for part in PARTS}
+    tokenized = time.monotonic()
+    gold, dev = (Examples(encoded[part], labels[part]) for part in ("gold", "dev"))
+    steps = steps_for(len(gold.labels), options["batch_size"], options["epochs"])
+    schedule = Schedule(steps, options["batch_size"], options["learning_rate"])
+    train(model, gold, dev, Objective([Weighted(HardCrossEntropy())]), schedule, options["seed"])
+    taught = time.monotonic()
+    said = {}
+    model, deviation = to_precision(model, "bf16" if device == "cuda" else "fp32", encoded["dev"].first(256))
+    with open_engine(model) as engine:
+        for part in ("dev", "test", "transfer"):
+            said[part] = engine.answers(encoded[part])
+    labelled = time.monotonic()
+    out.mkdir(parents=True, exist_ok=True)
+    np.savez(out / "teacher.npz", dev=said["dev"], test=said["test"])
+    np.save(folder / "logits.npy", said["transfer"])
+    _prepare(folder, model, tokenizer, encoded, job)
+    times = {
+        "tokenizing": tokenized - began,
+        "teacher": taught - tokenized,
+        "labelling": labelled - taught,
+        "labelled_texts": len(encoded["transfer"]),
+        "teacher_dev": accuracy_on(model, dev),
+        "deviation": deviation and deviation.agreement,
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+    }
+    print(folder.name, times, flush=True)
+    del model
+    if device == "cuda":
+        torch.cuda.empty_cache()
+    began = time.monotonic()
+    jobs = [(role, seed) for role in ("student", "twin") for seed in recipe["seeds"]]
+    command = [sys.executable, "-m", "tests.benchmarks.on_gpu", "one", str(folder), str(out)]
+    side_by_side = len(jobs) if device == "cuda" else 1
+    for start in range(0, len(jobs), side_by_side):
+        running = [subprocess.Popen([*command, role, str(seed)]) for role, seed in jobs[start : start + side_by_side]]
+        if any([process.wait() for process in running]):
+            raise SystemExit(f"{folder.name}: a student was not trained")
+    times["students"] = time.monotonic() - began
+    (out / "times.json").write_text(json.dumps(times), encoding="utf-8")
+
+
+def one(folder: Path, out: Path, role: str, seed: int) -> None:
+    """Trains one student or twin; keeps its answers on dev and test, its weights and what happened."""
+    import torch
+    from safetensors.torch import load_file, save_model
+
+    from models.encoding import Encoded
+    from models.families import new_student
+    from models.inference import predict_logits
+    from models.objectives import HardCrossEntropy, Objective, Weighted
+    from models.training import Examples, Schedule, steps_for, train
+
+    job = _job(folder)
+    recipe, shape = job["recipe"], job["recipe"]["student"]
+    start = load_file(folder / "start.safetensors")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.manual_seed(seed)
+    model = new_student(
+        shape["family"],
+        **_shape(shape),
+        vocab_size=len(start["embeddings"]),
+        embedding_size=shape["embedding_size"],
+        dropout=shape["dropout"],
+        pad_token_id=job["pad"],
+        id2label=dict(enumerate(job["classes"])),
+    )
+    model.start_from(start)
+    model.to(device)
+    encoded = {part: Encoded.load(folder / part) for part in PARTS}
+    dev = Examples(encoded["dev"], np.load(folder / "dev.npy").astype(np.int64))
+    how, rows = recipe["training"], len(encoded["transfer"])
+    schedule = Schedule(
+        steps_for(rows, how["batch_size"], how["epochs"]),
+        how["batch_size"],
+        how["learning_rate"],
+        how["weight_decay"],
+        how["evaluations"],
+    )
+    part = "transfer" if role == "student" else "gold"
+    labels = np.load(folder / f"{part}.npy").astype(np.int64)
+    if role == "student":
+        examples = Examples(encoded[part], labels, np.load(folder / "logits.npy", mmap_mode="r"))
+        objective = Objective(_term(term) for term in recipe["objective"])
+    else:
+        examples, objective = Examples(encoded[part], labels), Objective([Weighted(HardCrossEntropy())])
+    began = time.monotonic()
+    history = train(model, examples, dev, objective, schedule, seed)
+    seconds = time.monotonic() - began
+    np.savez(
+        out / f"{role}-{seed}.npz",
+        **{part: predict_logits(model, encoded[part], 512) for part in ("dev", "test")},
+        history=np.array(history.dev_accuracy),
+        seconds=seconds,
+        steps=schedule.steps,
+    )
+    if (role, seed) == ("student", recipe["seeds"][0]):
+        save_model(model.cpu(), str(out / "student.safetensors"))
+    print(folder.name, role, seed, f"{seconds:.0f} s", history.dev_accuracy[-3:], flush=True)
+
+
+def score(folder: Path, out: Path) -> dict[str, Any]:
+    """Accuracies on test, retention and verdict of what came back."""
+    from models.comparison import gap_closed, retention
+    from models.verdict import judge
+
+    job = _job(folder)
+    labels = {part: np.load(folder / f"{part}.npy") for part in ("dev", "test")}
+    seeds = job["recipe"]["seeds"]
+
+    def right(part: str, role: str) -> np.ndarray:
+        names = ["teacher"] if role == "teacher" else [f"{role}-{seed}" for seed in seeds]
+        return np.stack([np.load(out / f"{name}.npz")[part].argmax(-1) == labels[part] for name in names])
+
+    found: dict[str, Any] = json.loads((out / "times.json").read_text(encoding="utf-8"))
+    for role in ("teacher", "student", "twin"):
+        found[role] = {part: right(part, role).mean(1).tolist() for part in ("dev", "test")}
+    said = [right("test", role) for role in ("student", "twin", "teacher")]
+    verdict = judge(said[0].astype(float), said[1].astype(float), job["recipe"]["worthwhile"])
+    found["verdict"] = verdict.sentence()
+    for name, value in (("retention", retention(said[0], said[2])), ("gap_closed", gap_closed(*said))):
+        found[name] = None if value is None else str(value)
+    print(json.dumps(found, indent=2))
+    return found
+
+
+def _job(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / JOB).read_text(encoding="utf-8"))
+    return found
+
+
+def _texts(folder: Path, part: str) -> list[str]:
+    with lzma.open(folder / f"{part}.txt.xz", "rt", encoding="utf-8", newline="\n") as file:
+        return file.read().split("\n")
+
+
+def _encode(folder: Path, part: str, tokenizer: Any, length: int) -> Any:  # noqa: ANN401
+    from models.encoding import concatenate, encode
+
+    texts = _texts(folder, part)
+    chunk = 50_000
+    return concatenate(
+        [encode(tokenizer, texts[first : first + chunk], None, length) for first in range(0, len(texts), chunk)]
+    )
+
+
+def _prepare(folder: Path, model: Any, tokenizer: Any, encoded: dict[str, Any], job: dict[str, Any]) -> None:  # noqa: ANN401
+    """Writes the cut-down tokenizer, starting vectors and token ids, as the step prepare_student does."""
+    from dataclasses import replace
+
+    from safetensors.torch import save_file
+
+    from models.embeddings import project
+    from models.vocabulary import prune
+
+    vocabulary = prune(tokenizer, np.unique(encoded["transfer"].ids))
+    assert vocabulary.token_map is None, "WordPiece alone"
+    vocabulary.tokenizer.save_pretrained(folder / "tokenizer")
+    table = model.get_input_embeddings().get_parameter("weight").float()
+    size = job["recipe"]["student"]["embedding_size"]
+    save_file({"embeddings": project(table, vocabulary.kept, size).contiguous()}, folder / "start.safetensors")
+    row_of = np.zeros(len(tokenizer), np.int32)
+    row_of[vocabulary.kept] = np.arange(len(vocabulary.kept), dtype=np.int32)
+    length = job["recipe"]["teachers"][0]["max_length"]
+    for part in PARTS:
+        (folder / part).mkdir(exist_ok=True)
+        if part in ("gold", "transfer"):  # split as the teacher's tokenizer splits them
+            found = replace(encoded[part], ids=row_of[encoded[part].ids], pad_id=vocabulary.tokenizer.pad_token_id)
+        else:
+            found = _encode(folder, part, vocabulary.tokenizer, length)
+        found.save(folder / part)
+    (folder / JOB).write_text(json.dumps({**job, "pad": vocabulary.tokenizer.pad_token_id}), encoding="utf-8")
+
+
+def _shape(student: dict[str, Any]) -> dict[str, Any]:
+    names = {"hidden_size": "hidden_size", "layers": "num_hidden_layers", "bidirectional": "bidirectional"}
+    shape = {config: student[name] for name, config in names.items()}
+    return shape | ({"pooling": student["pooling"]} if student["pooling"] else {})
+
+
+def _term(term: dict[str, Any]) -> Any:  # noqa: ANN401
+    from models import objectives
+
+    terms = {
+        "soft": objectives.SoftCrossEntropy,
+        "hard": objectives.HardCrossEntropy,
+        "logits": objectives.LogitMSE,
+        "standardised": objectives.StandardisedCrossEntropy,
+    }
+    weight = objectives.Ramp(term["weight"], term["weight"])
+    return objectives.Weighted(terms[term["term"]](), weight, objectives.Ramp(term["temperature"], term["temperature"]))
+
+
+def main() -> None:
+    """The command line."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    packing = commands.add_parser("pack")
+    packing.add_argument("recipe")
+    packing.add_argument("folder", type=Path)
+    packing.add_argument("--set", action="append", default=[], dest="overrides")
+    distilling = commands.add_parser("distil")
+    for name in ("folder", "base", "out"):
+        distilling.add_argument(name, type=Path)
+    alone = commands.add_parser("one")
+    alone.add_argument("folder", type=Path)
+    alone.add_argument("out", type=Path)
+    alone.add_argument("role")
+    alone.add_argument("seed", type=int)
+    scoring = commands.add_parser("score")
+    scoring.add_argument("folder", type=Path)
+    scoring.add_argument("out", type=Path)
+    given = vars(parser.parse_args())
+    command = given.pop("command")
+    if command == "pack":
+        pack(given["recipe"], given["folder"], given["overrides"])
+    else:
+        {"distil": distil, "one": one, "score": score}[command](**given)
+
+
+if __name__ == "__main__":
+    main()
