@@ -74,6 +74,25 @@ def run(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device:
 
 @main.command()
 @_of_a_recipe
+@one_clear_line
+def sweep(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device: str | None) -> None:
+    """Try the students that RECIPE's sweep describes, on one set of soft labels.
+
+    Dev chooses; test has no part in it. A sweep that was stopped goes on with the same command, and one with more
+    trials goes on from those there are.
+
+    \b
+    Examples:
+      stillhouse sweep sweep
+      stillhouse sweep my-recipe.yaml --set sweep.trials=50
+    """
+    from flows.commands import sweep_recipe
+
+    sweep_recipe(recipe, [*overrides, *([f"device={device}"] if device else [])], force)
+
+
+@main.command()
+@_of_a_recipe
 @click.option("--shard", metavar="I/N", help="Label share number I of N alone, counted from 0: one of N machines.")
 @one_clear_line
 def label(

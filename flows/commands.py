@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
-from flows.preflight import check_inputs, parse_share
+from flows.preflight import check_inputs, combinations, parse_share
 from flows.records import find_run, latest_run, lock_run, new_run_id
 from flows.result import print_result
 from flows.shipped import find_recipe, shipped
@@ -33,6 +34,35 @@ def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> Non
         return distill
 
     _run(name, overrides, force, "", load_flow)
+
+
+def sweep_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> None:
+    """Tries what a recipe's sweep says and prints what came out."""
+    for tried in _with_other_files(combinations(load_recipe(find_recipe(name), overrides))):
+        check_inputs(tried)
+
+    def load_flow() -> Callable[[Recipe], Path]:
+        from flows.sweep import sweep
+
+        return sweep
+
+    def show(record: dict[str, Any]) -> None:
+        from flows.sweep_result import print_sweep
+
+        print_sweep(record)
+
+    _run(name, overrides, force, "-sweep", load_flow, show)
+
+
+def _with_other_files(recipes: Sequence[Recipe]) -> list[Recipe]:
+    """One of all recipes that read the same files."""
+
+    def files(recipe: Recipe) -> str:
+        student = recipe.student
+        read = (student.embeddings, student.configuration, student.embedding_size, recipe.data, recipe.augment.vectors)
+        return repr(read)
+
+    return list({files(recipe): recipe for recipe in recipes}.values())
 
 
 def label_recipe(name: str, overrides: Sequence[str], force: Sequence[str], shard: str | None) -> None:
@@ -66,6 +96,7 @@ def _run(
     force: Sequence[str],
     ending: str,
     load_flow: Callable[[], Callable[[Recipe], Path]],
+    show: Callable[[dict[str, Any]], None] = print_result,
 ) -> None:
     """Runs a flow, which is loaded while the servers start; the ending tells its runs from others."""
     recipe = load_recipe(find_recipe(name), overrides)
@@ -89,7 +120,7 @@ def _run(
         wait_for_server(workspace, server)
         session.set(Session(run, View(), forced, own_server=server is not None))
         folder = flow(recipe)
-    print_result(json.loads((folder / "run.json").read_text(encoding="utf-8")))
+    show(json.loads((folder / "run.json").read_text(encoding="utf-8")))
 
 
 @contextmanager

@@ -15,7 +15,14 @@ from tasks.shared.errors import printable, without_logins
 
 log = logging.getLogger("stillhouse")
 
-_STYLES = {"running": "cyan", "done": "green", "reused": "blue", "failed": "red", "waiting": "yellow"}
+_STYLES = {
+    "running": "cyan",
+    "done": "green",
+    "reused": "blue",
+    "failed": "red",
+    "waiting": "yellow",
+    "stopped": "yellow",
+}
 _PATIENCE_SECONDS = 2.0
 _LONGEST_WARNING = 600
 

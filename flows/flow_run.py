@@ -31,7 +31,6 @@ from tasks.shared.outputs import write_json
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import recipe_to_yaml
-from tasks.shared.steps import Do
 from tasks.shared.tracking import Tracker
 from tasks.shared.workspace import Workspace, open_workspace
 
@@ -67,7 +66,7 @@ def flow_run_name() -> str:
     return watched.run if watched else new_run_id(name)
 
 
-def carry_out(recipe: Recipe, pipeline: Callable[[Recipe, Do], object]) -> Path:
+def carry_out(recipe: Recipe, pipeline: Callable[[Recipe, Runner], object]) -> Path:
     """Carries out a pipeline inside a Prefect flow.
 
     Returns:
@@ -123,7 +122,7 @@ class _Run:
             after=self._write_record,
         )
 
-    def carry_out(self, pipeline: Callable[[Recipe, Do], object]) -> None:
+    def carry_out(self, pipeline: Callable[[Recipe, Runner], object]) -> None:
         try:
             self._write_record()
             self._tracker.params(self._parent, self._recipe.model_dump(mode="json"))

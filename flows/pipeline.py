@@ -6,7 +6,7 @@ from typing import cast
 from tasks.augment import Augment
 from tasks.disturb import Disturb
 from tasks.embed import Embed, EmbedRecord
-from tasks.evaluate import Evaluate, Model, ScoreRecord
+from tasks.evaluate import Evaluate, ScoreRecord
 from tasks.explain import Explain
 from tasks.fuse import Fuse, FuseRecord
 from tasks.import_labels import ImportLabels, ImportRecord
@@ -15,11 +15,13 @@ from tasks.label import Label, LabelRecord
 from tasks.label_shard import LabelShard, ShardRecord
 from tasks.load_data import LoadData
 from tasks.prepare_scratch import PrepareScratch
-from tasks.prepare_student import PrepareStudent, origin_of
+from tasks.prepare_student import PreparedRecord, PrepareStudent, origin_of
 from tasks.register import Register
 from tasks.report import Report
+from tasks.shared.costing import Model
 from tasks.shared.dataset import DataRecord
 from tasks.shared.recipe import Recipe
+from tasks.shared.recipe_learning import Term
 from tasks.shared.shards import Shard
 from tasks.shared.steps import Do
 from tasks.train_scratch import TrainScratch
@@ -68,7 +70,7 @@ def _teachers(recipe: Recipe, do: Do) -> tuple[DataRecord, list[Teacher]]:
     """The teachers: models that are trained, and labels that were made elsewhere."""
     data = do(LoadData(recipe.data))
     if recipe.augment.copies:
-        data = do(Augment(data, recipe.augment))
+        data = do(Augment(data, recipe.augment, recipe.tokenizer_of))
     teachers: list[Teacher] = []
     for number, teacher in enumerate(recipe.teachers):
         if teacher.labels is None:
@@ -110,10 +112,17 @@ def distil(recipe: Recipe, do: Do) -> ResultRecord:
     return result
 
 
-def _insides(
-    recipe: Recipe, data: DataRecord, teachers: list[Teacher], do: Do
-) -> tuple[EmbedRecord | None, TeacherRecord | None]:
-    """What the objective sees inside teachers: the vectors of its hidden term, the teacher of its relation term."""
+def beginnings(recipe: Recipe, data: DataRecord, teachers: list[Teacher], do: Do) -> PreparedRecord:
+    """What students and twins share."""
+    tokenizer = recipe.student.tokenizer
+    start = origin_of(tokenizer) if isinstance(tokenizer, str) else cast(TeacherRecord, teachers[tokenizer])
+    return do(PrepareStudent(data, start, recipe.student))
+
+
+def taught_by(
+    recipe: Recipe, data: DataRecord, teachers: list[Teacher], soft_labels: FuseRecord, do: Do
+) -> tuple[FuseRecord, tuple[Term, ...], EmbedRecord | None, TeacherRecord | None]:
+    """What a student learns from: soft labels, objective, vectors of its hidden term, teacher of its relation term."""
     terms = {term.term: term for term in recipe.objective}
     vectors, looked_into = None, None
     if "hidden" in terms:
@@ -122,27 +131,25 @@ def _insides(
         vectors = do(Embed(data, cast(TeacherRecord, teachers[number]), labelling, number, layers))
     if "relation" in terms:
         looked_into = cast(TeacherRecord, teachers[terms["relation"].teacher])
-    return vectors, looked_into
+    return soft_labels, tuple(recipe.objective), vectors, looked_into
 
 
 def _compare(recipe: Recipe, do: Do) -> Compared:
     """Trains and measures all models of one draw of labels."""
     data, teachers, labels = label_texts(recipe, do)
     soft_labels = do(Fuse(data, tuple(teachers), tuple(labels), recipe.fuse))
-    tokenizer = recipe.student.tokenizer
-    start = origin_of(tokenizer) if isinstance(tokenizer, str) else cast(TeacherRecord, teachers[tokenizer])
-    prepared = do(PrepareStudent(data, start, recipe.student))
+    prepared = beginnings(recipe, data, teachers, do)
     shared = (data, prepared, recipe.student, recipe.training)
-    taught_by = (soft_labels, tuple(recipe.objective), *_insides(recipe, data, teachers, do))
-    models: list[Model] = [do(TrainStudent(*shared, seed, *taught_by)) for seed in recipe.seeds]
+    taught = taught_by(recipe, data, teachers, soft_labels, do)
+    models: list[Model] = [do(TrainStudent(*shared, seed, *taught)) for seed in recipe.seeds]
     models += [do(TrainTwin(*shared, seed)) for seed in recipe.seeds]
     if "unaugmented" in recipe.compared_with:
-        models += [do(TrainUnaugmented(*shared, seed, *taught_by)) for seed in recipe.seeds]
+        models += [do(TrainUnaugmented(*shared, seed, *taught)) for seed in recipe.seeds]
     if "scratch" in recipe.compared_with:
         own = (data, do(PrepareScratch(data, prepared)), recipe.student, recipe.training)
         models += [do(TrainScratch(*own, seed)) for seed in recipe.seeds]
     how = (do(Disturb(data, recipe.robustness)), recipe.robustness)
-    trained = [teacher for number, teacher in enumerate(teachers) if recipe.teachers[number].labels is None]
-    taught = tuple(do(Evaluate(data, cast(Model, teacher), *how)) for teacher in trained)
-    small = tuple(do(Evaluate(data, model, *how, taught, soft_labels)) for model in models)
-    return Compared(data, (*taught, *small), soft_labels)
+    with_models = [teacher for number, teacher in enumerate(teachers) if recipe.teachers[number].labels is None]
+    large = tuple(do(Evaluate(data, cast(Model, teacher), *how)) for teacher in with_models)
+    small = tuple(do(Evaluate(data, model, *how, large, soft_labels)) for model in models)
+    return Compared(data, (*large, *small), soft_labels)

@@ -2,6 +2,8 @@
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 from tasks.import_labels import check_labels
@@ -14,9 +16,10 @@ from tasks.shared.label_files import open_files
 from tasks.shared.misspellings import read_misspellings
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Recipe
+from tasks.shared.recipe_file import with_changes
 from tasks.shared.registry_version import SCHEME
 from tasks.shared.shards import Shard
-from tasks.shared.word_vectors import check_vectors
+from tasks.shared.word_vectors import check_vectors, size_of
 from tasks.shared.workspace import find_workspace
 
 _PATIENCE_SECONDS = 10
@@ -40,7 +43,11 @@ def check_inputs(recipe: Recipe) -> None:
     if recipe.runner == "ray" and any(teacher.labels is None for teacher in recipe.teachers):
         check_cluster()
     if recipe.student.vectors_file:
-        check_vectors(recipe.student.vectors_file, recipe.student.embedding_size)
+        with _named("student.embeddings"):
+            check_vectors(recipe.student.vectors_file, recipe.student.embedding_size)
+    if recipe.augment.copies and recipe.augment.vectors:
+        with _named("augment.vectors"):
+            check_vectors(recipe.augment.vectors, size_of(recipe.augment.vectors))
     if recipe.student.configuration:
         read_encoder(recipe.student.configuration, _tokens_read(recipe))
     classes = LoadData(recipe.data).check_sources()
@@ -56,6 +63,30 @@ def check_inputs(recipe: Recipe) -> None:
             continue
         taken_as_it_is = teacher.epochs == 0
         check_base(teacher.model, f"teachers.{number}.model", classes if taken_as_it_is else None)
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Says which of the recipe's files an error is about."""
+    try:
+        yield
+    except StillhouseError as error:
+        raise StillhouseError(f"{where}: {error}") from None
+
+
+def combinations(recipe: Recipe) -> list[Recipe]:
+    """The recipe of every combination of a sweep's search space, of ranges the ends.
+
+    Raises:
+        StillhouseError: one of them cannot be, and the message names it; or there is no sweep.
+    """
+    if recipe.sweep is None:
+        raise StillhouseError(f"{recipe.name} has no sweep; `stillhouse recipes sweep` shows one")
+    alone = recipe.model_copy(update={"sweep": None})
+    try:
+        return [with_changes(alone, changes) for changes in recipe.sweep.corners()]
+    except StillhouseError as error:
+        raise StillhouseError(f"sweep.space: {error}") from None
 
 
 def _tokens_read(recipe: Recipe) -> int:

@@ -23,7 +23,7 @@ from tasks.shared.devices import pick_device
 from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import Output, locked, make_output
 from tasks.shared.resources import RAY, STEPS, Resource
-from tasks.shared.steps import Advance, Context, Record, Step
+from tasks.shared.steps import Advance, Context, Record, Step, Stopped
 from tasks.shared.tracking import Tracker
 from tasks.shared.workspace import Workspace
 
@@ -60,6 +60,7 @@ class Runner:
         records: what the steps gave, in the same order.
         after: called when a step has ended.
         suffix: of the titles under which steps are shown and tracked.
+        looked: called at each look at dev of a training; may raise Stopped, which a step passes on.
     """
 
     workspace: Workspace
@@ -75,6 +76,7 @@ class Runner:
     records: list[Any] = field(default_factory=list)
     after: Callable[[], None] = lambda: None
     suffix: str = ""
+    looked: Callable[[int, float], None] = lambda look, accuracy: None
 
     def __call__(self, step: Step[Record]) -> Record:
         """Reuses or runs a step and gives its record."""
@@ -214,14 +216,20 @@ class Runner:
 
     def _make(self, step: Step[Any]) -> Output:
         self.view.starting(self._title(step))
+        began = time.monotonic()
         try:
             with self._slot(step):
-                return prefect_task(step, self._title(step), partial(self._work, step), STEPS[step.name])()
+                made = prefect_task(step, self._title(step), partial(self._work, step), STEPS[step.name])()
         except BaseException:
             self.view.line("failed", self._title(step))
             raise
+        if made is None:
+            self.view.line("stopped", self._title(step), "others did better", time.monotonic() - began)
+            raise Stopped
+        return made
 
-    def _work(self, step: Step[Any]) -> Output:
+    def _work(self, step: Step[Any]) -> Output | None:
+        """What the step made; None where it was stopped, which for Prefect is no failure."""
         run = self.tracker.start(self._title(step), self._tags(step, "done"), self.parent)
         status = "KILLED"
         try:
@@ -233,6 +241,7 @@ class Runner:
                 progress=partial(self._progress, step),
                 metrics=partial(self.tracker.metrics, run),
                 warn=self.view.warn,
+                looked=self.looked,
             )
             folder = step.folder(self.workspace)
             fill = partial(step.make, context=context)
@@ -240,6 +249,9 @@ class Runner:
             self._track(run, step, output)
             status = "FINISHED"
             return output
+        except Stopped:
+            self.tracker.tag(run, {"stillhouse.state": "stopped"})
+            return None
         except Exception as error:
             status = "FAILED"
             if isinstance(error, FloatingPointError):

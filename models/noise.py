@@ -40,7 +40,7 @@ _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff"
 )
-_UNIT = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
+UNIT = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
 _LONE = re.compile(rf"[{_UNSPACED}]")
 _STOPS, _CHINESE_STOPS = ",.;:!?", "，。；：！？、"
 
@@ -73,7 +73,7 @@ def perturb(
         raise ValueError(f"strength is {strength}, must be within 0 to 1")
     random = Random(hashlib.sha256(f"{seed}\0{noise}\0{text}".encode("utf-8", "surrogatepass")).digest())  # noqa: S311
     rounding = random.random()
-    found = list(_UNIT.finditer(text))
+    found = list(UNIT.finditer(text))
     if not found:
         return text
     ends = [*(unit.start() for unit in found[1:]), len(text)]

@@ -26,6 +26,7 @@ from models.inference import predict_logits
 from models.objectives import Objective, Seen
 
 Advance = Callable[[int], None]
+Look = Callable[[int, float], None]
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ def train(
     schedule: Schedule,
     seed: int,
     advance: Advance = lambda steps: None,
+    looked: Look = lambda look, accuracy: None,
 ) -> History:
     """Trains the model in place and leaves it with the best weights seen on dev.
 
@@ -122,12 +124,13 @@ def train(
         schedule: how long and how fast.
         seed: of dropout and of the order of the batches; each process of a group has masks of dropout of its own.
         advance: called with 1 after each optimiser step.
+        looked: called with the number of a look at dev, from 1, and the accuracy; what it raises ends the training.
 
     Raises:
         FloatingPointError: the loss is not finite.
     """
     set_seed(seed)
-    watch = _Watch(model, dev, schedule, advance)
+    watch = _Watch(model, dev, schedule, advance, looked)
     with tempfile.TemporaryDirectory() as scratch:
         arguments = _arguments(scratch, model.device, schedule, seed)
         trainer = _BatchTrainer(model, arguments, examples, objective, watch)
@@ -270,8 +273,11 @@ class _Progress(TrainerCallback):
 class _Watch(TrainerCallback):
     """Looks at dev now and then and remembers the best weights."""
 
-    def __init__(self, model: PreTrainedModel, dev: Examples, schedule: Schedule, advance: Advance) -> None:
+    def __init__(
+        self, model: PreTrainedModel, dev: Examples, schedule: Schedule, advance: Advance, looked: Look
+    ) -> None:
         self._model = model
+        self._looked = looked
         self._dev = dev
         self._advance = advance
         looks = range(1, schedule.evaluations + 1)
@@ -286,6 +292,7 @@ class _Watch(TrainerCallback):
         accuracy = accuracy_on(self._model, self._dev)
         self._model.train()
         self._history.dev_accuracy.append((state.global_step, accuracy))
+        self._looked(len(self._history.dev_accuracy), accuracy)
         if self._best is None or accuracy >= self._best[0]:
             weights = {name: tensor.detach().clone() for name, tensor in self._model.state_dict().items()}
             self._best = accuracy, weights

@@ -1,36 +1,76 @@
-"""Step augment: noised copies of transfer texts, for the teacher to label and the students to learn from."""
+"""Step augment: changed copies of transfer texts, for the teacher to label and the students to learn from."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.shared.bases import find_base
 from tasks.shared.dataset import KEY, NO_LABEL, DataRecord, PartWriter, part_file, read_chunks, read_keys
 from tasks.shared.key_index import KeyIndex
-from tasks.shared.outputs import Json, Output, hash_of
+from tasks.shared.outputs import Json, Output, hash_folder, hash_of
 from tasks.shared.recipe_noise import Augment as AugmentOptions
 from tasks.shared.steps import Advance, Context, Step
 from tasks.shared.texts import NORMALISATION, draw_order, normalise, text_key
+from tasks.shared.token_vectors import token_vectors
+from tasks.shared.word_vectors import hash_vectors, read_vectors, size_of
+
+if TYPE_CHECKING:
+    from models.augmentation import WordNeighbours
 
 Copy = tuple[bytes, str, str | None]
 """Key, text, pair."""
+Change = Callable[[str, int], str]
+"""From a text and a number that was drawn for it to its changed copy."""
 
 
 @dataclass(frozen=True)
 class Augment(Step[DataRecord]):
-    """Writes the transfer texts again, and behind them each one's copies; a copy that is there already is left out."""
+    """Writes the transfer texts again, and behind them each one's copies; a copy that is there already is left out.
+
+    `model` is the one whose tokenizer students have, as the recipe names it: masked words become its mask token.
+    """
 
     name: ClassVar[str] = "augment"
     data: DataRecord
     options: AugmentOptions
+    model: str
 
     def inputs(self) -> Mapping[str, Json]:
-        """The transfer texts, the texts of parts that must not be learnt from, and the noise."""
+        """The transfer texts, the texts of parts that must not be learnt from, and how copies are made."""
         parts = {part: self.data.digests[part] for part in ["transfer", *self._held_out]}
-        return {"parts": parts, "options": self.options.model_dump(), "normalisation": NORMALISATION}
+        return {
+            "parts": parts,
+            "options": self.options.model_dump(exclude={"vectors"}),
+            "mask_token": self._mask_token,
+            "neighbours_by": self._vectors_digest if self.options.neighbours else None,
+            "normalisation": NORMALISATION,
+        }
+
+    @cached_property
+    def _base(self) -> Path:
+        return find_base(self.model, "student.tokenizer").path
+
+    @property
+    def _mask_token(self) -> str | None:
+        """The mask token, where words are masked; a tokenizer without one has to take BERT's for what it is."""
+        if not self.options.mask:
+            return None
+        found = None
+        for name in ("tokenizer_config.json", "special_tokens_map.json"):
+            file = self._base / name
+            if found is None and file.is_file():
+                found = json.loads(file.read_text(encoding="utf-8")).get("mask_token")
+        return str(found["content"] if isinstance(found, dict) else found or "[MASK]")
+
+    @property
+    def _vectors_digest(self) -> str:
+        return hash_vectors(self.options.vectors) if self.options.vectors else hash_folder(self._base)
 
     @property
     def _held_out(self) -> list[str]:
@@ -39,23 +79,24 @@ class Augment(Step[DataRecord]):
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Makes the copies twice, to choose among them by their keys and to write them, so that none has to be held."""
         rows = self.data.rows["transfer"]
+        change = self._change(context)
         with context.progress(rows + 2 * rows * self.options.copies, "texts") as advance:
-            keep = self._chosen(advance)
+            keep = self._chosen(change, advance)
             writer = PartWriter(part_file(folder, "transfer"))
             for chunk in read_chunks(self.data.file("transfer")):
                 for row, key in enumerate(chunk.keys.tolist()):
                     pair = chunk.pairs[row] if chunk.pairs else None
                     writer.add(key.ljust(KEY.itemsize, b"\0"), chunk.texts[row], pair, NO_LABEL)
                 advance(len(chunk.texts))
-            for wanted, (key, text, pair) in zip(keep, self._copies(advance), strict=True):
+            for wanted, (key, text, pair) in zip(keep, self._copies(change, advance), strict=True):
                 if wanted:
                     writer.add(key, text, pair, NO_LABEL)
         return {"transfer": writer.close(), "rows": writer.count, "added": int(keep.sum())}
 
-    def _chosen(self, advance: Advance) -> NDArray[np.bool_]:
+    def _chosen(self, change: Change, advance: Advance) -> NDArray[np.bool_]:
         """Which copies are texts that are not there yet, in any part, [copies]."""
         keys = np.empty(self.data.rows["transfer"] * self.options.copies, KEY)
-        for number, (key, _, _) in enumerate(self._copies(advance)):
+        for number, (key, _, _) in enumerate(self._copies(change, advance)):
             keys[number] = key
         keep = np.zeros(len(keys), np.bool_)
         keep[np.unique(keys, return_index=True)[1]] = True
@@ -63,20 +104,49 @@ class Augment(Step[DataRecord]):
             keep &= KeyIndex(np.unique(read_keys(self.data.file(part)))).find(keys) < 0
         return keep
 
-    def _copies(self, advance: Advance) -> Iterator[Copy]:
+    def _copies(self, change: Change, advance: Advance) -> Iterator[Copy]:
+        for copy in range(self.options.copies):
+            for chunk in read_chunks(self.data.file("transfer")):
+                for row, key in enumerate(chunk.keys.tolist()):
+                    drawn = draw_order(self.options.seed + copy, key.ljust(KEY.itemsize, b"\0"))
+                    text = normalise(change(chunk.texts[row], drawn))
+                    pair = normalise(change(chunk.pairs[row], drawn)) if chunk.pairs else None
+                    yield text_key(text, pair), text, pair
+                advance(len(chunk.texts))
+
+    def _texts(self) -> Iterator[str]:
+        for chunk in read_chunks(self.data.file("transfer")):
+            yield from chunk.texts
+            yield from chunk.pairs or []
+
+    def _change(self, context: Context) -> Change:
+        """What makes a copy of a text."""
+        from models.augmentation import Rewriting, WordClasses, rewrite
         from models.noise import Noise, perturb
 
         options = self.options
-        for copy in range(options.copies):
-            for chunk in read_chunks(self.data.file("transfer")):
-                for row, key in enumerate(chunk.keys.tolist()):
-                    drawn = draw_order(options.seed + copy, key.ljust(KEY.itemsize, b"\0"))
-                    noise = Noise(options.noises[drawn % len(options.noises)])
-                    seed = drawn % 2**32
-                    text = normalise(perturb(chunk.texts[row], noise, options.strength, seed))
-                    pair = normalise(perturb(chunk.pairs[row], noise, options.strength, seed)) if chunk.pairs else None
-                    yield text_key(text, pair), text, pair
-                advance(len(chunk.texts))
+        how = Rewriting(
+            options.mask, options.same_class, options.neighbours, options.n_gram, self._mask_token or "[MASK]"
+        )
+        classes = WordClasses.learn(self._texts) if options.same_class else None
+        neighbours = self._neighbours() if options.neighbours else None
+        noises = [Noise(name) for name in options.noises]
+
+        def change(text: str, drawn: int) -> str:
+            seed = drawn % 2**32
+            text = rewrite(text, how, seed, classes, neighbours)
+            return perturb(text, noises[drawn % len(noises)], options.noise, seed) if options.noise else text
+
+        return change
+
+    def _neighbours(self) -> "WordNeighbours":
+        """The closest words of the texts' common ones, by a file of vectors or by the model's own token vectors."""
+        from models.augmentation import WordNeighbours, common_words
+
+        words = common_words(self._texts())
+        file = self.options.vectors
+        found = read_vectors(file, size_of(file), words) if file else token_vectors(self._base, words)
+        return WordNeighbours(list(found), np.stack(list(found.values())))
 
     def read(self, output: Output) -> DataRecord:
         """The record of the data with the longer transfer part."""
@@ -97,4 +167,4 @@ class Augment(Step[DataRecord]):
     def summary(self, record: DataRecord) -> str:
         """How many there are now."""
         before, now = self.data.rows["transfer"], record.rows["transfer"]
-        return f"{now - before:,} noised texts more than {before:,}"
+        return f"{now - before:,} texts more than {before:,}"

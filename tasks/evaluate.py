@@ -11,24 +11,19 @@ import numpy as np
 from tasks.disturb import DisturbRecord
 from tasks.fuse import FuseRecord
 from tasks.shared.conditions import NOISY, Noisy, noisy_scores, write_noisy
+from tasks.shared.costing import Model, measure_cost
 from tasks.shared.dataset import FURTHER, DataRecord, read_chunks
-from tasks.shared.history import read_history
 from tasks.shared.outputs import Json, Output
 from tasks.shared.predictions import Predictions, read_predictions
 from tasks.shared.recipe_noise import Robustness
-from tasks.shared.scorecard import COST, QUALITY, Cost, Quality, read_card, write_card
+from tasks.shared.scorecard import COST, QUALITY, Quality, read_card, write_card
 from tasks.shared.steps import Advance, Context, Step
 from tasks.shared.texts import NORMALISATION
-from tasks.train_student import StudentRecord
-from tasks.train_teacher import TeacherRecord
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from tasks.shared.robustness import Reader
-
-Model = TeacherRecord | StudentRecord
 
 
 @dataclass(frozen=True)
@@ -118,7 +113,7 @@ class Evaluate(Step[ScoreRecord]):
         write_noisy(folder / NOISY, noisy)
         quality = self._quality(said, noisy)
         write_card(folder / QUALITY, quality)
-        write_card(folder / COST, self._cost(model, tokenizer))
+        write_card(folder / COST, measure_cost(model, tokenizer, self.model, self.data.file("test")))
         return {"accuracy": quality.accuracy, "macro_f1": quality.macro_f1}
 
     @property
@@ -159,21 +154,6 @@ class Evaluate(Step[ScoreRecord]):
     def _teachers_say(self) -> "NDArray[np.float32] | None":
         """What its teachers say of test together, [rows, classes]; None where that is not known."""
         return together_on_test(self.teachers, self.fused) if self.fused else None
-
-    def _cost(self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> Cost:
-        from models.cost import Sample, flops, machine, peak_memory, size, speed
-
-        first = next(read_chunks(self.data.file("test")))
-        sample = Sample(tokenizer, first.texts, first.pairs, self.model.max_length)
-        measured = {
-            **speed(model, sample),
-            "flops_per_text": flops(model, sample),
-            "peak_memory_bytes": peak_memory(model, sample),
-        }
-        training = read_history(self.model.path.parent)
-        spent = training and {name: training[name] for name in ("steps", "seconds", "device")}
-        cost = {**size(model, self.model.path), **measured, "training": spent, "machine": machine()}
-        return Cost.model_validate(cost)
 
     def read(self, output: Output) -> ScoreRecord:
         """The record of the scorecard."""

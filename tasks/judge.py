@@ -25,7 +25,7 @@ Right = NDArray[np.bool_]
 WITHOUT = {
     "twin": "its twin",
     "scratch": "the same without the teacher's tokenizer and embeddings",
-    "unaugmented": "the same without noised texts",
+    "unaugmented": "the same without augmented texts",
 }
 """What a student is compared with besides its teacher, by role."""
 BASELINES = [role for role in WITHOUT if role != "twin"]

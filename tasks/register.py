@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tasks.evaluate import Model
 from tasks.judge import ResultRecord
+from tasks.shared.costing import Model
 from tasks.shared.dataset import DataRecord
 from tasks.shared.outputs import Json, Output, hash_folder, locked, write_json
 from tasks.shared.promotion import Decision, Gate

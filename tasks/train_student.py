@@ -125,7 +125,7 @@ class TrainSmall(Step[StudentRecord]):
         objective = self.objective_for(model)
         began = time.monotonic()
         with context.progress(self.steps, "steps") as advance:
-            history = train(model, examples, dev, objective, schedule, self.seed, advance)
+            history = train(model, examples, dev, objective, schedule, self.seed, advance, context.looked)
         write_history(folder, history, self.steps, time.monotonic() - began, context.device)
         context.metrics("loss", history.loss)
         context.metrics("dev_accuracy", history.dev_accuracy)

@@ -1,4 +1,4 @@
-"""Step train_unaugmented: a student without the noised texts, as a measure of what they are worth."""
+"""Step train_unaugmented: a student without the augmented texts, as a measure of what they are worth."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainUnaugmented(TrainStudent):
-    """A student that learns from the transfer texts as they came, for as many steps, without the noised ones."""
+    """A student that learns from the transfer texts as they came, for as many steps, without the augmented ones."""
 
     name: ClassVar[str] = "train_unaugmented"
     role: ClassVar[str] = "unaugmented"
 
     def inputs(self) -> Mapping[str, Json]:
-        """What the student depends on, and where the noised texts begin."""
+        """What the student depends on, and where the augmented texts begin."""
         return {**super().inputs(), "given": self.data.given}
 
     def learn_from(self, context: Context) -> "Examples":

@@ -17,7 +17,7 @@ from tasks.shared.steps import Context
 
 if TYPE_CHECKING:
     from models.classifier import TextClassifier
-    from tasks.evaluate import Model
+    from tasks.shared.costing import Model
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from tasks.shared.recipe_learning import INSIDE, Term, Training
 from tasks.shared.recipe_noise import Augment, Robustness
 from tasks.shared.recipe_section import Section, Seed
 from tasks.shared.recipe_student import Student
+from tasks.shared.recipe_sweep import Sweep
 from tasks.shared.recipe_teaching import Fuse, Labelling, Teacher
 
 RegisteredName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
@@ -87,6 +88,7 @@ class Recipe(Section):
     worthwhile: float = Field(
         0.005, ge=0, lt=1, description="Gain in accuracy worth having; below it the verdict can be NO BETTER."
     )
+    sweep: Sweep | None = Field(None, description="What `stillhouse sweep` tries.")
     registry: Names = Names()
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where models run; auto takes a GPU if there is one."
@@ -106,6 +108,12 @@ class Recipe(Section):
     def registered_teacher(self) -> str:
         """Name of the teacher in the registry."""
         return self.registry.teacher or f"{self.name}-teacher"
+
+    @property
+    def tokenizer_of(self) -> str:
+        """The model whose tokenizer students have, as the recipe names it."""
+        tokenizer = self.student.tokenizer
+        return self.teachers[tokenizer].model if isinstance(tokenizer, int) else tokenizer
 
     @property
     def compared_with(self) -> list[str]:

@@ -42,6 +42,19 @@ def validate_recipe(document: Mapping[str, Any], where: str) -> Recipe:
         raise StillhouseError(f"{where}: {first_mistake(error, Recipe)}") from None
 
 
+def with_changes(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """The recipe with other values at some dotted paths.
+
+    Raises:
+        StillhouseError: no such recipe can be; the message names the changes.
+    """
+    document = recipe.model_dump(mode="json")
+    where = ", ".join(f"{path}={value}" for path, value in changes.items())
+    for path, value in changes.items():
+        _set(document, path, value, path)
+    return validate_recipe(document, where)
+
+
 def recipe_to_yaml(recipe: Recipe) -> str:
     """The whole recipe, defaults included, as YAML that `load_recipe` reads back equal."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
@@ -68,7 +81,10 @@ def _apply(document: dict[str, Any], override: str) -> None:
         raise StillhouseError(
             f"--set {brief(override)}: write it as PATH=VALUE, for example --set student.hidden_size=128"
         )
-    value = plain_yaml(text, f"--set {path}: the value {brief(text)}")
+    _set(document, path, plain_yaml(text, f"--set {path}: the value {brief(text)}"), f"--set {path}")
+
+
+def _set(document: dict[str, Any], path: str, value: Plain, where: str) -> None:
     defaults: Plain = _defaults()
     node: Plain = document
     *parents, last = path.split(".")
@@ -76,25 +92,25 @@ def _apply(document: dict[str, Any], override: str) -> None:
         defaults = _child(defaults, part)
         if isinstance(node, dict) and node.get(part) is None:
             node[part] = defaults if isinstance(defaults, (dict, list)) else {}
-        node = _enter(node, part, path)
+        node = _enter(node, part, where)
     if isinstance(node, list):
-        _enter(node, last, path)
+        _enter(node, last, where)
         node[int(last)] = value
     elif isinstance(node, dict):
         node[last] = value
     else:
-        raise StillhouseError(f"--set {path}: {'.'.join(parents)} is a plain value and has no {brief(last)}")
+        raise StillhouseError(f"{where}: {'.'.join(parents)} is a plain value and has no {brief(last)}")
 
 
-def _enter(node: Plain, part: str, path: str) -> Plain:
+def _enter(node: Plain, part: str, where: str) -> Plain:
     if isinstance(node, dict):
         return node[part]
     if isinstance(node, list):
         if not part.isdecimal() or int(part) >= len(node):
             items = f"items 0 to {len(node) - 1}" if node else "items, it has none"
-            raise StillhouseError(f"--set {path}: {brief(part)} is not one of the list's {items}")
+            raise StillhouseError(f"{where}: {brief(part)} is not one of the list's {items}")
         return node[int(part)]
-    raise StillhouseError(f"--set {path}: the part before {brief(part)} is a plain value")
+    raise StillhouseError(f"{where}: the part before {brief(part)} is a plain value")
 
 
 def _child(defaults: Plain, part: str) -> Plain:

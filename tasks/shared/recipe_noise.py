@@ -9,19 +9,43 @@ from tasks.shared.recipe_section import Section, Seed
 NoiseKind = Literal["keyboard", "misspelling", "ocr", "drop", "swap", "case", "punctuation", "spacing", "word-drop"]
 NOISES: tuple[NoiseKind, ...] = get_args(NoiseKind)
 Strength = Annotated[float, Field(gt=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Augment(Section):
-    """More transfer texts, made of those there are."""
+    """More transfer texts, made of those there are; the teacher labels each as it is."""
 
-    copies: int = Field(0, ge=0, le=100, description="Noised copies of each transfer text; 0 for none.")
+    copies: int = Field(0, ge=0, le=100, description="Changed copies of each transfer text; 0 for none.")
+    mask: Share = Field(0.1, description="Share of words replaced by the mask token (Tang et al. 2019).")
+    same_class: Share = Field(
+        0.1,
+        description="Share of words replaced by one that stands among the same words: in place of Tang's parts of "
+        "speech, and learnt from the texts themselves.",
+    )
+    neighbours: Share = Field(0.0, description="Share of words replaced by one of the closest in meaning (TinyBERT).")
+    n_gram: Share = Field(0.25, description="Share of copies of which only one to five words in a row are kept.")
+    noise: Share = Field(0.0, description="Share of words that a kind of noise then changes.")
     noises: list[NoiseKind] = Field(
         default_factory=lambda: list(NOISES),
         min_length=1,
         description="Kinds of noise, of which each copy has one; see robustness.noises.",
     )
-    strength: Strength = Field(0.15, description="Share of words that a copy's noise changes.")
-    seed: Seed = Field(0, description="Seed of the noise.")
+    vectors: str | None = Field(
+        None,
+        min_length=1,
+        description="Of neighbours: a file of word vectors as GloVe has them; without it, token vectors of the model "
+        "whose tokenizer the student has.",
+    )
+    seed: Seed = Field(0, description="Seed of the copies.")
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> "Augment":
+        replaced = self.mask + self.same_class + self.neighbours
+        if replaced > 1:
+            raise ValueError(f"mask, same_class and neighbours replace {replaced:g} of the words; 1 is all")
+        if self.copies and not replaced + self.n_gram + self.noise:
+            raise ValueError("copies would be the texts themselves; set mask, same_class, neighbours, n_gram or noise")
+        return self
 
 
 class Robustness(Section):

@@ -40,6 +40,7 @@ STEPS: dict[str, Resource] = {
     "prepare_scratch": CPU,
     "train_scratch": GPU,
     "train_unaugmented": GPU,
+    "measure": CPU,
     "disturb": CPU,
     "evaluate": CPU,
     "judge": CPU,

@@ -16,6 +16,10 @@ Advance = Callable[[int], None]
 Points = Sequence[tuple[int, float]]
 
 
+class Stopped(Exception):  # noqa: N818 - nothing went wrong
+    """A look at a step's work has shown that going on is not worth it; what was made so far is dropped."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What a step may use while it works.
@@ -28,6 +32,7 @@ class Context:
             advances it.
         metrics: tracks a series of (optimiser step, value) under a name.
         warn: tells the person something they can do something about.
+        looked: called with the number of a look at dev, from 1, and the accuracy; may raise Stopped.
     """
 
     workspace: Workspace
@@ -36,6 +41,7 @@ class Context:
     progress: Callable[[int | None, str], AbstractContextManager[Advance]]
     metrics: Callable[[str, Points], None]
     warn: Callable[[str], None]
+    looked: Callable[[int, float], None] = lambda look, accuracy: None
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from tasks.shared.errors import StillhouseError, brief, brief_path
 
-_WHERE = "student.embeddings"
-
 
 def check_vectors(file: str, size: int) -> None:
     """Reads the first lines of a file of vectors.
@@ -34,8 +32,24 @@ def read_vectors(file: str, size: int, wanted: Collection[str]) -> dict[str, NDA
         if vector is not None and word not in found:
             found[word] = vector
     if not found:
-        raise StillhouseError(f"{_WHERE}: {brief_path(file)} has none of the {len(wanted):,} words of the student")
+        raise StillhouseError(f"{brief_path(file)} has none of the {len(wanted):,} words of the student")
     return found
+
+
+def size_of(file: str) -> int:
+    """How many numbers a word has, by the second line: the first may say what else there is.
+
+    Raises:
+        StillhouseError: the file cannot be read, or has no such line.
+    """
+    try:
+        with Path(file).expanduser().open(encoding="utf-8") as lines:
+            fields = [line.split() for line, _ in zip(lines, range(2), strict=False)][-1:]
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
+        raise _unreadable(file, error) from None
+    if not fields or len(fields[0]) < 2:
+        raise StillhouseError(f"{brief_path(file)} has no word with its numbers on the second line")
+    return len(fields[0]) - 1
 
 
 def hash_vectors(file: str) -> str:
@@ -79,9 +93,9 @@ def _vector(fields: list[str], size: int, where: str) -> NDArray[np.float32]:
     try:
         vector = np.array(fields[-size:], np.float32)
     except ValueError:
-        raise StillhouseError(f"{_WHERE}: {where}: {brief(' '.join(fields))} is not a word and its numbers") from None
+        raise StillhouseError(f"{where}: {brief(' '.join(fields))} is not a word and its numbers") from None
     if not np.isfinite(vector).all():
-        raise StillhouseError(f"{_WHERE}: {where} holds a number that is not finite")
+        raise StillhouseError(f"{where} holds a number that is not finite")
     return vector
 
 
@@ -95,11 +109,9 @@ def _is_number(field: str) -> bool:
 
 def _other_size(found: int, size: int, where: str) -> StillhouseError:
     advice = f"set that to {found}" if found > 0 else "give another file"
-    return StillhouseError(
-        f"{_WHERE}: {where} has {max(found, 0)} numbers, but student.embedding_size is {size}; {advice}"
-    )
+    return StillhouseError(f"{where} has {max(found, 0)} numbers, but student.embedding_size is {size}; {advice}")
 
 
 def _unreadable(file: str, error: Exception) -> StillhouseError:
     reason = getattr(error, "strerror", None) or ("not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error))
-    return StillhouseError(f"{_WHERE}: {brief_path(file)} cannot be read: {reason}")
+    return StillhouseError(f"{brief_path(file)} cannot be read: {reason}")

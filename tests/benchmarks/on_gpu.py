@@ -5,8 +5,9 @@
     python -m tests.benchmarks.on_gpu score FOLDER OUT                           # here: accuracies and the verdict
 
 `pack` runs the steps load_data and augment of a recipe and writes what they made as plain text, with the recipe.
-`distil` does with it what the pipeline does, the seeds side by side; the teacher begins as the model in BASE. Nothing
-is chosen here: the best weights on dev are kept, as always, and test is only answered by what comes out.
+`distil` does with it what the pipeline does, but for several students side by side; the teacher begins as the model in
+BASE. With `pack --try KEY=VALUE,KEY=VALUE` (repeatable) the first seed's student is trained in each such way, and dev
+chooses the one that all seeds and twins are trained in. Test is answered by what comes out, and by nothing before.
 """
 
 import argparse
@@ -25,7 +26,7 @@ PARTS = ("gold", "dev", "test", "transfer")
 JOB = "job.json"
 
 
-def pack(recipe_name: str, folder: Path, overrides: list[str]) -> None:
+def pack(recipe_name: str, folder: Path, overrides: list[str], ways: list[str]) -> None:
     """Writes each part's texts and labels, and the recipe."""
     from flows.shipped import find_recipe
     from tasks.augment import Augment
@@ -39,7 +40,7 @@ def pack(recipe_name: str, folder: Path, overrides: list[str]) -> None:
     bench = Bench(Workspace(folder / "workspace"))
     data = bench(LoadData(recipe.data))
     if recipe.augment.copies:
-        data = bench(Augment(data, recipe.augment))
+        data = bench(Augment(data, recipe.augment, recipe.tokenizer_of))
     for part in PARTS:
         texts = [text for chunk in read_chunks(data.file(part)) for text in chunk.texts]
         with lzma.open(folder / f"{part}.txt.xz", "wt", encoding="utf-8", preset=4) as file:
@@ -47,7 +48,11 @@ def pack(recipe_name: str, folder: Path, overrides: list[str]) -> None:
         labels = gold_of(data, read_keys(data.file(part))) if part == "transfer" else read_labels(data.file(part))
         np.save(folder / f"{part}.npy", labels.astype(np.int16))
         print(f"{part}: {len(texts):,} texts")
-    job = {"recipe": recipe.model_dump(mode="json"), "classes": list(data.classes), "given": data.given}
+    tried = [dict(pair.split("=", 1) for pair in way.split(",")) for way in ways] or [{}]
+    plain = recipe.model_dump(mode="json")
+    for way in tried:
+        _changed(plain, way)
+    job = {"recipe": plain, "classes": list(data.classes), "given": data.given, "ways": tried}
     (folder / JOB).write_text(json.dumps(job), encoding="utf-8")
 
 
@@ -73,18 +78,18 @@ def distil(folder: Path, base: Path, out: Path) -> None:
     train(model, gold, dev, Objective([Weighted(HardCrossEntropy())]), schedule, options["seed"])
     taught = time.monotonic()
     said = {}
-    model, deviation = to_precision(model, "bf16" if device == "cuda" else "fp32", encoded["dev"].first(256))
+    model, deviation = to_precision(model, "bf16" if device == "cuda" else "fp32", encoded["dev"].first(min(256, len(encoded["dev"]))))
     with open_engine(model) as engine:
         for part in ("dev", "test", "transfer"):
             said[part] = engine.answers(encoded[part])
     labelled = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
-    np.savez(out / "teacher.npz", dev=said["dev"], test=said["test"])
+    np.savez_compressed(out / "teacher.npz", **{part: said[part].astype(np.float16) for part in ("dev", "test")})
     np.save(folder / "logits.npy", said["transfer"])
     _prepare(folder, model, tokenizer, encoded, job)
     times = {
         "tokenizing": tokenized - began,
-        "teacher": taught - tokenized,
+        "teacher_training": taught - tokenized,
         "labelling": labelled - taught,
         "labelled_texts": len(encoded["transfer"]),
         "teacher_dev": accuracy_on(model, dev),
@@ -96,18 +101,29 @@ def distil(folder: Path, base: Path, out: Path) -> None:
     if device == "cuda":
         torch.cuda.empty_cache()
     began = time.monotonic()
-    jobs = [(role, seed) for role in ("student", "twin") for seed in recipe["seeds"]]
-    command = [sys.executable, "-m", "tests.benchmarks.on_gpu", "one", str(folder), str(out)]
-    side_by_side = len(jobs) if device == "cuda" else 1
-    for start in range(0, len(jobs), side_by_side):
-        running = [subprocess.Popen([*command, role, str(seed)]) for role, seed in jobs[start : start + side_by_side]]
-        if any([process.wait() for process in running]):
-            raise SystemExit(f"{folder.name}: a student was not trained")
+    seeds, ways = recipe["seeds"], job["ways"]
+    _side_by_side([(str(folder), str(out), "student", str(seeds[0]), str(way)) for way in range(len(ways))], device)
+    best = [float(np.load(out / f"student-{seeds[0]}-{way}.npz")["dev_accuracy"]) for way in range(len(ways))]
+    chosen = int(np.argmax(best))
+    times |= {"ways": dict(zip(map(json.dumps, ways), best, strict=True)), "chosen": chosen}
+    print(folder.name, times, flush=True)
+    jobs = [(role, seed) for role in ("student", "twin") for seed in seeds][1:]
+    _side_by_side([(str(folder), str(out), role, str(seed), str(chosen)) for role, seed in jobs], device)
     times["students"] = time.monotonic() - began
     (out / "times.json").write_text(json.dumps(times), encoding="utf-8")
 
 
-def one(folder: Path, out: Path, role: str, seed: int) -> None:
+def _side_by_side(jobs: list[tuple[str, ...]], device: str) -> None:
+    """Trains students in processes of their own: on a GPU, where one alone leaves much idle, all at once."""
+    at_once = len(jobs) if device == "cuda" else 1
+    for start in range(0, len(jobs), at_once):
+        command = [sys.executable, "-m", "tests.benchmarks.on_gpu", "one"]
+        running = [subprocess.Popen([*command, *job]) for job in jobs[start : start + at_once]]
+        if any([process.wait() for process in running]):  # noqa: C419 - all are waited for
+            raise SystemExit("a student was not trained")
+
+
+def one(folder: Path, out: Path, role: str, seed: int, way: int) -> None:
     """Trains one student or twin; keeps its answers on dev and test, its weights and what happened."""
     import torch
     from safetensors.torch import load_file, save_model
@@ -119,7 +135,8 @@ def one(folder: Path, out: Path, role: str, seed: int) -> None:
     from models.training import Examples, Schedule, steps_for, train
 
     job = _job(folder)
-    recipe, shape = job["recipe"], job["recipe"]["student"]
+    recipe = _changed(job["recipe"], job["ways"][way])
+    shape = recipe["student"]
     start = load_file(folder / "start.safetensors")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(seed)
@@ -154,16 +171,18 @@ def one(folder: Path, out: Path, role: str, seed: int) -> None:
     began = time.monotonic()
     history = train(model, examples, dev, objective, schedule, seed)
     seconds = time.monotonic() - began
-    np.savez(
-        out / f"{role}-{seed}.npz",
-        **{part: predict_logits(model, encoded[part], 512) for part in ("dev", "test")},
+    said = {part: predict_logits(model, encoded[part], 512) for part in ("dev", "test")}
+    np.savez_compressed(
+        out / f"{role}-{seed}-{way}.npz",
+        **{part: logits.astype(np.float16) for part, logits in said.items()},
+        dev_accuracy=(said["dev"].argmax(-1) == dev.labels).mean(),
         history=np.array(history.dev_accuracy),
         seconds=seconds,
         steps=schedule.steps,
     )
-    if (role, seed) == ("student", recipe["seeds"][0]):
-        save_model(model.cpu(), str(out / "student.safetensors"))
-    print(folder.name, role, seed, f"{seconds:.0f} s", history.dev_accuracy[-3:], flush=True)
+    if role == "student":
+        save_model(model.cpu(), str(out / f"student-{seed}-{way}.safetensors"))
+    print(folder.name, role, seed, way, f"{seconds:.0f} s", history.dev_accuracy[-3:], flush=True)
 
 
 def score(folder: Path, out: Path) -> dict[str, Any]:
@@ -175,11 +194,12 @@ def score(folder: Path, out: Path) -> dict[str, Any]:
     labels = {part: np.load(folder / f"{part}.npy") for part in ("dev", "test")}
     seeds = job["recipe"]["seeds"]
 
+    found: dict[str, Any] = json.loads((out / "times.json").read_text(encoding="utf-8"))
+
     def right(part: str, role: str) -> np.ndarray:
-        names = ["teacher"] if role == "teacher" else [f"{role}-{seed}" for seed in seeds]
+        names = ["teacher"] if role == "teacher" else [f"{role}-{seed}-{found['chosen']}" for seed in seeds]
         return np.stack([np.load(out / f"{name}.npz")[part].argmax(-1) == labels[part] for name in names])
 
-    found: dict[str, Any] = json.loads((out / "times.json").read_text(encoding="utf-8"))
     for role in ("teacher", "student", "twin"):
         found[role] = {part: right(part, role).mean(1).tolist() for part in ("dev", "test")}
     said = [right("test", role) for role in ("student", "twin", "teacher")]
@@ -196,12 +216,25 @@ def _job(folder: Path) -> dict[str, Any]:
     return found
 
 
+def _changed(recipe: dict[str, Any], way: dict[str, str]) -> dict[str, Any]:
+    """The recipe with other values at some dotted paths, as JSON."""
+    changed = json.loads(json.dumps(recipe))
+    for path, value in way.items():
+        node: Any = changed
+        *parents, last = path.split(".")
+        for part in parents:
+            node = node[int(part)] if isinstance(node, list) else node[part]
+        node[last]  # a name that is not there is a mistake
+        node[last] = value if path.endswith(".term") else json.loads(value)
+    return changed
+
+
 def _texts(folder: Path, part: str) -> list[str]:
     with lzma.open(folder / f"{part}.txt.xz", "rt", encoding="utf-8", newline="\n") as file:
         return file.read().split("\n")
 
 
-def _encode(folder: Path, part: str, tokenizer: Any, length: int) -> Any:  # noqa: ANN401
+def _encode(folder: Path, part: str, tokenizer: Any, length: int) -> Any:
     from models.encoding import concatenate, encode
 
     texts = _texts(folder, part)
@@ -211,7 +244,7 @@ def _encode(folder: Path, part: str, tokenizer: Any, length: int) -> Any:  # noq
     )
 
 
-def _prepare(folder: Path, model: Any, tokenizer: Any, encoded: dict[str, Any], job: dict[str, Any]) -> None:  # noqa: ANN401
+def _prepare(folder: Path, model: Any, tokenizer: Any, encoded: dict[str, Any], job: dict[str, Any]) -> None:
     """Writes the cut-down tokenizer, starting vectors and token ids, as the step prepare_student does."""
     from dataclasses import replace
 
@@ -245,7 +278,7 @@ def _shape(student: dict[str, Any]) -> dict[str, Any]:
     return shape | ({"pooling": student["pooling"]} if student["pooling"] else {})
 
 
-def _term(term: dict[str, Any]) -> Any:  # noqa: ANN401
+def _term(term: dict[str, Any]) -> Any:
     from models import objectives
 
     terms = {
@@ -267,6 +300,7 @@ def main() -> None:
     packing.add_argument("recipe")
     packing.add_argument("folder", type=Path)
     packing.add_argument("--set", action="append", default=[], dest="overrides")
+    packing.add_argument("--try", action="append", default=[], dest="ways")
     distilling = commands.add_parser("distil")
     for name in ("folder", "base", "out"):
         distilling.add_argument(name, type=Path)
@@ -275,13 +309,14 @@ def main() -> None:
     alone.add_argument("out", type=Path)
     alone.add_argument("role")
     alone.add_argument("seed", type=int)
+    alone.add_argument("way", type=int)
     scoring = commands.add_parser("score")
     scoring.add_argument("folder", type=Path)
     scoring.add_argument("out", type=Path)
     given = vars(parser.parse_args())
     command = given.pop("command")
     if command == "pack":
-        pack(given["recipe"], given["folder"], given["overrides"])
+        pack(given["recipe"], given["folder"], given["overrides"], given["ways"])
     else:
         {"distil": distil, "one": one, "score": score}[command](**given)
 

@@ -45,7 +45,7 @@ class Content:
         recipe: the recipe, as plain data.
         classes: names.
         rows: of each part of the data.
-        noised: how many of the transfer texts are noised copies.
+        augmented: how many of the transfer texts are augmented copies.
         warnings: what load_data had to say, leakage included.
         cards: the models.
         result: what the judge wrote.
@@ -55,7 +55,7 @@ class Content:
     recipe: Mapping[str, Json]
     classes: Sequence[str]
     rows: Mapping[str, int]
-    noised: int
+    augmented: int
     warnings: Sequence[str]
     cards: Sequence[Card]
     result: Mapping[str, Json]
@@ -109,7 +109,7 @@ def gather(
         recipe=recipe,
         classes=facts["classes"],
         rows={**facts["rows"], "transfer": more["rows"]},
-        noised=more["added"],
+        augmented=more["added"],
         warnings=facts["warnings"],
         cards=[_card(place) for place in models],
         result=read_versioned(judge / RESULT, RESULT_VERSION),

@@ -64,14 +64,14 @@ def _summed(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _whether_noise_helped(one: Mapping[str, Any]) -> str:
-    """Whether learning from noised texts made the student lose less."""
+    """Whether learning from augmented texts made the student lose less."""
     less = one["spared"]["unaugmented"]
     helped = "helped" if less["low"] > 0 else "hurt" if less["high"] < 0 else "made no clear difference"
     what = f"{one['noise']}, {_strength(one)}"
     size, direction = points(abs(less["mean"])), "less" if less["mean"] >= 0 else "more"
     return (
-        f"Learning from noised texts {helped} here ({what}): the student loses {size} points {direction} than one that "
-        f"learnt without them (less by {interval(less, bare=True)}, 95 % interval)."
+        f"Learning from augmented texts {helped} here ({what}): the student loses {size} points {direction} than one "
+        f"that learnt without them (less by {interval(less, bare=True)}, 95 % interval)."
     )
 
 

@@ -116,8 +116,8 @@ def _training(content: Content) -> Section | None:
 def _data(content: Content) -> Section:
     counts = ", ".join(f"{rows:,} {part}" for part, rows in content.rows.items())
     texts = [f"{len(content.classes)} classes; rows: {counts}."]
-    if content.noised:
-        texts.append(f"{content.noised:,} of the transfer texts are noised copies.")
+    if content.augmented:
+        texts.append(f"{content.augmented:,} of the transfer texts are augmented copies.")
     if not content.warnings:
         texts.append("No text is shared by parts that must not share one.")
     return Section("The data", texts, points=list(content.warnings))

@@ -1,0 +1,138 @@
+"""A sweep: many students of one set of soft labels, of which dev chooses, and what each costs."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from flows.pareto import PICTURE, front, picture, said, table
+from flows.pipeline import beginnings, label_texts, taught_by
+from flows.preflight import combinations
+from flows.running import Runner
+from flows.study import Asked, Study, study_file
+from tasks.fuse import Fuse
+from tasks.measure import Measure
+from tasks.shared.errors import StillhouseError
+from tasks.shared.outputs import write_json
+from tasks.shared.recipe import Recipe
+from tasks.shared.recipe_file import recipe_to_yaml, with_changes
+from tasks.shared.steps import Record, Step, Stopped
+from tasks.train_student import TrainStudent
+
+RESULT, TABLE, BEST = "sweep.json", "sweep.md", "best.yaml"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """What a sweep found.
+
+    Attributes:
+        path: folder of the run, with sweep.json, a table, a picture and the recipe of the best.
+        trials: all that ended, in order.
+        best: the trial that does best on dev; of equals the fastest.
+    """
+
+    path: Path
+    trials: Sequence[Mapping[str, Any]]
+    best: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Once:
+    """Asks for each step once, so that what trials share is not shown again and again."""
+
+    do: Runner
+    found: dict[str, Any]
+
+    def __call__(self, step: Step[Record]) -> Record:
+        if step.key not in self.found:
+            self.found[step.key] = self.do(step)
+        return cast(Record, self.found[step.key])
+
+    def named(self, suffix: str) -> "_Once":
+        return replace(self, do=self.do.named(suffix))
+
+    def spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
+        if step.key not in self.found:
+            self.do.spread(step, shares)
+
+
+def search(recipe: Recipe, do: Runner) -> SweepRecord:
+    """Carries out a recipe's sweep; one that was stopped goes on."""
+    if recipe.sweep is None:
+        raise StillhouseError("the recipe has no sweep; `stillhouse recipes sweep` shows one")
+    combinations(recipe)
+    once = _Once(do, {})
+    data, teachers, _ = label_texts(recipe, once)
+    file = study_file(do.workspace, recipe, [data.digest, *(teacher.digest for teacher in teachers)])
+    study = Study(file, recipe.name, recipe.sweep)
+    if study.ended:
+        do.view.line("reused", "study", f"{study.ended} of {study.trials} trials, {file.name}")
+    while study.ended < study.trials:
+        _carry_out(recipe, study, do, once)
+    return _conclude(recipe, study.results(), do)
+
+
+def _carry_out(recipe: Recipe, study: Study, do: Runner, once: _Once) -> None:
+    """Trains and measures what the study asks for."""
+    asked, began = study.ask(), time.monotonic()
+    title = f"trial {asked.number}"
+    changed = with_changes(recipe.model_copy(update={"sweep": None}), asked.changes)
+    run = do.tracker.start(title, {"stillhouse.step": "trial", "stillhouse.run": do.run}, do.parent)
+    status = "KILLED"
+    try:
+        do.tracker.params(run, asked.changes)
+        facts = _try(changed, asked, replace(do, suffix=f", {title}", looked=asked.looked), once)
+        facts = {**facts, "seconds": round(time.monotonic() - began, 1)}
+        study.tell(asked, facts.get("dev_accuracy"), facts)
+        do.tracker.values(run, {name: value for name, value in facts.items() if isinstance(value, (int, float))})
+        status = "FINISHED"
+    except Exception:
+        status = "FAILED"
+        raise
+    finally:
+        do.tracker.finish(run, status)
+    do.view.line("done" if "dev_accuracy" in facts else "stopped", title, said(asked.changes), facts["seconds"])
+
+
+def _try(recipe: Recipe, asked: Asked, do: Runner, once: _Once) -> dict[str, Any]:
+    """Accuracy on dev and cost of the first seed's student; nothing of one that was stopped."""
+    data, teachers, labels = label_texts(recipe, once)
+    soft_labels = once(Fuse(data, tuple(teachers), tuple(labels), recipe.fuse))
+    shared = (data, beginnings(recipe, data, teachers, once), recipe.student, recipe.training)
+    taught = taught_by(recipe, data, teachers, soft_labels, once)
+    try:
+        student = do(TrainStudent(*shared, recipe.seeds[0], *taught))
+    except Stopped:
+        return {}
+    cost = do(Measure(data, student)).cost
+    wanted = ("ms_per_text", "texts_per_second", "parameters", "parameters_without_embeddings", "bytes")
+    return {"dev_accuracy": student.dev_accuracy, **{name: cost[name] for name in wanted}, "path": str(student.path)}
+
+
+def _conclude(recipe: Recipe, trials: Sequence[Mapping[str, Any]], do: Runner) -> SweepRecord:
+    """Writes what came out into the run's folder, and shows it to MLflow and Prefect."""
+    done = [trial for trial in trials if trial["state"] == "done"]
+    if not done:
+        raise StillhouseError("no trial was carried out to its end; raise sweep.trials, or set sweep.pruning to false")
+    best = min(done, key=lambda trial: (-trial["dev_accuracy"], trial["ms_per_text"]))
+    folder = do.workspace.runs / do.run
+    ahead = front(done)
+    write_json(folder / RESULT, {"schema": SCHEMA, "best": best["trial"], "front": ahead, "trials": list(trials)})
+    page = table(trials, ahead, best["trial"])
+    (folder / TABLE).write_text(page, encoding="utf-8")
+    (folder / PICTURE).write_bytes(picture(done, ahead))
+    chosen = with_changes(recipe.model_copy(update={"sweep": None}), best["changes"])
+    (folder / BEST).write_text(recipe_to_yaml(chosen), encoding="utf-8")
+    for name in (RESULT, TABLE, PICTURE, BEST):
+        do.tracker.artifact(do.parent, folder / name)
+    do.tracker.values(do.parent, {"best_dev_accuracy": best["dev_accuracy"], "trials": float(len(trials))})
+    create_markdown_artifact(page, key="sweep", description="All trials; dev chose, test had no part in it")
+    rows = [{**trial, "changes": json.dumps(trial["changes"]), "front": trial["trial"] in ahead} for trial in trials]
+    create_table_artifact(rows, key="trials", description="All trials of the sweep")
+    return SweepRecord(folder, trials, best)

@@ -1,0 +1,163 @@
+"""What a sweep tries next: an Optuna study on disk, so that a sweep that was stopped goes on."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count, product
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from tasks.shared.outputs import hash_of
+from tasks.shared.recipe import Recipe
+from tasks.shared.recipe_sweep import Range, Sweep
+from tasks.shared.steps import Stopped
+from tasks.shared.workspace import Workspace
+
+if TYPE_CHECKING:
+    import optuna
+
+_STARTUP = 5
+"""Trials drawn at random before the search goes by what it found."""
+_FEWEST = 4
+"""Trials of a space without which none of it is stopped."""
+_AGAIN = "again"
+_PATIENCE = 20
+"""Suggestions of what was tried before that are put up with in a row."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A trial that is to be carried out.
+
+    Attributes:
+        number: of the trial, from 0.
+        changes: to the recipe, value by path.
+        trial: as Optuna has it.
+        others: what earlier trials of the same space had at their looks, by look; empty where none is to be stopped.
+            In one space students are alike, so that a small one is not measured by the largest.
+    """
+
+    number: int
+    changes: Mapping[str, Any]
+    trial: "optuna.Trial"
+    others: Sequence[Mapping[int, float]]
+
+    def looked(self, look: int, accuracy: float) -> None:
+        """Takes note of a look at dev; raises Stopped where most trials of the same space did better at theirs."""
+        self.trial.report(accuracy, look)
+        if look > 1 and len(self.others) >= _FEWEST:
+            theirs = [values[look] for values in self.others if look in values]
+            if theirs and median(theirs) > accuracy:
+                raise Stopped
+
+
+class Study:
+    """Which trials there were, and what to try next."""
+
+    def __init__(self, file: Path, name: str, sweep: Sweep) -> None:
+        """Opens the study in a file, which need not be there."""
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._sweep = sweep
+        file.parent.mkdir(parents=True, exist_ok=True)
+        size = sweep.size
+        self.trials = sweep.trials if size is None else min(size, sweep.trials)
+        self._study = optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(file))),
+            study_name=name,
+            direction="maximize",
+            load_if_exists=True,
+            sampler=optuna.samplers.TPESampler(
+                seed=sweep.seed, n_startup_trials=_STARTUP, multivariate=True, group=True
+            ),
+        )
+        for left in self._study.get_trials(states=[optuna.trial.TrialState.RUNNING]):  # by a run that was killed
+            self._study.tell(left.number, state=optuna.trial.TrialState.FAIL)
+            self._study.enqueue_trial(left.params)
+
+    @property
+    def ended(self) -> int:
+        """Trials that were carried out, or stopped."""
+        return len(self.results())
+
+    def ask(self) -> Asked:
+        """What to try next: something that was not tried yet, as long as the space has any."""
+        tried = {json.dumps(result["changes"]): result for result in self.results()}
+        for attempt in count():
+            if attempt == _PATIENCE:
+                self._enqueue_untried(tried)
+            asked = self._ask()
+            before = tried.get(json.dumps(asked.changes))
+            if before is None or self._sweep.size is None:
+                return asked
+            asked.trial.set_user_attr(_AGAIN, before["trial"])
+            self._study.tell(asked.trial, before.get("dev_accuracy", 0.0))
+        raise AssertionError
+
+    def _enqueue_untried(self, tried: Mapping[str, Any]) -> None:
+        """Has the search ask next for a combination that was not tried; a sampler may keep to its favourites."""
+        for which, space in enumerate(self._sweep.space):
+            lists = {path: found for path, found in space.items() if isinstance(found, list)}
+            for places in product(*(range(len(found)) for found in lists.values())):
+                chosen = dict(zip(lists, places, strict=True))
+                if json.dumps({path: lists[path][place] for path, place in chosen.items()}) not in tried:
+                    named = {f"{which}:{path}": place for path, place in chosen.items()}
+                    self._study.enqueue_trial({"space": which, **named})
+                    return
+
+    def _ask(self) -> Asked:
+        trial = self._study.ask()
+        which = trial.suggest_int("space", 0, len(self._sweep.space) - 1) if len(self._sweep.space) > 1 else 0
+        changes = {path: _suggest(trial, f"{which}:{path}", found) for path, found in self._sweep.space[which].items()}
+        alike = [
+            one.intermediate_values
+            for one in self._study.get_trials(deepcopy=False)
+            if one.state.is_finished() and one.params.get("space", 0) == which and one.intermediate_values
+        ]
+        return Asked(self.ended, changes, trial, alike if self._sweep.pruning else [])
+
+    def tell(self, asked: Asked, accuracy: float | None, facts: Mapping[str, Any]) -> None:
+        """Keeps what came of a trial; None for one that was stopped."""
+        import optuna
+
+        for name, value in {**facts, "changes": asked.changes}.items():
+            asked.trial.set_user_attr(name, value)
+        state = optuna.trial.TrialState.PRUNED if accuracy is None else optuna.trial.TrialState.COMPLETE
+        self._study.tell(asked.trial, accuracy, state=state)
+
+    def results(self) -> list[dict[str, Any]]:
+        """Every trial that ended, in order: `trial`, `state` (done, stopped), `changes`, and what was told of it."""
+        states = {"COMPLETE": "done", "PRUNED": "stopped"}
+        ended = [trial for trial in self._study.get_trials(deepcopy=False) if trial.state.name in states]
+        fresh = [trial for trial in ended if _AGAIN not in trial.user_attrs]
+        return [
+            {"trial": number, "state": states[trial.state.name], **trial.user_attrs}
+            for number, trial in enumerate(fresh)
+        ]
+
+
+def study_file(workspace: Workspace, recipe: Recipe, made_of: Sequence[str]) -> Path:
+    """The study's file: more trials of the same search are the same study, anything else is another.
+
+    Args:
+        workspace: where studies are.
+        recipe: of the sweep.
+        made_of: digests of data and teachers.
+    """
+    students = {name: getattr(recipe, name) for name in ("student", "training", "augment", "sweep")}
+    decisive = {name: part and part.model_dump(mode="json", exclude={"trials"}) for name, part in students.items()}
+    objective = [term.model_dump(mode="json") for term in recipe.objective]
+    key = hash_of({**decisive, "objective": objective, "seed": recipe.seeds[0], "made_of": list(made_of)})
+    return workspace.root / "sweeps" / f"{recipe.name}-{key[:12]}.jsonl"
+
+
+def _suggest(trial: "optuna.Trial", name: str, found: list[Any] | Range) -> Any:  # noqa: ANN401 - any value
+    if isinstance(found, list):
+        return found[trial.suggest_categorical(name, range(len(found)))] if len(found) > 1 else found[0]
+    if found.whole:
+        return trial.suggest_int(name, int(found.low), int(found.high), log=found.log)
+    return trial.suggest_float(name, float(found.low), float(found.high), log=found.log)

@@ -1,0 +1,44 @@
+"""A sweep's result for people: the table, where things are, and what to do next."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from flows.pareto import COLUMNS, PICTURE, cells, in_order
+from flows.result import program
+from flows.searching import BEST, RESULT, TABLE
+from tasks.shared.errors import brief_path
+
+_SHOWN = 20
+
+
+def print_sweep(record: dict[str, Any]) -> None:
+    """Prints what came out of a sweep, where it is, and what to do next."""
+    folder, console = Path(record["path"]), Console(highlight=False)
+    found = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in COLUMNS[:-1]:
+        table.add_column("\n".join(name.rsplit(" ", 1)), justify="right", no_wrap=True)
+    table.add_column(COLUMNS[-1], overflow="fold")
+    trials = in_order(found["trials"])
+    for trial in trials[:_SHOWN]:
+        ahead = trial["trial"] in found["front"]
+        table.add_row(*cells(trial, trial["trial"] == found["best"]), style="bold" if ahead else "dim")
+    console.print()
+    console.print(table)
+    if len(trials) > _SHOWN:
+        console.print(Text(f"and {len(trials) - _SHOWN} more in {TABLE}", style="dim"))
+    note = "bold: no other is as accurate, as fast and as small; dev chose, test had no part in it"
+    console.print(Text(note, style="dim"))
+    console.print()
+    for name, file in (("picture", PICTURE), ("table", TABLE), ("all trials", RESULT), ("log", "log.txt")):
+        console.print(Text.assemble((f"{name:<13}", "dim"), brief_path(folder / file)), soft_wrap=True)
+    console.print()
+    console.print("Next:")
+    again = f"  {program('stillhouse')} run {brief_path(folder / BEST)}"
+    what = "   # the best, for all seeds, with twins and a verdict"
+    console.print(Text.assemble(again, (what, "dim")), soft_wrap=True)
