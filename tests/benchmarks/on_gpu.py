@@ -63,7 +63,7 @@ def distil(folder: Path, base: Path, out: Path) -> None:
     from models.engine import open_engine, to_precision
     from models.objectives import HardCrossEntropy, Objective, Weighted
     from models.teacher import load_base
-    from models.training import Examples, Schedule, accuracy_on, steps_for, train
+    from models.training import Examples, Schedule, steps_for, train
 
     job, began = _job(folder), time.monotonic()
     recipe, device = job["recipe"], "cuda" if torch.cuda.is_available() else "cpu"
@@ -78,7 +78,9 @@ def distil(folder: Path, base: Path, out: Path) -> None:
     train(model, gold, dev, Objective([Weighted(HardCrossEntropy())]), schedule, options["seed"])
     taught = time.monotonic()
     said = {}
-    model, deviation = to_precision(model, "bf16" if device == "cuda" else "fp32", encoded["dev"].first(min(256, len(encoded["dev"]))))
+    table = model.get_input_embeddings().get_parameter("weight").detach().cpu().clone()
+    sample = encoded["dev"].first(min(256, len(encoded["dev"])))
+    model, deviation = to_precision(model, "bf16" if device == "cuda" else "fp32", sample)
     with open_engine(model) as engine:
         for part in ("dev", "test", "transfer"):
             said[part] = engine.answers(encoded[part])
@@ -86,13 +88,13 @@ def distil(folder: Path, base: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(out / "teacher.npz", **{part: said[part].astype(np.float16) for part in ("dev", "test")})
     np.save(folder / "logits.npy", said["transfer"])
-    _prepare(folder, model, tokenizer, encoded, job)
+    _prepare(folder, table, tokenizer, encoded, job)
     times = {
         "tokenizing": tokenized - began,
         "teacher_training": taught - tokenized,
         "labelling": labelled - taught,
         "labelled_texts": len(encoded["transfer"]),
-        "teacher_dev": accuracy_on(model, dev),
+        "teacher_dev": float((said["dev"].argmax(-1) == labels["dev"]).mean()),
         "deviation": deviation and deviation.agreement,
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
     }
@@ -244,7 +246,7 @@ def _encode(folder: Path, part: str, tokenizer: Any, length: int) -> Any:
     )
 
 
-def _prepare(folder: Path, model: Any, tokenizer: Any, encoded: dict[str, Any], job: dict[str, Any]) -> None:
+def _prepare(folder: Path, table: Any, tokenizer: Any, encoded: dict[str, Any], job: dict[str, Any]) -> None:
     """Writes the cut-down tokenizer, starting vectors and token ids, as the step prepare_student does."""
     from dataclasses import replace
 
@@ -256,7 +258,6 @@ def _prepare(folder: Path, model: Any, tokenizer: Any, encoded: dict[str, Any], 
     vocabulary = prune(tokenizer, np.unique(encoded["transfer"].ids))
     assert vocabulary.token_map is None, "WordPiece alone"
     vocabulary.tokenizer.save_pretrained(folder / "tokenizer")
-    table = model.get_input_embeddings().get_parameter("weight").float()
     size = job["recipe"]["student"]["embedding_size"]
     save_file({"embeddings": project(table, vocabulary.kept, size).contiguous()}, folder / "start.safetensors")
     row_of = np.zeros(len(tokenizer), np.int32)
