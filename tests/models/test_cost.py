@@ -6,7 +6,7 @@ from safetensors import safe_open
 from transformers import BartConfig, BartForSequenceClassification, BertConfig, BertForSequenceClassification
 
 from models.cost import Sample, flops, machine, peak_memory, size, speed
-from models.student import RecurrentConfig, RecurrentForSequenceClassification
+from models.families import new_student
 from tests.tiny import wordpiece_tokenizer
 
 TEXTS = [f"the cat sat on mat number {number}" for number in range(70)]
@@ -87,7 +87,7 @@ def test_operations_of_a_bert_by_hand(bert):
 @pytest.mark.parametrize(("family", "gates"), [("lstm", 4), ("gru", 3), ("rnn", 1)])
 def test_operations_of_a_student_by_hand(family, gates):
     shape = {"embedding_size": 6, "hidden_size": 5, "pooling": "max", "id2label": dict(enumerate("abc"))}
-    model = RecurrentForSequenceClassification(RecurrentConfig(family=family, vocab_size=len(TOKENIZER), **shape))
+    model = new_student(family, vocab_size=len(TOKENIZER), **shape)
     sample = Sample(TOKENIZER, TEXTS[:3], None, 16)
     cells = 2 * sample.encode(0, 3).lengths.mean() * 2 * gates * 5 * (6 + 5)
     assert flops(model, sample) == pytest.approx(cells + 2 * 10 * 3)

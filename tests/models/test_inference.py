@@ -6,8 +6,8 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from models.encoding import encode
+from models.families import new_student
 from models.inference import predict_logits
-from models.student import RecurrentConfig, RecurrentForSequenceClassification
 from tests.tiny import wordpiece_tokenizer
 
 TEXTS = ["the cat sat", "a much longer text about wheat and the price of wheat", "wheat", "", "cat and wheat"] * 5
@@ -17,7 +17,7 @@ ENCODED = encode(TOKENIZER, TEXTS, None, 16)
 
 def student():
     torch.manual_seed(0)
-    return RecurrentForSequenceClassification(RecurrentConfig(vocab_size=len(TOKENIZER), dropout=0.5, num_labels=3))
+    return new_student("lstm", vocab_size=len(TOKENIZER), dropout=0.5, num_labels=3)
 
 
 def bert():
