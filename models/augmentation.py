@@ -15,7 +15,7 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from models.noise import UNIT
+from models.noise import UNIT, is_lone
 
 MOST_WORDS = 20_000
 """Words that are sorted into classes, or have neighbours, the commonest first."""
@@ -101,7 +101,8 @@ def _replaced(unit: str, replacer: Replacer | None, random: Random) -> str:
     start, stop = _bare(unit)
     word = unit[start:stop]
     other = replacer(word.lower(), random) if word else None
-    if other is None:
+    # A word in place of a character would grow together with the words beside it.
+    if other is None or is_lone(other) != is_lone(word):
         return unit
     return unit[:start] + (other[:1].upper() + other[1:] if word[0].isupper() else other) + unit[stop:]
 

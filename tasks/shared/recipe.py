@@ -156,6 +156,8 @@ class Recipe(Section):
         for term in self.objective:
             if term.term in INSIDE:
                 self._check_inside(term)
+        if all(term.term in INSIDE for term in self.objective):
+            raise ValueError("objective says nothing of the classes; add soft, hard, logits, decoupled or standardised")
         return self
 
     def _check_inside(self, term: Term) -> None:

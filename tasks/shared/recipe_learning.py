@@ -52,7 +52,7 @@ class Term(Section):
         "ones in order. Of relation: one.",
     )
     distance: Literal["cosine", "mse"] = Field("cosine", description="Of hidden: 1 - cosine, or mean squared error.")
-    teacher: int = Field(0, ge=0, description="Of hidden and relation: the teacher's position.")
+    teacher: int = Field(0, ge=0, le=15, description="Of hidden and relation: the teacher's position.")
 
     @model_validator(mode="after")
     def _options_of_its_own(self) -> "Term":

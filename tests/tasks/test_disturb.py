@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models.augmentation import words_in
 from models.noise import Noise, perturb
 from tasks.augment import Augment
 from tasks.disturb import Disturb
@@ -118,7 +119,12 @@ def test_a_bad_file_of_misspellings_is_one_line(toy, tmp_path, content, told):
 
 
 def augmented(toy, **options):
-    return toy.bench(Augment(toy.data, AugmentOptions(**{"copies": 2, **options})))
+    return toy.bench(Augment(toy.data, options_of(**{"copies": 2, **options}), str(toy.base)))
+
+
+def options_of(**options):
+    """Noise alone, unless something else is asked for."""
+    return AugmentOptions(**{"mask": 0, "same_class": 0, "n_gram": 0, "noise": 0.15, **options})
 
 
 def test_copies_stand_behind_the_transfer_texts_and_are_new_everywhere(toy):
@@ -137,7 +143,7 @@ def test_copies_stand_behind_the_transfer_texts_and_are_new_everywhere(toy):
 
 
 def test_copies_are_of_the_kinds_and_the_strength_that_are_wanted(toy):
-    texts = texts_of(augmented(toy, copies=1, noises=["case"], strength=1.0), "transfer")
+    texts = texts_of(augmented(toy, copies=1, noises=["case"], noise=1.0), "transfer")
     given = texts_of(toy.data, "transfer")
     lower = {text.lower() for text in given}
     assert texts[len(given) :]
@@ -149,10 +155,34 @@ def test_a_text_of_test_is_never_made(toy, bench, tmp_path):
     words = [(f"WORD{number}", "ab"[number % 2]) for number in range(20)]
     test = [(form(text), label) for text, label in words for form in (str.lower, str.capitalize)]
     data = bench(LoadData(Data(train=write_csv(tmp_path / "a.csv", words), test=write_csv(tmp_path / "b.csv", test))))
-    options = AugmentOptions(copies=3, noises=["case"], strength=1.0)
-    assert bench(Augment(data, options)).rows["transfer"] == data.rows["transfer"]
+    options = options_of(copies=3, noises=["case"], noise=1.0)
+    assert bench(Augment(data, options, str(toy.base))).rows["transfer"] == data.rows["transfer"]
     other = options.model_copy(update={"noises": ["drop"]})
-    assert bench(Augment(data, other)).rows["transfer"] > data.rows["transfer"]
+    assert bench(Augment(data, other, str(toy.base))).rows["transfer"] > data.rows["transfer"]
+
+
+def test_words_are_masked_replaced_and_cut_out(toy, tmp_path):
+    given = texts_of(toy.data, "transfer")
+    words = {word for text in given for word in words_in(text)}
+
+    def made(**options):
+        return texts_of(augmented(toy, copies=1, noise=0, **options), "transfer")[len(given) :]
+
+    masked = made(mask=0.5)
+    assert sum(text.count("[MASK]") for text in masked) == pytest.approx(0.5 * sum(map(_length, masked)), rel=0.1)
+    assert {word for text in made(same_class=1.0) for word in words_in(text)} <= words
+    assert all(any(text in whole for whole in given) for text in made(n_gram=1.0))
+    assert max(map(_length, made(n_gram=1.0))) <= 5
+    close = made(neighbours=1.0)
+    assert close
+    assert {word for text in close for word in words_in(text)} <= words
+    file = tmp_path / "vectors.txt"
+    file.write_text("the 1 0\nnew 1 0.1\nunseen 1 0.05\n", encoding="utf-8")
+    assert made(neighbours=1.0, vectors=str(file)) != close
+
+
+def _length(text):
+    return len(text.split())
 
 
 def test_the_teacher_labels_the_noised_texts_themselves(toy):
@@ -163,13 +193,14 @@ def test_the_teacher_labels_the_noised_texts_themselves(toy):
 
 
 def test_no_copies_more_copies_and_what_decides(toy):
-    step = Augment(toy.data, AugmentOptions(copies=1))
+    step = Augment(toy.data, options_of(copies=1), str(toy.base))
     data = toy.bench(step)
-    assert step.summary(data).startswith(f"{data.rows['transfer'] - data.given:,} noised texts")
+    assert step.summary(data).startswith(f"{data.rows['transfer'] - data.given:,} texts more")
     assert toy.bench.make(step).digest == toy.bench.output(step).digest
-    others = [{"copies": 2}, {"seed": 1}, {"strength": 0.3}, {"noises": ["ocr"]}]
-    keys = {Augment(toy.data, AugmentOptions(**{"copies": 1, **other})).key for other in others}
-    assert len({step.key, *keys}) == 5
+    others = [{"copies": 2}, {"seed": 1}, {"noise": 0.3}, {"noises": ["ocr"]}, {"mask": 0.1}, {"same_class": 0.1}]
+    others += [{"n_gram": 0.1}, {"neighbours": 0.1}]
+    keys = {Augment(toy.data, options_of(**{"copies": 1, **other}), str(toy.base)).key for other in others}
+    assert len({step.key, *keys}) == 1 + len(others)
     twice = texts_of(augmented(toy, copies=2), "transfer")
     assert set(texts_of(data, "transfer")) <= set(twice), "the first copy stays what it was"
 
@@ -185,8 +216,8 @@ def test_a_student_of_noised_texts_and_one_without(toy, bench):
     labels = toy.bench(Fuse(data, (toy.teacher,), (view,), FuseOptions()))
     more = replace(toy, data=data, labels=labels, prepared=toy.bench(PrepareStudent(data, toy.teacher, toy.student)))
     student, without = more.small(TrainStudent), more.small(TrainUnaugmented)
-    ours, _ = student.learn_from(bench.context)
-    theirs, _ = without.learn_from(bench.context)
+    ours = student.learn_from(bench.context)
+    theirs = without.learn_from(bench.context)
     assert len(ours.encoded) == data.rows["transfer"]
     assert len(theirs.encoded) == len(theirs.labels) == len(theirs.teacher_logits) == data.given
     assert theirs.encoded.ids.tolist() == ours.encoded.ids[: len(theirs.encoded.ids)].tolist()

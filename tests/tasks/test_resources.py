@@ -30,12 +30,14 @@ def test_the_table_lists_exactly_the_steps_in_their_order():
         "label_shard",
         "label",
         "fuse",
+        "embed",
         "prepare_student",
         "train_student",
         "train_twin",
         "prepare_scratch",
         "train_scratch",
         "train_unaugmented",
+        "measure",
         "disturb",
         "evaluate",
         "judge",
@@ -53,7 +55,7 @@ def test_each_step_has_a_file_of_its_name():
 
 def test_what_trains_or_labels_takes_the_gpu_one_at_a_time():
     gpu = {name for name, resource in STEPS.items() if resource.gpus}
-    assert gpu == {name for name in STEPS if name.startswith(("train_", "label"))}
+    assert gpu == {name for name in STEPS if name.startswith(("train_", "label", "embed"))}
     assert {STEPS[name] for name in gpu} == {GPU}
     assert GPU.limit == 1
 

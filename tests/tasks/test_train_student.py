@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import models  # noqa: F401 - registers the students with the Auto classes
 from models.inference import predict_logits
-from models.objectives import build_objective
+from models.objectives import Objective, Ramp, SoftCrossEntropy, Weighted
 from models.training import Schedule, train
 from tasks.fuse import Fuse
 from tasks.label import Label
@@ -55,8 +55,7 @@ def rows_by_text(toy):
     """What a student learns from: token ids, gold label and teacher's logits by text."""
 
     def learned(step):
-        examples, terms = step.learn_from(toy.bench.context)
-        assert terms == (SOFT,)
+        examples = step.learn_from(toy.bench.context)
         texts = [text for chunk in read_chunks(step.data.file("transfer")) for text in chunk.texts]
         tokens = [ids.tolist() for ids in np.split(examples.encoded.ids, examples.encoded.offsets[1:-1])]
         rows = zip(tokens, examples.labels.tolist(), examples.teacher_logits.tolist(), strict=True)
@@ -94,7 +93,7 @@ def test_logits_and_tokens_belong_to_the_same_text(toy):
     from models.encoding import encode
     from models.teacher import load_classifier
 
-    examples, _ = toy.small(TrainStudent).learn_from(toy.bench.context)
+    examples = toy.small(TrainStudent).learn_from(toy.bench.context)
     tokenizer = AutoTokenizer.from_pretrained(toy.prepared.path / "tokenizer")
     offsets = examples.encoded.offsets
     words = [
@@ -113,8 +112,10 @@ def test_labels_that_do_not_cover_the_texts_are_refused(toy):
 
 
 def test_the_twin_sees_gold_texts_and_labels_only(toy):
-    examples, terms = toy.small(TrainTwin).learn_from(toy.bench.context)
-    assert terms == (HARD,)
+    step = toy.small(TrainTwin)
+    examples = step.learn_from(toy.bench.context)
+    [part] = step.objective_for(step._new_model()).parts
+    assert type(part.term).__name__ == "HardCrossEntropy"
     assert examples.teacher_logits is None
     assert len(examples.labels) == toy.data.rows["gold"] < toy.data.rows["transfer"]
     assert set(examples.labels.tolist()) == {0, 1, 2}
@@ -218,13 +219,20 @@ def test_turning_the_soft_term_off_gives_another_student(toy):
 def test_the_student_follows_its_teacher(toy):
     """Taught by labels of another class order it says the other classes: the soft labels really decide."""
     step = toy.small(TrainStudent, training=Training(epochs=6, batch_size=8, learning_rate=2e-2, evaluations=1))
-    examples, _ = step.learn_from(toy.bench.context)
+    examples = step.learn_from(toy.bench.context)
     dev = step.examples("dev")
     swapped = replace(examples, teacher_logits=np.ascontiguousarray(examples.teacher_logits[:, [1, 2, 0]]))
     accuracies = []
     for learned in (examples, swapped):
         model = step._new_model()
-        train(model, learned, dev, build_objective([(1.0, "soft", 2.0)]), Schedule(160, 8, 2e-2), 0)
+        train(
+            model,
+            learned,
+            dev,
+            Objective([Weighted(SoftCrossEntropy(), temperature=Ramp(2.0, 2.0))]),
+            Schedule(160, 8, 2e-2),
+            0,
+        )
         accuracies.append((predict_logits(model, dev.encoded, 8).argmax(-1) == dev.labels).mean())
     assert accuracies[0] > 0.6
     assert accuracies[1] < 0.3
@@ -235,9 +243,9 @@ def test_the_student_follows_its_teacher(toy):
 
 def test_the_saved_folder_is_what_was_trained_to_the_last_bit(toy):
     step = toy.small(TrainStudent)
-    examples, terms = step.learn_from(toy.bench.context)
+    examples = step.learn_from(toy.bench.context)
     trained = step._new_model()
-    objective = build_objective([(term.weight, term.term, term.temperature) for term in terms])
+    objective = step.objective_for(trained)
     dev = step.examples("dev")
     train(trained, examples, dev, objective, Schedule(step.steps, 16, 1e-2, 0.01, 2), step.seed)
     record = toy.bench(step)
@@ -290,7 +298,7 @@ def test_labels_by_key_and_by_view_agree(toy):
     keys = read_keys(toy.data.file("transfer"))
     store = LabelStore(FolderFiles(toy.bench.workspace.labels), toy.view.labeller)
     logits = read_view(store, toy.view.view, keys)
-    examples, _ = toy.small(TrainStudent).learn_from(toy.bench.context)
+    examples = toy.small(TrainStudent).learn_from(toy.bench.context)
     np.testing.assert_array_equal(examples.teacher_logits, logits)
     order = np.random.default_rng(0).permutation(len(keys))
     np.testing.assert_array_equal(read_view(store, toy.view.view, keys[order]), logits[order])
