@@ -230,6 +230,6 @@ def _clusters(counts: NDArray[np.float32]) -> NDArray[np.integer]:
     shares = np.sqrt(counts / np.maximum(counts.sum(1, keepdims=True), 1))
     components = min(_COMPONENTS, *(size - 1 for size in shares.shape))
     reduced = PCA(components, svd_solver="covariance_eigh").fit_transform(shares)
-    clusters = min(_CLASSES, max(2, len(counts) // 10))
+    clusters = min(_CLASSES, max(2, len(counts) // 5))
     found: NDArray[np.integer] = KMeans(clusters, n_init=1, random_state=0, max_iter=50).fit(reduced).labels_
     return found
