@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from tasks.shared.errors import StillhouseError, brief, brief_path
 
+_LOOKED_AT = 10
+
 
 def check_vectors(file: str, size: int) -> None:
     """Reads the first lines of a file of vectors.
@@ -17,7 +19,7 @@ def check_vectors(file: str, size: int) -> None:
         StillhouseError: it cannot be read, or its vectors are not of this size.
     """
     for number, (_, vector) in enumerate(_lines(file, size)):
-        if vector is not None and number > 10:
+        if vector is not None and number > _LOOKED_AT:
             return
 
 
@@ -29,7 +31,7 @@ def read_vectors(file: str, size: int, wanted: Collection[str]) -> dict[str, NDA
     """
     found: dict[str, NDArray[np.float32]] = {}
     for word, vector in _lines(file, size, wanted):
-        if vector is not None and word not in found:
+        if vector is not None and word in wanted and word not in found:
             found[word] = vector
     if not found:
         raise StillhouseError(f"{brief_path(file)} has none of the {len(wanted):,} words of the student")
@@ -76,7 +78,8 @@ def _lines(
                 if number == 1 and len(fields) == 2 and all(field.isdecimal() for field in fields):
                     continue  # word2vec and fastText begin with how many words and numbers there are
                 word = " ".join(fields[:-size])
-                if word and (wanted is None or word in wanted):
+                # The first lines are looked at in any case: a word that nobody wants tells of the size too.
+                if word and (number <= _LOOKED_AT or wanted is None or word in wanted):
                     yield word, _vector(fields, size, f"{brief_path(file)}, line {number}")
                 elif not word:
                     raise _other_size(len(fields) - 1, size, f"{brief_path(file)}, line {number}")
