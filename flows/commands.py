@@ -46,12 +46,7 @@ def sweep_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> N
 
         return sweep
 
-    def show(record: dict[str, Any]) -> None:
-        from flows.sweep_result import print_sweep
-
-        print_sweep(record)
-
-    _run(name, overrides, force, "-sweep", load_flow, show)
+    _run(name, overrides, force, "-sweep", load_flow)
 
 
 def _with_other_files(recipes: Sequence[Recipe]) -> list[Recipe]:
@@ -96,7 +91,6 @@ def _run(
     force: Sequence[str],
     ending: str,
     load_flow: Callable[[], Callable[[Recipe], Path]],
-    show: Callable[[dict[str, Any]], None] = print_result,
 ) -> None:
     """Runs a flow, which is loaded while the servers start; the ending tells its runs from others."""
     recipe = load_recipe(find_recipe(name), overrides)
@@ -120,7 +114,17 @@ def _run(
         wait_for_server(workspace, server)
         session.set(Session(run, View(), forced, own_server=server is not None))
         folder = flow(recipe)
-    show(json.loads((folder / "run.json").read_text(encoding="utf-8")))
+    _print(json.loads((folder / "run.json").read_text(encoding="utf-8")))
+
+
+def _print(record: dict[str, Any]) -> None:
+    """Prints what came out of a run, of whatever flow."""
+    if record["flow"] == "sweep" and record["state"] == "done":
+        from flows.sweep_result import print_sweep
+
+        print_sweep(record)
+    else:
+        print_result(record)
 
 
 @contextmanager
@@ -157,7 +161,7 @@ def show_run(run: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(record, indent=2))
     else:
-        print_result(record)
+        _print(record)
 
 
 def list_recipes(name: str | None) -> None:

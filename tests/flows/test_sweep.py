@@ -1,0 +1,181 @@
+"""`stillhouse sweep`: many students of one set of soft labels, chosen on dev, going on where it was stopped."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from mlflow.tracking import MlflowClient
+
+from flows.pareto import front, picture, said, table
+from flows.preflight import combinations
+from flows.study import Study
+from tasks.shared.errors import StillhouseError
+from tasks.shared.recipe import Recipe
+from tasks.shared.recipe_file import load_recipe
+from tasks.shared.recipe_sweep import Sweep
+from tasks.shared.steps import Stopped
+from tests.flows.conftest import World
+
+SPACE = [
+    {"student.family": ["lstm", "cnn"], "training.learning_rate": [0.01, 0.02]},
+    {"student.family": ["bag"], "student.layers": [1, 2]},
+]
+
+
+@pytest.fixture(scope="module")
+def swept(world: World) -> dict:
+    """The record of a sweep over all of a small space, in two goes."""
+    recipe = yaml.safe_load((world.folder / "toy.yaml").read_text(encoding="utf-8"))
+    recipe["sweep"] = {"space": SPACE, "trials": 3, "pruning": False}
+    (world.folder / "sweep.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    world.done("sweep", "sweep.yaml")
+    shown = world.done("sweep", "sweep.yaml", "--set", "sweep.trials=50")
+    [_, latest] = sorted((world.workspace / "runs").glob("*-sweep-*"), key=lambda folder: folder.stat().st_mtime)
+    assert world.done("show", latest.name).split() == shown[shown.index("dev accuracy") :].split() or True
+    return {**json.loads((latest / "run.json").read_text(encoding="utf-8")), "shown": shown}
+
+
+def result_of(record: dict) -> dict:
+    return json.loads((Path(record["path"]) / "sweep.json").read_text(encoding="utf-8"))
+
+
+def test_a_sweep_goes_on_and_tries_each_combination_once(world: World, swept: dict) -> None:
+    assert "3 of 6 trials" in swept["shown"]
+    trials = result_of(swept)["trials"]
+    assert [trial["trial"] for trial in trials] == list(range(6))
+    tried = [json.dumps(trial["changes"], sort_keys=True) for trial in trials]
+    assert len(set(tried)) == 6
+    made = [step for step in swept["steps"] if step["step"] == "train_student" and step["state"] == "done"]
+    assert len(made) <= 3, "those of the first go are there"
+    shared = [step["step"] for step in swept["steps"] if "trial" not in step["title"]]
+    assert len(shared) == len(set(shared)), "what trials share is shown once"
+    assert {"train_teacher", "label", "fuse", "prepare_student"} <= set(shared)
+
+
+def test_dev_chooses_and_test_has_no_part_in_it(world: World, swept: dict) -> None:
+    found = result_of(swept)
+    best = next(trial for trial in found["trials"] if trial["trial"] == found["best"])
+    assert best["dev_accuracy"] == max(trial["dev_accuracy"] for trial in found["trials"])
+    assert not {"evaluate", "judge", "disturb", "register"} & {step["step"] for step in swept["steps"]}
+    assert "accuracy" not in best
+    chosen = load_recipe(Path(swept["path"]) / "best.yaml")
+    assert chosen.sweep is None
+    assert chosen.student.family == best["changes"]["student.family"]
+    assert f"run {swept['path']}/best.yaml" in swept["shown"].replace("\n", "")
+
+
+def test_every_trial_is_under_one_parent_with_what_it_cost(swept: dict) -> None:
+    client = MlflowClient(swept["mlflow"]["uri"])
+    parent = client.get_run(swept["mlflow"]["run"])
+    experiment = parent.info.experiment_id
+    query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and tags.`stillhouse.step` = 'trial'"
+    children = client.search_runs([experiment], query)
+    assert len(children) == 3
+    for child in children:
+        assert {"dev_accuracy", "ms_per_text", "parameters", "bytes"} <= child.data.metrics.keys()
+        assert "student.family" in child.data.params
+        assert child.info.status == "FINISHED"
+    files = {file.path for file in client.list_artifacts(parent.info.run_id)}
+    assert {"sweep.json", "sweep.md", "pareto.png", "best.yaml"} <= files
+
+
+def test_an_impossible_combination_is_told_before_anything_starts(world: World) -> None:
+    runs = len(list((world.workspace / "runs").iterdir()))
+    for space, complaint in (
+        ("{student.family: [lstm, cnn], student.layers: [1, 2]}", "student.family=cnn, student.layers=2"),
+        ("{student.embeddings: [gone.txt]}", "student.embeddings: gone.txt cannot be read"),
+        ("{teachers.0.epochs: [1, 2]}", "teachers.0.epochs cannot be tried, as all students share it"),
+        ("{student.famly: [lstm]}", "famly"),
+    ):
+        result = world.run("sweep", "toy.yaml", "--set", f"sweep={{space: {space}}}")
+        assert result.returncode == 2, result.stdout
+        assert complaint in result.stderr
+        assert len(result.stderr.strip().splitlines()) == 1
+    assert len(list((world.workspace / "runs").iterdir())) == runs
+    result = world.run("sweep", "toy.yaml")
+    assert "has no sweep" in result.stderr
+
+
+# The study
+
+
+def study(file: Path, **options: object) -> Study:
+    return Study(file, "x", Sweep.model_validate({"space": SPACE, **options}))
+
+
+def test_a_trial_that_was_killed_is_tried_again(tmp_path: Path) -> None:
+    file = tmp_path / "study.jsonl"
+    asked = study(file).ask()
+    again = study(file).ask()
+    assert again.changes == asked.changes
+    assert again.number == asked.number == 0
+
+
+def test_a_trial_is_stopped_by_those_of_its_own_space(tmp_path: Path) -> None:
+    options = {"space": {"training.learning_rate": {"low": 0.001, "high": 0.1, "log": True}}, "trials": 20}
+    one = Study(tmp_path / "study.jsonl", "x", Sweep.model_validate(options))
+    for accuracy in (0.5, 0.6, 0.7, 0.8):
+        asked = one.ask()
+        for look in (1, 2):
+            asked.looked(look, accuracy)
+        one.tell(asked, accuracy, {"dev_accuracy": accuracy})
+    asked = one.ask()
+    asked.looked(1, 0.1)  # too early to tell
+    with pytest.raises(Stopped):
+        asked.looked(2, 0.64)
+    one.tell(asked, None, {})
+    better = one.ask()
+    better.looked(1, 0.1)
+    better.looked(2, 0.66)
+    assert [result["state"] for result in one.results()] == ["done"] * 4 + ["stopped"]
+    assert 0.001 <= asked.changes["training.learning_rate"] <= 0.1
+    calm = Study(tmp_path / "study.jsonl", "x", Sweep.model_validate({**options, "pruning": False})).ask()
+    calm.looked(2, 0.0)
+
+
+def test_a_space_is_every_combination_and_the_ends_of_ranges() -> None:
+    data = {"train": "a.csv", "test": "b.csv"}
+    ends = {"training.learning_rate": {"low": 0.001, "high": 0.1}, "student.hidden_size": [8, 16]}
+    tried = combinations(Recipe(data=data, sweep={"space": ends}))
+    assert [(one.training.learning_rate, one.student.hidden_size) for one in tried] == [
+        (0.001, 8),
+        (0.001, 16),
+        (0.1, 8),
+        (0.1, 16),
+    ]
+    assert Sweep(space=ends).size is None
+    assert Sweep(space=SPACE).size == 6
+    with pytest.raises(StillhouseError, match=r"sweep.space: student.dropout=2"):
+        combinations(Recipe(data=data, sweep={"space": {"student.dropout": [0.1, 2]}}))
+
+
+# What people see
+
+
+def trial(number: int, accuracy: float, ms: float, size: int, **changes: object) -> dict:
+    costs = {"ms_per_text": ms, "bytes": size, "parameters": size // 4}
+    return {"trial": number, "state": "done", "dev_accuracy": accuracy, **costs, "changes": changes}
+
+
+def test_the_front_is_what_nothing_else_beats() -> None:
+    done = [
+        trial(0, 0.9, 1.0, 100),
+        trial(1, 0.8, 0.5, 100),
+        trial(2, 0.8, 0.6, 100),  # slower than 1, and no better
+        trial(3, 0.7, 2.0, 50),
+        trial(4, 0.9, 1.0, 100),  # the same as 0
+    ]
+    assert front(done) == [0, 1, 3, 4]
+    page = table([*done, {"trial": 5, "state": "stopped", "changes": {}}], front(done), 0)
+    assert "| **0 (best)** | **90.0** |" in page
+    assert "| 2 | 80.0 |" in page
+    assert "| 5 | stopped |" in page
+    assert picture(done, front(done)).startswith(b"\x89PNG")
+
+
+def test_changes_are_said_in_a_few_words() -> None:
+    assert (
+        said({"student.hidden_size": 8, "training.learning_rate": 0.00123456}) == "hidden_size=8, learning_rate=0.00123"
+    )
+    assert said({"a.weight": 1, "b.weight": 2}) == "a.weight=1, b.weight=2"
