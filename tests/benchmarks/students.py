@@ -1,0 +1,235 @@
+"""Students beside the published numbers: one row of docs/results.md after the other.
+
+    .venv/bin/python -m tests.benchmarks.students [ROW ...] --data FOLDER [--set KEY=VALUE ...]
+
+FOLDER holds sst2_glue/, clinc150/ and banking77/ as their repositories have them; Reuters comes with `make samples`.
+Each row is a recipe that ships with this project, run as `stillhouse run` runs it, in the workspace that
+STILLHOUSE_HOME names (`workspace` by default), with the sample teacher where the recipe's own would have to come from
+the hub. What came out is kept in students.json beside this file, and docs/results.md is written from it: `--write` only
+writes. Dev decides everything; the test split is answered once a run has ended, and how often a row's was is counted.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+MEASURED = HERE / "students.json"
+PAGE = HERE.parent.parent / "docs" / "results.md"
+STILLHOUSE = Path(sys.executable).with_name("stillhouse")
+MINILM = "teachers.0.model=sample:minilm-l6"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table.
+
+    Attributes:
+        title: the data and what of it is used.
+        recipe: that ships with this project.
+        settings: overrides; `{data}` stands for the folder of converted files.
+        bar: what is asked for, in words.
+        met: whether a measured row is enough.
+    """
+
+    title: str
+    recipe: str
+    settings: tuple[str, ...]
+    bar: str
+    met: Callable[[Mapping[str, Any]], bool]
+
+
+def _at_least(percent: float) -> Callable[[Mapping[str, Any]], bool]:
+    return lambda found: 100 * found["student"]["accuracy"] >= percent
+
+
+def _few_labels(found: Mapping[str, Any]) -> bool:
+    beats = found["verdict"]["outcome"] == "BEATS" and found["verdict"]["difference"] >= 0.04
+    return beats and found["student"]["accuracy"] >= found["teacher"]["accuracy"] - 0.005
+
+
+def _half_of_the_gap(found: Mapping[str, Any]) -> bool:
+    twin, student, teacher = (found[role]["accuracy"] for role in ("twin", "student", "teacher"))
+    return student - twin >= 0.5 * (teacher - twin)
+
+
+def _files(folder: str, *more: str) -> tuple[str, ...]:
+    parts = [f"data.{part}={{data}}/{folder}/{part}.tsv" for part in ("train", "test")]
+    return (*parts, *more)
+
+
+ROWS = {
+    "r8-few": Row(
+        "R8, 40 labels a class", "quickstart", (), "BEATS by >= 4 points, within 0.5 of its teacher", _few_labels
+    ),
+    "r8": Row("R8, all labels", "r8", (MINILM,), ">= 97.0 %", _at_least(97.0)),
+    "r52": Row("R52, all labels", "r52", (MINILM,), ">= 94.0 %", _at_least(94.0)),
+    "clinc150": Row(
+        "CLINC150, in scope",
+        "clinc150",
+        _files("clinc150", "data.dev={data}/clinc150/dev.tsv", "data.label=label", MINILM, "augment.copies=5"),
+        ">= 95.0 %",
+        _at_least(95.0),
+    ),
+    "banking77": Row(
+        "BANKING77", "banking77", _files("banking77", MINILM, "augment.copies=5"), ">= 91.5 %", _at_least(91.5)
+    ),
+    "sst2": Row(
+        "SST-2, 22.7 M teacher",
+        "sst2",
+        _files("sst2", "data.dev={data}/sst2/dev.tsv", MINILM, "augment.copies=0", "training.epochs=6"),
+        ">= half of the gap between twin and teacher",
+        _half_of_the_gap,
+    ),
+}
+
+
+def convert(source: Path, target: Path) -> None:
+    """Writes the files that recipes read: text<TAB>label, or as the recipe calls the columns."""
+    clinc = json.loads((source / "clinc150" / "data_full.json").read_text(encoding="utf-8"))
+    for name, part in (("train", "train"), ("dev", "val"), ("test", "test")):
+        _write(target / "clinc150" / f"{name}.tsv", ("text", "label"), clinc[part])
+    for name in ("train", "dev", "test"):
+        lines = (source / "sst2_glue" / f"{name}.tsv").read_text(encoding="utf-8").splitlines()[1:]
+        rows = [line.split("\t") for line in lines]
+        _write(target / "sst2" / f"{name}.tsv", ("sentence", "label"), [(text, label) for label, text in rows])
+    import csv
+
+    for name in ("train", "test"):
+        with (source / "banking77" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+            rows = [(row["text"], row["category"]) for row in csv.DictReader(file)]
+        _write(target / "banking77" / f"{name}.tsv", ("text", "label"), rows)
+
+
+def _write(file: Path, head: tuple[str, str], rows: list[Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lines = ["\t".join(head), *("\t".join(" ".join(cell.split()) for cell in row) for row in rows)]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def run(row: Row, data: Path, settings: list[str]) -> dict[str, Any]:
+    """Runs a row's recipe and gives what came out."""
+    given = [setting.format(data=data) for setting in row.settings] + settings
+    overrides = [argument for setting in given for argument in ("--set", setting)]
+    subprocess.run([STILLHOUSE, "run", row.recipe, *overrides], check=True)
+    shown = subprocess.run([STILLHOUSE, "show", "--json"], check=True, capture_output=True, text=True)
+    return summary(json.loads(shown.stdout)) | {"settings": [s for s in given if str(data) not in s]}
+
+
+def summary(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the table has of a run."""
+    from models.interval import interval
+    from tasks.shared.predictions import read_predictions
+
+    right: dict[str, list[Any]] = {"teacher": [], "student": [], "twin": []}
+    for step in record["steps"]:
+        role = step["title"].split()[1] if step["step"] == "evaluate" else None
+        if role in right:
+            right[role].append(read_predictions(Path(step["path"]) / "predictions-test.parquet").right.astype(float))
+    found: dict[str, Any] = {}
+    for role, models in (("teacher", "teachers"), ("student", "students"), ("twin", "twins")):
+        entries = record[models]
+        if not entries:
+            continue
+        spread = interval(right[role]) if len(entries) > 1 else None
+        found[role] = {
+            "accuracy": statistics.fmean(entry["accuracy"] for entry in entries),
+            "interval": spread and [spread.low, spread.high],
+            "dev_accuracy": [entry["dev_accuracy"] for entry in entries],
+            **{name: entries[0][name] for name in ("parameters", "parameters_without_embeddings")},
+            "ms_per_text": statistics.median(entry["ms_per_text"] for entry in entries),
+        }
+    judged = next(step for step in record["steps"] if step["step"] == "judge")
+    against = json.loads((Path(judged["path"]) / "result.json").read_text(encoding="utf-8"))["teacher"]
+    return {
+        **found,
+        "seeds": len(record["students"]),
+        "verdict": {name: record["verdict"][name] for name in ("outcome", "difference", "low", "high")},
+        "gap_closed": against and against["gap_closed"],
+        "machine": {name: record["machine"][name] for name in ("processor", "cores", "torch", "date")},
+        "seconds": record["seconds"],
+    }
+
+
+def page(measured: Mapping[str, Any]) -> str:
+    """docs/results.md."""
+    lines = [_HEAD]
+    for name, row in ROWS.items():
+        found = measured.get(name)
+        lines.append(_line(row, found) if found else f"| {row.title} | | | | | | {row.bar} | not measured | 0 |")
+    machines = sorted({f"{f['machine']['processor']}, {f['machine']['cores']} cores" for f in measured.values()})
+    lines += ["", f"Measured on {'; '.join(machines)}, no GPU, by", "", "| row | command |", "|---|---|"]
+    for name in measured:
+        lines.append(f"| {ROWS[name].title} | `.venv/bin/python -m tests.benchmarks.students {name} --data FOLDER` |")
+    return "\n".join(lines) + "\n" + _TAIL.read_text(encoding="utf-8")
+
+
+_TAIL = HERE / "results-notes.md"
+_HEAD = """# Students beside published numbers
+
+Written by `tests/benchmarks/students.py` from [students.json](../tests/benchmarks/students.json); `make
+benchmark-students` measures. Accuracy on the test split in %, with a 95 % interval over seeds and examples; parameters
+with and without embeddings; median time of a text on one CPU thread. *Looks* says how many runs of a row have answered
+its test split; dev alone chose.
+
+| data | teacher | twin | student | parameters | ms | bar | met | looks |
+|---|---|---|---|---|---|---|---|---|"""
+
+
+def _line(row: Row, found: Mapping[str, Any]) -> str:
+    def score(role: str) -> str:
+        one = found.get(role)
+        if one is None:
+            return "labels alone"
+        spread = f" ({100 * one['interval'][0]:.1f} to {100 * one['interval'][1]:.1f})" if one["interval"] else ""
+        return f"{100 * one['accuracy']:.1f}{spread}"
+
+    student = found["student"]
+    size = f"{student['parameters'] / 1e6:.2f} M, {student['parameters_without_embeddings'] / 1e6:.2f} M"
+    return " | ".join(
+        [
+            f"| {row.title}",
+            score("teacher"),
+            score("twin"),
+            f"**{score('student')}**",
+            size,
+            f"{student['ms_per_text']:.2f}",
+            row.bar,
+            "yes" if row.met(found) else "no",
+            f"{found['looks']} |",
+        ]
+    )
+
+
+def main() -> None:
+    """Measures the rows, keeps what came out, writes the page; exits with 1 where a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
+    parser.add_argument("--write", action="store_true", help="only write the page")
+    given = parser.parse_args()
+    measured = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}
+    if not given.write:
+        if strange := set(given.rows) - set(ROWS):
+            parser.error(f"no row {', '.join(sorted(strange))}; there are {', '.join(ROWS)}")
+        data = Path(os.environ.get("STILLHOUSE_HOME", "workspace")).absolute() / "benchmark-data"
+        if given.data:
+            convert(given.data, data)
+        for name in given.rows or ROWS:
+            looks = measured.get(name, {}).get("looks", 0)
+            measured[name] = run(ROWS[name], data, given.settings) | {"looks": looks + 1}
+            MEASURED.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+    PAGE.write_text(page(measured), encoding="utf-8")
+    sys.exit(0 if all(ROWS[name].met(found) for name, found in measured.items()) else 1)
+
+
+if __name__ == "__main__":
+    main()
