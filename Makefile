@@ -8,6 +8,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 ARGS ?=
 RECIPE ?=
+ROWS ?=
+DATA ?=
 TIMEZONE ?=
 # Hides progress and warnings; errors still show. `make install QUIET=` shows all, such as why versions conflict.
 QUIET ?= -qq
@@ -21,14 +23,14 @@ INSTALLED_DEV := $(VENV)/.stamp-dev
 SAMPLES := $(VENV)/.stamp-samples
 
 .DELETE_ON_ERROR:
-.PHONY: help demo install samples up deploy check lint types test drills format docs clean distclean
+.PHONY: help demo install samples up deploy check lint types test drills format docs benchmark-students clean distclean
 
 ##@ To use it
 help: ## This menu
 	@test -t 1 && test -z "$$NO_COLOR" && bold=$$(printf '\033[1m') blue=$$(printf '\033[36m') off=$$(printf '\033[0m'); \
 	printf '\n%s\n' "Stillhouse distils a language model into one small enough to ship."; \
 	awk -F ':.*## ' -v bold="$$bold" -v blue="$$blue" -v off="$$off" \
-		'/^##@ /{printf "\n%s%s%s\n", bold, substr($$0, 5), off} /^[a-z]+:.*## /{printf "  %smake %-10s%s %s\n", blue, $$1, off, $$2}' \
+		'/^##@ /{printf "\n%s%s%s\n", bold, substr($$0, 5), off} /^[a-z-]+:.*## /{printf "  %smake %-19s%s %s\n", blue, $$1, off, $$2}' \
 		$(firstword $(MAKEFILE_LIST)); \
 	printf '\n%s\n%s\n%s\n%s\n\n' "Another Python:       make distclean, then make install PYTHON=python3.12" "Arguments of pytest:  make test ARGS='-k verdict'" "Your own recipe:      make deploy RECIPE=mine.yaml TIMEZONE=Europe/Paris" "Another port:         make up ARGS='--mlflow-port 5001'"
 
@@ -71,6 +73,9 @@ format: $(INSTALLED_DEV) ## Format the code, and mend what can be mended without
 docs: $(INSTALLED) ## Write the generated parts of the docs and of deployments/prefect.yaml anew
 	@$(PY) -m flows.docs
 	@$(PY) -m flows.deployments
+
+benchmark-students: $(INSTALLED_DEV) $(SAMPLES) ## Measure docs/results.md anew, in hours: ROWS=r8 DATA=folder-of-data-sets
+	@$(PY) -m tests.benchmarks.students $(ROWS) $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 ##@ To tidy up
 clean: ## Remove what tools leave behind; never the workspace

@@ -25,6 +25,9 @@ AUTOMATION = "stillhouse: crash zombie runs"
 SILENCE = timedelta(seconds=90)
 """How long a run may give no sign of life: three heartbeats as deployments/prefect.yaml sets them."""
 
+SWEEP = "sweep"
+"""The deployment of a sweep, which a recipe without one cannot have."""
+
 Plain = Any
 """Data as YAML gives it."""
 
@@ -57,6 +60,8 @@ def _document(recipe: str | None, timezone: str | None) -> dict[str, Plain]:
     except yaml.YAMLError as error:
         raise StillhouseError(f"{FILE} is not valid YAML: {one_line(error)}") from None
     parameters = recipe_parameter(find_recipe(recipe)) if recipe is not None else None
+    if parameters and not parameters["recipe"].get("sweep"):
+        document["deployments"] = [one for one in document["deployments"] if one["name"] != SWEEP]
     for deployment in document["deployments"]:
         deployment["parameters"] = parameters or deployment["parameters"]
         validate_recipe(deployment["parameters"]["recipe"], f"{FILE.name}, {deployment['name']}")

@@ -59,21 +59,25 @@ def test_what_is_deployed() -> None:
         "nightly": "flows.distill.distill",
         "hourly": "flows.label.label",
         "on-demand": "flows.distill.distill",
+        "sweep": "flows.sweep.sweep",
     }
     schedules = {name: deployment.get("schedules", []) for name, deployment in DEPLOYMENTS.items()}
     assert schedules == {
         "nightly": [{"slug": "nightly", "cron": "0 2 * * *", "timezone": "UTC"}],
         "hourly": [{"slug": "hourly", "cron": "15 * * * *", "timezone": "UTC"}],
         "on-demand": [],
+        "sweep": [],
     }
     waiting = {"limit": 1, "collision_strategy": "ENQUEUE"}
-    assert [DEPLOYMENTS[name].get("concurrency_limit") for name in schedules] == [waiting, waiting, None]
+    assert [DEPLOYMENTS[name].get("concurrency_limit") for name in schedules] == [waiting, waiting, None, None]
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_a_deployment_runs_a_flow_that_is_there_with_a_shipped_recipe(name: str) -> None:
     assert isinstance(flow_of(name), Flow)
-    assert Recipe.model_validate(DEPLOYMENTS[name]["parameters"]["recipe"]) == load_recipe(find_recipe("quickstart"))
+    assert Recipe.model_validate(DEPLOYMENTS[name]["parameters"]["recipe"]) == load_recipe(
+        find_recipe("sweep" if name == "sweep" else "quickstart")
+    )
     assert DEPLOYMENTS[name]["work_pool"]["name"] == POOL
     # Runs are watched by this tag, and crashed when three heartbeats are missing.
     assert DEPLOYMENTS[name]["tags"] == ["stillhouse"]

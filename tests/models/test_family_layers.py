@@ -1,9 +1,12 @@
 """What each family computes, by the book: torch's own layers, sums by hand, the teacher's layers."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 from transformers import (
+    AutoModelForSequenceClassification,
     BertConfig,
     BertForSequenceClassification,
     DistilBertConfig,
@@ -132,3 +135,36 @@ def test_some_layers_are_copied_in_the_order_that_is_asked_for():
     assert not any("word_embeddings" in name or "pooler" in name for name in start)
     with pytest.raises(ValueError, match="numbered from 0"):
         copy_layers(teacher, [0, 99])
+
+
+@pytest.mark.parametrize("name", TEACHERS)
+def test_a_copied_layer_is_the_teacher_without_its_others_padded_or_loaded_again(name, tmp_path):
+    teacher = TEACHERS[name]
+    config, start = copy_layers(teacher, [1])
+    table = teacher.get_input_embeddings().weight
+    start["embeddings"] = as_they_are(table, torch.arange(len(table)).numpy())
+    model = new_student("transformer", encoder=config, **SHAPE | {"embedding_size": table.shape[1]}).eval()
+    model.start_from(start)
+    assert len(model.state_widths) == 2
+
+    shorter = copy.deepcopy(teacher.base_model)
+    del (shorter.transformer if name == "distilbert" else shorter.encoder).layer[0]
+    rows = [2 + row % (TOKENS - 2) for row in texts((3, 9, 1))]
+    for row in rows:
+        with torch.no_grad():
+            wanted = model.classifier(shorter(input_ids=row[None]).last_hidden_state.mean(1))
+        torch.testing.assert_close(logits(model, input_ids=row[None]), wanted, atol=1e-5, rtol=0)
+    alone = torch.cat([logits(model, input_ids=row[None]) for row in rows])
+    torch.testing.assert_close(logits(model, **padded(rows, extra=5)), alone, atol=2e-6, rtol=0)
+    model.save_pretrained(tmp_path)
+    again = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    assert torch.equal(logits(again, **padded(rows)), logits(model, **padded(rows)))
+
+
+@pytest.mark.parametrize(("name", "reads"), [("bert", True), ("distilbert", False), ("mpnet", False)])
+def test_segments_of_a_pair_reach_an_encoder_that_has_them(name, reads):
+    model = new_student("transformer", **SHAPE, encoder=TEACHERS[name].config.to_dict()).eval()
+    ids = texts((8,))[0][None]
+    one, other = (logits(model, input_ids=ids, token_type_ids=types * (ids >= 0)) for types in (0, 1))
+    assert torch.equal(one, other) is not reads
+    assert torch.equal(one, logits(model, input_ids=ids))

@@ -179,3 +179,18 @@ def test_an_objective_knows_whether_it_needs_states_and_weighs_them():
     assert objective.needs_states
     torch.testing.assert_close(objective(batch), 3 * term(batch, 1.0))
     assert list(objective.parameters()), "a projection is trained along"
+
+
+@pytest.mark.parametrize("name", ["cosine", "mse", "relation"])
+def test_gradients_scale_with_the_weight(name):
+    student, batch = small(), padded(texts((3, 6)))
+    term = RelationKL(student, bert(), -1, torch.arange(TOKENS), 2) if name == "relation" else hidden(name, (4,))
+    gradients = []
+    for weight in (1.0, 2.0):
+        found = student(**batch, output_hidden_states=True)
+        mask, wanted = batch["attention_mask"].bool(), torch.tensor([[[1.0, -2.0]], [[3.0, 1.0]]])
+        read = Seen(found.logits, None, None, wanted, found.hidden_states, batch["input_ids"], mask)
+        loss = Objective([Weighted(term, Ramp(weight, weight))])(read)
+        gradients.append(torch.autograd.grad(loss, student.embeddings.weight)[0])
+    torch.testing.assert_close(gradients[1], 2 * gradients[0])
+    assert gradients[0].abs().max() > 1e-5
