@@ -4,10 +4,14 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tasks.shared.report.figures import plain_log
+
 PICTURE = "pareto.png"
 COLUMNS = ("trial", "dev accuracy %", "ms a text", "params", "weights", "changes")
 _COSTS = ("ms_per_text", "bytes")
 _AXES = {"ms_per_text": ("ms a text, one thread", 1.0), "bytes": ("weights, MB", 1e-6)}
+_WIDELY = 5.0
+"""How many times as much the dearest costs as the cheapest before an axis is one of powers."""
 _FAMILY = "student.family"
 
 Trials = Sequence[Mapping[str, Any]]
@@ -80,11 +84,14 @@ def picture(done: Trials, ahead: Sequence[int]) -> bytes:
             axis.scatter(xs, ys, s=36, color=f"C{number}", marker="os^Dv<"[number % 6], label=family, alpha=0.85)
         steps = _staircase(done, cost)
         axis.plot([scale * x for x, _ in steps], [100 * y for _, y in steps], color="0.5", linewidth=1, zorder=0)
-        axis.set_xscale("log")
         axis.set_xlabel(label)
         axis.grid(color="0.9")
         axis.set_axisbelow(True)
         axis.margins(x=0.15, y=0.12)
+        costs = [trial[cost] for trial in done]
+        if max(costs) > _WIDELY * min(costs):
+            axis.set_xscale("log")
+            plain_log(axis.xaxis)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("accuracy on dev, %")
     if len(families) > 1:

@@ -11,7 +11,6 @@ writes. Dev decides everything; the test split is answered once a run has ended,
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -118,7 +117,8 @@ def run(row: Row, data: Path, settings: list[str]) -> dict[str, Any]:
     """Runs a row's recipe and gives what came out."""
     given = [setting.format(data=data) for setting in row.settings] + settings
     overrides = [argument for setting in given for argument in ("--set", setting)]
-    subprocess.run([STILLHOUSE, "run", row.recipe, *overrides], check=True)
+    if subprocess.run([STILLHOUSE, "run", row.recipe, *overrides]).returncode:
+        raise SystemExit(f"{row.title}: the run failed; what was measured before is kept")
     shown = subprocess.run([STILLHOUSE, "show", "--json"], check=True, capture_output=True, text=True)
     return summary(json.loads(shown.stdout)) | {"settings": [s for s in given if str(data) not in s]}
 
@@ -220,7 +220,7 @@ def main() -> None:
     if not given.write:
         if strange := set(given.rows) - set(ROWS):
             parser.error(f"no row {', '.join(sorted(strange))}; there are {', '.join(ROWS)}")
-        data = Path(os.environ.get("STILLHOUSE_HOME", "workspace")).absolute() / "benchmark-data"
+        data = HERE.parent.parent / "build" / "benchmark-data"  # a workspace takes no other files
         if given.data:
             convert(given.data, data)
         for name in given.rows or ROWS:

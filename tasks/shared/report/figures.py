@@ -100,7 +100,7 @@ def trade_off(content: Content) -> "Figure | None":
         axis.set_xscale("log")
         axis.set_xlabel(label)
         axis.margins(x=0.2, y=0.15)
-        _plain_log(axis.xaxis)
+        plain_log(axis.xaxis)
     axes[0].set_ylabel("accuracy on test, %")
     axes[0].legend(loc="best")
     return figure
@@ -216,7 +216,7 @@ def training(content: Content) -> "Figure | None":
     axes[0].set_ylabel("accuracy on dev, %")
     axes[1].set_ylabel("loss (of different objectives)")
     axes[1].set_yscale("log")
-    _plain_log(axes[1].yaxis)
+    plain_log(axes[1].yaxis)
     for axis in axes:
         axis.set_xlabel("optimiser step")
     axes[0].legend(loc="best")
@@ -242,7 +242,7 @@ def _panels(rows: int, columns: int, height: float = 0.0, share_y: bool = False)
     return figure, axes.ravel().tolist()
 
 
-def _plain_log(axis: "Axis") -> None:
+def plain_log(axis: "Axis") -> None:
     """Numbers as people write them on an axis of powers."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
