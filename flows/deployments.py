@@ -6,6 +6,7 @@ is written by hand: schedules, limits, comments.
 
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -28,7 +29,7 @@ def with_generated_parts(text: str) -> str:
     )
 
 
-def recipe_parameter(file: Path) -> dict[str, object]:
+def recipe_parameter(file: Path) -> dict[str, dict[str, Any]]:
     """The flow's one parameter as plain data: what the recipe's file says, without the defaults.
 
     Raises:
