@@ -47,8 +47,9 @@ def as_they_are(table: torch.Tensor, kept: NDArray[np.integer]) -> torch.Tensor:
 
 def words_of(tokens: Sequence[str]) -> list[str | None]:
     """The word that each token of a vocabulary stands for; None for what only goes on a word."""
-    marked = any(token.startswith(_WORD_STARTS) for token in tokens)
-    if marked:
+    # Either sign may also be a letter of another kind's vocabulary, so the commoner one decides.
+    marked = sum(token.startswith(_WORD_STARTS) for token in tokens)
+    if marked > sum(token.startswith(_WORDPIECE_REST) for token in tokens):
         return [token[1:] or None if token.startswith(_WORD_STARTS) else None for token in tokens]
     return [None if token.startswith(_WORDPIECE_REST) else token for token in tokens]
 

@@ -157,7 +157,7 @@ class PrepareStudent(Step[PreparedRecord]):
         import torch
 
         from models.embeddings import as_they_are, from_vectors, project, words_of
-        from models.families.transformer import copy_layers
+        from models.families.transformer import copy_layers, encoder_of, readable_tokens
 
         student, facts = self.student, dict[str, Json]()
         table = model.get_input_embeddings().get_parameter("weight")
@@ -167,6 +167,11 @@ class PrepareStudent(Step[PreparedRecord]):
                 encoder, start = copy_layers(model, student.teacher_layers)
             except ValueError as error:
                 raise StillhouseError(f"student.teacher_layers: {one_line(error)}") from None
+            positions = readable_tokens(encoder_of(encoder))
+            if positions is not None and positions < self.max_length:
+                raise StillhouseError(
+                    f"student.max_length: the teacher's layers read {positions} tokens, the student {self.max_length}"
+                )
             write_json(folder / ENCODER, encoder)
             start["embeddings"] = as_they_are(table, vocabulary.kept)
         elif student.vectors_file:

@@ -54,8 +54,11 @@ class TransformerConfig(StudentConfig):  # type: ignore[no-untyped-call]
                 hidden_dropout_prob=self.dropout,
                 attention_probs_dropout_prob=self.dropout,
             ).to_diff_dict()
-        # The encoder is given vectors: its own table of tokens would only be carried along.
-        self.encoder["vocab_size"] = 1 + int(self.encoder.get("pad_token_id") or 0)
+        # The encoder is given vectors: its own table of tokens would only be carried along. RoBERTa and kin count
+        # positions from their padding token's id, which is 1; to all others it is nothing.
+        padding = int(self.encoder.get("pad_token_id") or 0)
+        padding = padding if padding < 2 else 0
+        self.encoder |= {"pad_token_id": padding, "vocab_size": 1 + padding}
 
 
 class TransformerForSequenceClassification(Student):  # type: ignore[no-untyped-call]
@@ -67,10 +70,11 @@ class TransformerForSequenceClassification(Student):  # type: ignore[no-untyped-
         """Fresh weights from torch's random state."""
         super().__init__(config)
         self.encoder = encoder_of(config.encoder)
-        width = self.encoder.config.hidden_size
+        width = int(self.encoder.config.hidden_size)
         # As in ALBERT (Lan et al. 2020), token vectors may be narrower than the encoder.
-        narrow = config.embedding_size != width
-        self.widen = nn.Linear(config.embedding_size, width, bias=False) if narrow else nn.Identity()
+        taken = cast(nn.Embedding, self.encoder.get_input_embeddings()).embedding_dim
+        narrow = config.embedding_size != taken
+        self.widen = nn.Linear(config.embedding_size, taken, bias=False) if narrow else nn.Identity()
         self.pool = Pool(config.pooling, width)
         self._finish(width)
 
@@ -111,6 +115,15 @@ def encoder_of(config: Mapping[str, Any]) -> PreTrainedModel:
     return cast(PreTrainedModel, encoder)
 
 
+def readable_tokens(encoder: PreTrainedModel) -> int | None:
+    """How many tokens an encoder has positions for; None where it counts without a table."""
+    for name, module in encoder.named_modules():
+        if isinstance(module, nn.Embedding) and name.rpartition(".")[2] in ("position_embeddings", "wpe"):
+            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+    limit = getattr(encoder.config, "max_position_embeddings", None)
+    return limit if isinstance(limit, int) else None
+
+
 def copy_layers(model: PreTrainedModel, layers: Sequence[int]) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Configuration and weights of an encoder with some of a teacher's layers, as DistilBERT starts (Sanh et al. 2019).
 
@@ -125,10 +138,14 @@ def copy_layers(model: PreTrainedModel, layers: Sequence[int]) -> tuple[dict[str
         ValueError: the model has no such layers.
     """
     body = cast(PreTrainedModel, model.base_model)
-    config = body.config.to_dict() | {"num_hidden_layers": len(layers)}
     path, stack = _stack(body)
     if not all(0 <= layer < len(stack) for layer in layers):
         raise ValueError(f"layers {[*layers]}: it has {len(stack)}, numbered from 0")
+    config = {
+        name: [value[layer] for layer in layers] if isinstance(value, list) and len(value) == len(stack) else value
+        for name, value in body.config.to_dict().items()
+    }
+    config["num_hidden_layers"] = len(layers)
     places = {f"{path}.{layer}.": f"{path}.{place}." for place, layer in enumerate(layers)}
     table = body.get_input_embeddings().get_parameter("weight")
     weights = {}

@@ -7,6 +7,8 @@ from typing import Any
 from tasks.shared.errors import StillhouseError, brief, brief_path, one_line
 
 _WHERE = "student.configuration"
+_SMALL = 100_000_000
+"""Parameters up to which it is tried out, in a second."""
 _OTHERS_BUSINESS = ("id2label", "label2id", "architectures", "problem_type", "_name_or_path", "dtype", "auto_map")
 
 
@@ -25,17 +27,22 @@ def read_encoder(file: str, max_length: int) -> dict[str, Any]:
     if not isinstance(found, dict) or not isinstance(found.get("model_type"), str):
         raise StillhouseError(f"{_WHERE}: {brief_path(path)} names no model_type")
     config = {name: value for name, value in found.items() if name not in _OTHERS_BUSINESS}
-    from models.families.transformer import encoder_of
+    import torch
+
+    from models.families import new_student
+    from models.families.transformer import readable_tokens
 
     try:
-        import torch
-
-        with torch.device("meta"):
-            encoder = encoder_of({**config, "vocab_size": 1 + int(config.get("pad_token_id") or 0)})
+        with torch.device("meta"):  # takes no memory
+            student: Any = new_student("transformer", encoder=config, vocab_size=4, embedding_size=2)
+        if student.num_parameters() < _SMALL:
+            student = new_student("transformer", encoder=config, vocab_size=4, embedding_size=2)
+            student(input_ids=torch.zeros(1, 2, dtype=torch.int64))
     except Exception as error:  # what a made-up shape leads to, transformers does not promise
         raise StillhouseError(f"{_WHERE}: {brief_path(path)} makes no encoder: {one_line(error)}") from None
-    positions = getattr(encoder.config, "max_position_embeddings", None)
-    if isinstance(positions, int) and positions < max_length:
+    encoder = student.encoder
+    positions = readable_tokens(encoder)
+    if positions is not None and positions < max_length:
         raise StillhouseError(
             f"{_WHERE}: {brief_path(path)} reads {positions} tokens, the student {max_length}; "
             "raise max_position_embeddings, or lower student.max_length"

@@ -76,6 +76,10 @@ def _computed(
             return objectives.StandardisedCrossEntropy()
         case "hidden":
             widths = student.state_widths[-len(term.layers) :]
+            if len(widths) < len(term.layers):
+                raise ValueError(
+                    f"hidden names {len(term.layers)} layers of the teacher, the student has {len(widths)}"
+                )
             return objectives.HiddenDistance(widths, vector_width, term.distance)
         case "relation":
             return _relation(term, student, teacher, prepared)

@@ -49,9 +49,14 @@ def size_of(file: str) -> int:
             fields = [line.split() for line, _ in zip(lines, range(2), strict=False)][-1:]
     except (OSError, RuntimeError, UnicodeDecodeError) as error:
         raise _unreadable(file, error) from None
-    if not fields or len(fields[0]) < 2:
+    numbers = 0
+    for field in reversed(fields[0][1:] if fields else []):
+        if not _is_number(field):
+            break  # a word may hold blanks
+        numbers += 1
+    if not numbers:
         raise StillhouseError(f"{brief_path(file)} has no word with its numbers on the second line")
-    return len(fields[0]) - 1
+    return numbers
 
 
 def hash_vectors(file: str) -> str:

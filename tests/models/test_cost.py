@@ -93,6 +93,27 @@ def test_operations_of_a_student_by_hand(family, gates):
     assert flops(model, sample) == pytest.approx(cells + 2 * 10 * 3)
 
 
+@pytest.mark.parametrize(
+    ("family", "shape", "by_hand"),
+    [
+        ("cnn", {"kernel_sizes": [2, 3]}, lambda tokens: 2 * tokens * (2 + 3) * 6 * 8 + 2 * 16 * 3),
+        ("bag", {"num_hidden_layers": 2}, lambda tokens: 2 * (6 * 8 + 8 * 8) + 2 * 8 * 3),
+        (
+            "transformer",
+            {"num_attention_heads": 2, "num_hidden_layers": 1},  # widened, four projections, attention, feed-forward
+            lambda tokens: 2 * tokens * (6 * 8 + 4 * 8 * 8 + 2 * 8 * 32) + 2 * 2 * tokens**2 * 8 + 2 * 8 * 3,
+        ),
+    ],
+)
+def test_operations_of_students_without_recurrence_by_hand(family, shape, by_hand):
+    model = new_student(
+        family, vocab_size=len(TOKENIZER), embedding_size=6, hidden_size=8, id2label=dict(enumerate("abc")), **shape
+    )
+    sample = Sample(TOKENIZER, TEXTS[:1], None, 16)
+    [tokens] = sample.encode(0, 1).lengths
+    assert flops(model.eval(), sample) == by_hand(tokens)
+
+
 def test_peak_memory_is_weights_and_what_lives_at_once(bert):
     """Eight times as many tokens need about eight times the memory for tensors, whatever the weights take."""
     weights = sum(tensor.numel() * 4 for tensor in bert.state_dict().values())

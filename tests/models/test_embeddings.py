@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.embeddings import project
+from models.embeddings import as_they_are, project
 
 KEPT = np.array([4, -1, 0, 7, 8, 8, -1, 30, 12, 19, 25])
 PRESENT = KEPT >= 0
@@ -62,3 +62,11 @@ def test_half_precision_and_trainable_tables_will_do(dtype):
     start = project(half, KEPT, 3)
     assert not start.requires_grad
     torch.testing.assert_close(start, project(half.detach().double(), KEPT, 3))
+
+
+def test_as_they_are_rows_are_the_teachers_or_their_mean():
+    start = as_they_are(table().bfloat16(), KEPT)
+    assert start.dtype == torch.float32
+    assert torch.equal(start[PRESENT], table().bfloat16().float()[KEPT[PRESENT]])
+    mean = sum(start[PRESENT]) / PRESENT.sum()
+    torch.testing.assert_close(start[~PRESENT], mean.expand(2, -1))

@@ -41,11 +41,6 @@ KINDS = {
 }
 
 
-def known(*values, why):
-    """A case that goes wrong today."""
-    return pytest.param(*values, marks=pytest.mark.xfail(strict=True, reason=why))
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_words_vector_is_in_the_row_of_its_token(toy, tmp_path, kind):
     make, tokenizer, words = KINDS[kind]
@@ -61,8 +56,7 @@ def test_a_words_vector_is_in_the_row_of_its_token(toy, tmp_path, kind):
     shipped = AutoTokenizer.from_pretrained(prepared.path / "tokenizer")
     rows = []
     for word in words:
-        inside = shipped(f"a {word} a", add_special_tokens=False)["input_ids"]
-        [token] = inside[1:-1]
+        [token] = shipped(f" {word}", add_special_tokens=False)["input_ids"]
         rows.append(int(start["token_map"][token]) if "token_map" in start else token)
     wanted = vectors - vectors.mean(0)
     np.testing.assert_allclose(start["embeddings"][rows], wanted / wanted.std(), atol=1e-5)
@@ -70,7 +64,6 @@ def test_a_words_vector_is_in_the_row_of_its_token(toy, tmp_path, kind):
     assert 0.9 < others.std() < 1.1, "all else begins at random, of the same size"
 
 
-@pytest.mark.xfail(strict=True, reason="one odd token makes WordPiece look like another kind, and no word is found")
 @pytest.mark.parametrize("odd", ["Ġ", "▁"])
 def test_one_odd_sign_in_a_wordpiece_vocabulary_changes_nothing(odd):
     """Multilingual BERT has such letters."""
@@ -88,7 +81,6 @@ def test_lines_of_windows_and_lines_far_down(tmp_path):
             read_vectors(str(file), 3, {"the"})
 
 
-@pytest.mark.xfail(strict=True, reason="the blanks within a word count as numbers")
 def test_the_size_is_right_where_the_second_line_holds_a_word_with_a_blank(tmp_path):
     file = tmp_path / "vectors.txt"
     file.write_text("2 3\nnew york 4 5 6\nthe 1 2 3\n")
@@ -98,8 +90,6 @@ def test_the_size_is_right_where_the_second_line_holds_a_word_with_a_blank(tmp_p
 # Encoders
 
 _TINY = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
-_POSITIONS = "positions are counted from behind the padding token's id, so fewer can be read"
-_NARROW = "its table is narrower than its layers, and is given vectors of the layers' width"
 
 
 @pytest.mark.parametrize(
@@ -113,11 +103,11 @@ _NARROW = "its table is narrower than its layers, and is given vectors of the la
         ModernBertConfig(**_TINY, pad_token_id=0),
         ElectraConfig(embedding_size=8, **_TINY),
         T5Config(d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2),
-        known(MPNetConfig(max_position_embeddings=32, **_TINY), why=_POSITIONS),
-        known(RobertaConfig(max_position_embeddings=32, **_TINY), why=_POSITIONS),
-        known(ElectraConfig(embedding_size=4, **_TINY), why=_NARROW),
-        known(AlbertConfig(embedding_size=4, **_TINY), why=_NARROW),
-        known(ViTConfig(**_TINY), why="it reads pictures"),
+        MPNetConfig(max_position_embeddings=32, **_TINY),
+        RobertaConfig(max_position_embeddings=32, **_TINY),
+        ElectraConfig(embedding_size=4, **_TINY),
+        AlbertConfig(embedding_size=4, **_TINY),
+        ViTConfig(**_TINY),  # reads pictures
     ],
     ids=lambda config: config.model_type,
 )
@@ -132,9 +122,7 @@ def test_what_is_not_refused_reads_as_many_tokens_as_the_student(tmp_path, confi
     assert model(input_ids=torch.arange(32)[None] % 20).logits.isfinite().all()
 
 
-@pytest.mark.parametrize(
-    "pad", [0, 1, known(500, why="an id that nothing is looked up by makes a table of as many rows")]
-)
+@pytest.mark.parametrize("pad", [0, 1, 500])
 def test_an_encoder_carries_no_table_of_tokens_along(pad):
     encoder = BertConfig(pad_token_id=pad, **_TINY).to_dict()
     model = new_student("transformer", encoder=encoder, vocab_size=20, embedding_size=6)
@@ -142,7 +130,6 @@ def test_an_encoder_carries_no_table_of_tokens_along(pad):
     assert carried <= 2 * 8
 
 
-@pytest.mark.xfail(strict=True, reason="what a configuration says of each layer is not cut to the layers copied")
 def test_some_layers_of_a_teacher_that_says_of_what_kind_each_is():
     ends = {f"{name}_token_id": place for place, name in enumerate(("pad", "bos", "eos", "cls", "sep"))}
     shape = ModernBertConfig(**_TINY | {"num_hidden_layers": 2}, vocab_size=20, num_labels=3, **ends)
