@@ -3,6 +3,7 @@
     python -m tests.benchmarks.on_gpu pack RECIPE FOLDER [--set KEY=VALUE ...]   # here: the parts of the data
     python -m tests.benchmarks.on_gpu distil FOLDER BASE OUT                     # there: teacher, labels, all students
     python -m tests.benchmarks.on_gpu score FOLDER OUT                           # here: accuracies and the verdict
+    python -m tests.benchmarks.on_gpu labels FOLDER OUT                          # here: the labels, for a recipe
 
 `pack` runs the steps load_data and augment of a recipe and writes what they made as plain text, with the recipe.
 `distil` does with it what the pipeline does, but for several students side by side; the teacher begins as the model in
@@ -88,6 +89,7 @@ def distil(folder: Path, base: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(out / "teacher.npz", **{part: said[part].astype(np.float16) for part in ("dev", "test")})
     np.save(folder / "logits.npy", said["transfer"])
+    np.save(out / "logits.npy", said["transfer"].astype(np.float16))
     _prepare(folder, table, tokenizer, encoded, job)
     times = {
         "tokenizing": tokenized - began,
@@ -213,6 +215,21 @@ def score(folder: Path, out: Path) -> dict[str, Any]:
     return found
 
 
+def labels(folder: Path, out: Path) -> None:
+    """Writes labels.parquet, what the teacher said of transfer and dev, and copies.txt, the texts beyond the recipe's."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    job = _job(folder)
+    texts = {part: _texts(folder, part) for part in ("transfer", "dev")}
+    said = [np.load(out / "logits.npy"), np.load(out / "teacher.npz")["dev"]]
+    logits = np.concatenate(said).astype(np.float32)
+    columns = {f"logit_{name}": logits[:, place] for place, name in enumerate(job["classes"])}
+    named = {job["recipe"]["data"]["text"]: [*texts["transfer"], *texts["dev"]]}
+    pq.write_table(pa.table(named | columns), out / "labels.parquet")
+    (out / "copies.txt").write_text("\n".join(texts["transfer"][job["given"] :]) + "\n", encoding="utf-8")
+
+
 def _job(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((folder / JOB).read_text(encoding="utf-8"))
     return found
@@ -311,15 +328,16 @@ def main() -> None:
     alone.add_argument("role")
     alone.add_argument("seed", type=int)
     alone.add_argument("way", type=int)
-    scoring = commands.add_parser("score")
-    scoring.add_argument("folder", type=Path)
-    scoring.add_argument("out", type=Path)
+    for name in ("score", "labels"):
+        after = commands.add_parser(name)
+        after.add_argument("folder", type=Path)
+        after.add_argument("out", type=Path)
     given = vars(parser.parse_args())
     command = given.pop("command")
     if command == "pack":
         pack(given["recipe"], given["folder"], given["overrides"], given["ways"])
     else:
-        {"distil": distil, "one": one, "score": score}[command](**given)
+        {"distil": distil, "one": one, "score": score, "labels": labels}[command](**given)
 
 
 if __name__ == "__main__":
