@@ -78,7 +78,7 @@ def _options() -> Iterator[str]:
         yield (model.__doc__ or "").strip().partition("\n")[0] + "\n"
         yield "| key | type | default | meaning |\n|---|---|---|---|"
         for name, field in model.model_fields.items():
-            if not list(_models_in(field.annotation)):
+            if not list(_models_in(field.annotation)) or _keyed(field.annotation):
                 yield f"| `{prefix}{name}` | {_type(field)} | {_default(field)} | {field.description or ''} |"
         yield ""
 
@@ -88,6 +88,7 @@ def _sections(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[B
     for name, field in model.model_fields.items():
         for inner in _models_in(field.annotation):
             position = ".0" if get_origin(field.annotation) is list else ""
+            position += ".PATH" if _keyed(field.annotation) else ""
             yield from _sections(inner, f"{prefix}{name}{position}.")
 
 
@@ -96,6 +97,11 @@ def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
         yield annotation
     for inner in get_args(annotation):
         yield from _models_in(inner)
+
+
+def _keyed(annotation: object) -> bool:
+    """Whether it holds a mapping, whose keys are the person's own."""
+    return get_origin(annotation) is dict or any(_keyed(inner) for inner in get_args(annotation))
 
 
 def _type(field: FieldInfo) -> str:
@@ -122,7 +128,7 @@ def _name(annotation: object) -> str:
         return _name(get_args(annotation)[0])
     if get_origin(annotation) is dict:
         return f"{_name(get_args(annotation)[1])} by name"
-    plain = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
+    plain = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Any": "value"}
     name = str(getattr(annotation, "__name__", annotation))
     return plain.get(name, name)
 

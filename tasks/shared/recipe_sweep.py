@@ -34,6 +34,11 @@ class Range(Section):
         return self
 
 
+def _listed(space: dict[str, Any]) -> dict[str, Any]:
+    """A space in which a value alone is a list of one."""
+    return {path: found if isinstance(found, (list, dict, Range)) else [found] for path, found in space.items()}
+
+
 Choices = Annotated[list[Any], Field(min_length=1, max_length=1000)]
 Space = Annotated[dict[str, Choices | Range], Field(min_length=1)]
 
@@ -58,7 +63,10 @@ class Sweep(Section):
     @field_validator("space", mode="before")
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:  # noqa: ANN401 - not validated yet
-        return [value] if isinstance(value, dict) else value
+        spaces = [value] if isinstance(value, dict) else value
+        if not isinstance(spaces, list):
+            return spaces
+        return [_listed(space) if isinstance(space, dict) else space for space in spaces]
 
     @field_validator("space")
     @classmethod

@@ -216,7 +216,7 @@ def score(folder: Path, out: Path) -> dict[str, Any]:
 
 
 def labels(folder: Path, out: Path) -> None:
-    """Writes labels.parquet, what the teacher said of transfer and dev, and copies.txt, the texts beyond the recipe's."""
+    """Writes labels.parquet, what the teacher said of transfer and dev, and copies.txt, the texts that were added."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

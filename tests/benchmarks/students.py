@@ -2,12 +2,13 @@
 
     .venv/bin/python -m tests.benchmarks.students [ROW ...] --data FOLDER [--labels FOLDER] [--set KEY=VALUE ...]
 
-FOLDER of --data holds sst2_glue/, clinc150/ and banking77/ as their repositories have them; Reuters comes with `make samples`.
-Each row is a recipe that ships with this project, run as `stillhouse run` runs it, in the workspace that
-STILLHOUSE_HOME names (`workspace` by default), with the sample teacher where the recipe's own would have to come from
-the hub. What came out is kept in students.json beside this file, and docs/results.md is written from it: `--write` only
-writes. The row `sst2-mpnet` takes labels of a teacher for which two cores are too little; tests/benchmarks/on_gpu.py
-makes them, and --labels says where they are. Dev decides everything; the test split is answered once a run has ended, and how often a row's was is counted.
+FOLDER of --data holds sst2_glue/, clinc150/ and banking77/ as their repositories have them; Reuters comes with
+`make samples`. Each row is a recipe that ships with this project, run as `stillhouse run` runs it, in the workspace
+that STILLHOUSE_HOME names (`workspace` by default), with the sample teacher where the recipe's own would have to come
+from the hub. The row `sst2-mpnet` takes labels of a teacher for which two cores are too little;
+tests/benchmarks/on_gpu.py makes them, and --labels says where they are. What came out is kept in students.json beside
+this file, and docs/results.md is written from it: `--write` only writes. Dev decides everything; the test split is
+answered once a run has ended, and how often a row's was is counted.
 """
 
 import argparse

@@ -145,6 +145,7 @@ def test_a_space_is_every_combination_and_the_ends_of_ranges() -> None:
         (0.1, 16),
     ]
     assert Sweep(space=ends).size is None
+    assert Sweep(space={"student.family": "cnn", "student.hidden_size": [8, 16]}).size == 2
     assert Sweep(space=SPACE).size == 6
     with pytest.raises(StillhouseError, match=r"sweep.space: student.dropout=2"):
         combinations(Recipe(data=data, sweep={"space": {"student.dropout": [0.1, 2]}}))
