@@ -69,6 +69,7 @@ class PreparedRecord:
         embedding_size: their width.
         max_length: tokens read of a text.
         covered: share of dev's tokens that are in the vocabulary: of texts that did not decide on it.
+        with_vector: rows that a file of word vectors had one for; None without such a file.
     """
 
     path: Path
@@ -77,6 +78,7 @@ class PreparedRecord:
     embedding_size: int
     max_length: int
     covered: float
+    with_vector: int | None = None
 
     @property
     def encoder(self) -> Mapping[str, Any] | None:
@@ -194,12 +196,19 @@ class PrepareStudent(Step[PreparedRecord]):
         """The record of the shared beginnings."""
         facts = output.facts
         return PreparedRecord(
-            output.path, output.digest, facts["vocabulary"], facts["embedding_size"], self.max_length, facts["covered"]
+            path=output.path,
+            digest=output.digest,
+            vocabulary=facts["vocabulary"],
+            embedding_size=facts["embedding_size"],
+            max_length=self.max_length,
+            covered=facts["covered"],
+            with_vector=facts.get("with_vector"),
         )
 
     def summary(self, record: PreparedRecord) -> str:
         """Size of the vocabulary, and how much of unseen text it covers."""
-        return f"{record.vocabulary:,} tokens, which are {record.covered:.1%} of dev's"
+        said = f"{record.vocabulary:,} tokens, which are {record.covered:.1%} of dev's"
+        return said if record.with_vector is None else f"{said}; {record.with_vector:,} begin with a word's vector"
 
 
 def _teacher_ids(vocabulary: "Vocabulary", tokenizer: "PreTrainedTokenizerBase") -> NDArray[np.int64]:
