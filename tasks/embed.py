@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.label import ByTeacher
+from tasks.label import OfAll
 from tasks.shared.dataset import read_keys
 from tasks.shared.errors import StillhouseError, one_line
 from tasks.shared.key_index import KeyIndex
-from tasks.shared.label_view import all_there, joined_view, view_of
+from tasks.shared.label_view import joined_view, view_of
 from tasks.shared.labeller import Labeller
 from tasks.shared.outputs import Json, Output
 from tasks.shared.steps import Context
 from tasks.shared.texts import NORMALISATION
-from tasks.shared.workspace import Workspace
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -55,16 +54,11 @@ class EmbedRecord:
 
 
 @dataclass(frozen=True)
-class Embed(ByTeacher[EmbedRecord]):
+class Embed(OfAll[EmbedRecord]):
     """Writes the vectors of those transfer texts that the store does not hold, and then all in the texts' order."""
 
     name: ClassVar[str] = "embed"
     layers: tuple[int, ...] = (-1,)
-
-    @property
-    def title(self) -> str:
-        """Whose vectors."""
-        return f"{self.name} by teacher {self.number}"
 
     @cached_property
     def _shape(self) -> tuple[tuple[int, ...], int]:
@@ -108,11 +102,6 @@ class Embed(ByTeacher[EmbedRecord]):
         """All, as they come."""
         return range(len(self.labeller.classes))
 
-    def inputs(self) -> Mapping[str, Json]:
-        """The labeller, where its vectors are, and the transfer texts."""
-        place = {"store": self.labelling.place} if self.labelling.place else {}
-        return {"labeller": self.labeller.id, "transfer": self.data.digests["transfer"], **place}
-
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Labels what is missing and writes the vectors."""
         keys = read_keys(self.data.file("transfer"))
@@ -126,17 +115,9 @@ class Embed(ByTeacher[EmbedRecord]):
         vectors.flush()
         return {"view": view, "new": done["new"]}
 
-    def stands(self, output: Output, workspace: Workspace) -> bool:
-        """Whether the store still has the parts of the view."""
-        return all_there(self.store(workspace), output.facts["view"])
-
     def read(self, output: Output) -> EmbedRecord:
         """The record of the vectors."""
         return EmbedRecord(output.path, output.digest, len(self.layers), self.data.digests["transfer"])
-
-    def consumed(self) -> Mapping[str, tuple[str, Path]]:
-        """The transfer texts."""
-        return {"transfer": (self.data.digests["transfer"], self.data.file("transfer"))}
 
     def summary(self, record: EmbedRecord) -> str:
         """How many texts, and the layers."""

@@ -138,20 +138,33 @@ class ByTeacher(Step[Record]):
 
 
 @dataclass(frozen=True)
-class Label(ByTeacher[LabelRecord]):
-    """Labels those transfer texts that the store does not hold yet."""
-
-    name: ClassVar[str] = "label"
+class OfAll(ByTeacher[Record]):
+    """What the steps have in common that see to all transfer texts and end with a view of the store."""
 
     @property
     def title(self) -> str:
-        """Whose labels."""
+        """By which teacher."""
         return f"{self.name} by teacher {self.number}"
 
     def inputs(self) -> Mapping[str, Json]:
         """The labeller, where its labels are, and the transfer texts."""
         place = {"store": self.labelling.place} if self.labelling.place else {}
         return {"labeller": self.labeller.id, "transfer": self.data.digests["transfer"], **place}
+
+    def stands(self, output: Output, workspace: Workspace) -> bool:
+        """Whether the store still has the parts of the view."""
+        return all_there(self.store(workspace), output.facts["view"])
+
+    def consumed(self) -> Mapping[str, tuple[str, Path]]:
+        """The transfer texts."""
+        return {"transfer": (self.data.digests["transfer"], self.data.file("transfer"))}
+
+
+@dataclass(frozen=True)
+class Label(OfAll[LabelRecord]):
+    """Labels those transfer texts that the store does not hold yet."""
+
+    name: ClassVar[str] = "label"
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Labels what is missing and writes the view."""
@@ -161,10 +174,6 @@ class Label(ByTeacher[LabelRecord]):
         view = view_of(store, keys)
         write_json(folder / "view.json", view)
         return {"files": self.labelling.place, "store": store.name, "view": view, **labelled}
-
-    def stands(self, output: Output, workspace: Workspace) -> bool:
-        """Whether the store still has the parts of the view."""
-        return all_there(self.store(workspace), output.facts["view"])
 
     def read(self, output: Output) -> LabelRecord:
         """The record of the view."""
@@ -180,10 +189,6 @@ class Label(ByTeacher[LabelRecord]):
             truncated=facts["truncated"],
             lost={name: facts[name] for name in facts if name.startswith(("deviation_", "rounding_"))},
         )
-
-    def consumed(self) -> Mapping[str, tuple[str, Path]]:
-        """The transfer texts."""
-        return {"transfer": (self.data.digests["transfer"], self.data.file("transfer"))}
 
     def summary(self, record: LabelRecord) -> str:
         """Texts, how many of them were new, and how often a lower precision named another class."""
