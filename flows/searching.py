@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from flows.study import Asked, Study, study_file
 from tasks.fuse import Fuse
 from tasks.measure import Measure
 from tasks.shared.errors import StillhouseError
-from tasks.shared.outputs import write_json
+from tasks.shared.outputs import locked, write_json
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import recipe_to_yaml, with_changes
 from tasks.shared.steps import Record, Step, Stopped
@@ -70,12 +71,17 @@ def search(recipe: Recipe, do: Runner) -> SweepRecord:
     once = _Once(do, {})
     data, teachers, _ = label_texts(recipe, once)
     file = study_file(do.workspace, recipe, [data.digest, *(teacher.digest for teacher in teachers)])
-    study = Study(file, recipe.name, recipe.sweep)
-    if study.ended:
-        do.view.line("reused", "study", f"{study.ended} of {study.trials} trials, {file.name}")
-    while study.ended < study.trials:
-        _carry_out(recipe, study, do, once)
-    return _conclude(recipe, study.results(), do)
+    with locked(do.workspace.locks / f"sweep-{file.stem}.lock", partial(_waiting, do)):
+        study = Study(file, recipe.name, recipe.sweep)
+        if study.ended:
+            do.view.line("reused", "study", f"{study.ended} of {study.trials} trials, {file.name}")
+        while study.ended < study.trials:
+            _carry_out(recipe, study, do, once)
+        return _conclude(recipe, study.results(), do)
+
+
+def _waiting(do: Runner, owner: str) -> None:
+    do.view.line("waiting", "study", f"{owner} is carrying it out")
 
 
 def _carry_out(recipe: Recipe, study: Study, do: Runner, once: _Once) -> None:

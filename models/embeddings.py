@@ -69,6 +69,6 @@ def from_vectors(words: Sequence[str | None], vectors: Mapping[str, NDArray[np.f
     there = np.array([vector is not None for vector in found])
     table = np.random.default_rng(0).standard_normal((len(words), size))
     rows = np.array([vector for vector in found if vector is not None], np.float64)
-    centred = rows - rows.mean(0)
+    centred = rows - rows.mean(0) if len(rows) > 1 else rows
     table[there] = centred / max(centred.std(), 1e-12)
     return torch.from_numpy(table.astype(np.float32))

@@ -223,9 +223,10 @@ class _Learner(torch.nn.Module):
             labels=labels,
             teacher_logits=teacher_logits,
             teacher_vectors=teacher_vectors,
-            states=found.hidden_states or (),
+            states=found.hidden_states if states else (),  # an encoder-decoder has none of that name
             input_ids=texts["input_ids"],
             mask=texts["attention_mask"],
+            token_type_ids=texts.get("token_type_ids"),
         )
         loss: Tensor = self.objective(seen, self.progress) * scale
         return loss

@@ -13,9 +13,11 @@ def depth_and_width(config: object) -> tuple[int, int]:
     """Layers of a model and the width of their states, by its configuration.
 
     Raises:
-        ValueError: the configuration does not say.
+        ValueError: the configuration does not say, or is of two stacks of layers.
     """
     depth, width = getattr(config, "num_hidden_layers", None), getattr(config, "hidden_size", None)
+    if getattr(config, "is_encoder_decoder", False):
+        raise ValueError("it is an encoder with a decoder, which have no states in common")
     if not isinstance(depth, int) or not isinstance(width, int):
         raise ValueError("its configuration says nothing of layers or of their width")
     return depth, width

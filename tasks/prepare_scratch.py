@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from tasks.prepare_student import PreparedRecord
+from tasks.prepare_student import ENCODER, PreparedRecord
 from tasks.shared.dataset import DataRecord, read_chunks
-from tasks.shared.outputs import Json, Output
+from tasks.shared.outputs import Json, Output, write_json
 from tasks.shared.steps import Context, Step
 
 
@@ -26,6 +26,7 @@ class PrepareScratch(Step[PreparedRecord]):
             "vocabulary": self.prepared.vocabulary,
             "embedding_size": self.prepared.embedding_size,
             "max_length": self.prepared.max_length,
+            "encoder": self.prepared.encoder,
         }
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
@@ -43,6 +44,8 @@ class PrepareScratch(Step[PreparedRecord]):
             (folder / part).mkdir()
             encode_part(self.data.file(part), tokenizer, length).save(folder / part)
         save_file({}, folder / "start.safetensors")
+        if self.prepared.encoder:
+            write_json(folder / ENCODER, self.prepared.encoder)  # the same shape, none of the weights
         return {"vocabulary": len(tokenizer), "covered": 1.0}  # bytes are tokens too, so that nothing is left out
 
     def read(self, output: Output) -> PreparedRecord:

@@ -169,7 +169,12 @@ class PrepareStudent(Step[PreparedRecord]):
                 encoder, start = copy_layers(model, student.teacher_layers)
             except ValueError as error:
                 raise StillhouseError(f"student.teacher_layers: {one_line(error)}") from None
-            positions = readable_tokens(encoder_of(encoder))
+            built = encoder_of(encoder)
+            if {name.removeprefix("encoder.") for name in start} - built.state_dict().keys():
+                raise StillhouseError(
+                    "student.teacher_layers: this model's layers are not all of a kind; take them from 0 on, in order"
+                )
+            positions = readable_tokens(built)
             if positions is not None and positions < self.max_length:
                 raise StillhouseError(
                     f"student.max_length: the teacher's layers read {positions} tokens, the student {self.max_length}"

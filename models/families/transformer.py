@@ -54,11 +54,8 @@ class TransformerConfig(StudentConfig):  # type: ignore[no-untyped-call]
                 hidden_dropout_prob=self.dropout,
                 attention_probs_dropout_prob=self.dropout,
             ).to_diff_dict()
-        # The encoder is given vectors: its own table of tokens would only be carried along. RoBERTa and kin count
-        # positions from their padding token's id, which is 1; to all others it is nothing.
-        padding = int(self.encoder.get("pad_token_id") or 0)
-        padding = padding if padding < 2 else 0
-        self.encoder |= {"pad_token_id": padding, "vocab_size": 1 + padding}
+        # RoBERTa and kin count positions from their padding token's id, which has to be one of the table's.
+        self.encoder["vocab_size"] = 1 + int(self.encoder.get("pad_token_id") or 0)
 
 
 class TransformerForSequenceClassification(Student):  # type: ignore[no-untyped-call]
@@ -103,7 +100,7 @@ class TransformerForSequenceClassification(Student):  # type: ignore[no-untyped-
 
 
 def encoder_of(config: Mapping[str, Any]) -> PreTrainedModel:
-    """A new encoder without a pooler, which this student would never ask.
+    """A new encoder without what this student would never ask: a pooler, and the table of tokens but for a row.
 
     Raises:
         ValueError: the configuration is of no model that is known, or of none that reads vectors.
@@ -112,6 +109,7 @@ def encoder_of(config: Mapping[str, Any]) -> PreTrainedModel:
     encoder: Any = AutoModel.from_config(AutoConfig.for_model(config["model_type"], **settings))  # type: ignore[no-untyped-call]
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None
+    encoder.set_input_embeddings(nn.Embedding(1, encoder.get_input_embeddings().embedding_dim))
     return cast(PreTrainedModel, encoder)
 
 

@@ -49,8 +49,9 @@ class RelationKL(Term):
         """Scalar, from token ids and mask [rows, tokens]; the student has just read them."""
         mask, ids = present(seen.mask, "a mask"), present(seen.input_ids, "token ids")
         found = self._student.taken()
+        segments = {} if seen.token_type_ids is None else {"token_type_ids": seen.token_type_ids}
         with torch.no_grad():
-            self._ask(input_ids=self._ids.to(ids.device)[ids], attention_mask=mask.to(torch.int64))
+            self._ask(input_ids=self._ids.to(ids.device)[ids], attention_mask=mask.to(torch.int64), **segments)
         pairs = zip(self._teacher.taken(), found, strict=True)
         return torch.stack([relation_kl(wanted, one, mask.bool(), self._heads) for wanted, one in pairs]).mean()
 

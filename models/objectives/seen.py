@@ -21,6 +21,7 @@ class Seen:
         states: of the student's token vectors and layers, each [rows, tokens, width].
         input_ids: token ids, [rows, tokens].
         mask: which tokens are no padding, [rows, tokens].
+        token_type_ids: segment of each token, [rows, tokens], where the tokenizer tells pairs apart so.
     """
 
     logits: Tensor
@@ -30,6 +31,7 @@ class Seen:
     states: tuple[Tensor, ...] = ()
     input_ids: Tensor | None = None
     mask: Tensor | None = None
+    token_type_ids: Tensor | None = None
 
 
 class Term(nn.Module):

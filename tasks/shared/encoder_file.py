@@ -37,7 +37,7 @@ def read_encoder(file: str, max_length: int) -> dict[str, Any]:
             student: Any = new_student("transformer", encoder=config, vocab_size=4, embedding_size=2)
         if student.num_parameters() < _SMALL:
             student = new_student("transformer", encoder=config, vocab_size=4, embedding_size=2)
-            student(input_ids=torch.zeros(1, 2, dtype=torch.int64))
+            _check_padding(student.eval())
     except Exception as error:  # what a made-up shape leads to, transformers does not promise
         raise StillhouseError(f"{_WHERE}: {brief_path(path)} makes no encoder: {one_line(error)}") from None
     encoder = student.encoder
@@ -50,3 +50,15 @@ def read_encoder(file: str, max_length: int) -> dict[str, Any]:
     if getattr(encoder.config, "is_encoder_decoder", False):
         raise StillhouseError(f"{_WHERE}: {brief(config['model_type'])} is no encoder alone")
     return config
+
+
+def _check_padding(student: Any) -> None:  # noqa: ANN401 - a transformer student
+    """Raises ValueError where padding changes what an encoder says: a convolution over tokens would read it."""
+    import torch
+
+    ids = torch.tensor([[1, 2, 3, 0, 0, 0]])
+    with torch.inference_mode():
+        alone = student(input_ids=ids[:, :3]).logits
+        padded = student(input_ids=ids, attention_mask=(ids > 0).long()).logits
+    if not torch.allclose(alone, padded, atol=1e-4):
+        raise ValueError("padding changes what it says")

@@ -174,6 +174,12 @@ class Recipe(Section):
                 "objective: relation compares how tokens attend to each other, so it takes student.family: transformer "
                 f"and student.tokenizer: {term.teacher}"
             )
+        length = self.student.max_length
+        if name == "relation" and length is not None and length > self.teachers[term.teacher].max_length:
+            raise ValueError(
+                f"objective: for relation the teacher reads what the student does, so student.max_length is at most "
+                f"that of teachers.{term.teacher}, {self.teachers[term.teacher].max_length}"
+            )
         if name == "hidden" and states is not None and len(term.layers) > states:
             raise ValueError(
                 f"objective: hidden names {len(term.layers)} layers of the teacher, but this {self.student.family} has "

@@ -45,9 +45,9 @@ def size_of(file: str) -> int:
         StillhouseError: the file cannot be read, or has no such line.
     """
     try:
-        with Path(file).expanduser().open(encoding="utf-8") as lines:
+        with Path(file).expanduser().open(encoding="utf-8-sig") as lines:
             fields = [line.split() for line, _ in zip(lines, range(2), strict=False)][-1:]
-    except (OSError, RuntimeError, UnicodeDecodeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise _unreadable(file, error) from None
     numbers = 0
     for field in reversed(fields[0][1:] if fields else []):
@@ -77,9 +77,11 @@ def _lines(
 ) -> Iterator[tuple[str, NDArray[np.float32] | None]]:
     """Each line's word, and its vector if it is wanted."""
     try:
-        with Path(file).expanduser().open(encoding="utf-8") as lines:
+        with Path(file).expanduser().open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):
                 fields = line.rstrip().split(" ")
+                if fields == [""]:
+                    continue
                 if number == 1 and len(fields) == 2 and all(field.isdecimal() for field in fields):
                     continue  # word2vec and fastText begin with how many words and numbers there are
                 word = " ".join(fields[:-size])
@@ -90,7 +92,7 @@ def _lines(
                     raise _other_size(len(fields) - 1, size, f"{brief_path(file)}, line {number}")
                 else:
                     yield word, None
-    except (OSError, RuntimeError, UnicodeDecodeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise _unreadable(file, error) from None
 
 

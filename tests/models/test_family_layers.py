@@ -13,6 +13,7 @@ from transformers import (
     DistilBertForSequenceClassification,
     MPNetConfig,
     MPNetForSequenceClassification,
+    RobertaConfig,
 )
 
 from models.embeddings import as_they_are
@@ -168,3 +169,21 @@ def test_segments_of_a_pair_reach_an_encoder_that_has_them(name, reads):
     one, other = (logits(model, input_ids=ids, token_type_ids=types * (ids >= 0)) for types in (0, 1))
     assert torch.equal(one, other) is not reads
     assert torch.equal(one, logits(model, input_ids=ids))
+
+
+@pytest.mark.parametrize("kind", ["roberta", "mpnet"])
+def test_positions_are_counted_as_the_teacher_counts_them(kind):
+    """From behind the padding token's id, whatever that is."""
+    shape = {"hidden_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = {"roberta": RobertaConfig, "mpnet": MPNetConfig}[kind](pad_token_id=3, **shape, **_TINY)
+    teacher = AutoModelForSequenceClassification.from_config(config).eval()
+    encoder, start = copy_layers(teacher, [0])
+    table = teacher.get_input_embeddings().weight
+    start["embeddings"] = as_they_are(table, torch.arange(len(table)).numpy())
+    model = new_student("transformer", encoder=encoder, vocab_size=len(table), embedding_size=12, num_labels=3).eval()
+    model.start_from(start)
+    ids = 4 + texts((9,))[0][None] % (TOKENS - 4)
+    with torch.no_grad():
+        wanted = teacher.base_model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+        found = model(input_ids=ids, output_hidden_states=True).hidden_states[-1]
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)

@@ -105,6 +105,13 @@ def test_numbers_have_bounds():
         ({"objective": [{"term": "relation", "layers": [0, 1]}, {"term": "soft"}]}, "objective.0"),
         ({"objective": [{"term": "relation"}, {"term": "soft"}]}, ""),
         ({"objective": [{"term": "hidden"}]}, ""),
+        (
+            {
+                "objective": [{"term": "relation"}, {"term": "soft"}],
+                "student": {"family": "transformer", "max_length": 200},
+            },
+            "",
+        ),
         ({"objective": [{"term": "hidden"}, {"term": "hidden"}, {"term": "soft"}]}, ""),
         ({"objective": [{"term": "hidden", "teacher": 1}, {"term": "soft"}]}, ""),
         ({"objective": [{"term": "hidden", "layers": [0, 1, 2]}, {"term": "soft"}]}, ""),

@@ -5,14 +5,16 @@ import json
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig
+from transformers import BertConfig, ConvBertConfig
 
 from models.embeddings import from_vectors, words_of
+from tasks.prepare_scratch import PrepareScratch
 from tasks.prepare_student import PrepareStudent
 from tasks.shared.encoder_file import read_encoder
 from tasks.shared.errors import StillhouseError
 from tasks.shared.recipe_student import Student
 from tasks.shared.word_vectors import check_vectors, read_vectors, size_of
+from tasks.train_scratch import TrainScratch
 from tasks.train_student import TrainStudent
 from tasks.train_twin import TrainTwin
 
@@ -46,6 +48,7 @@ def test_lines_are_words_and_their_numbers(write):
         (b"the \xff 2 3\n", r"cannot be read: not UTF-8"),
         ("of 1 2 3\n", r"has none of the 1 words"),
         ("", r"has none of the 1 words"),
+        ("the 1 2 3\n\nof 1 2\n", r"line 3 has 2 numbers"),
     ],
 )
 def test_what_is_wrong_with_a_file_of_vectors_is_one_clear_line(write, text, complaint):
@@ -54,7 +57,13 @@ def test_what_is_wrong_with_a_file_of_vectors_is_one_clear_line(write, text, com
     assert "\n" not in str(caught.value)
 
 
+def test_a_mark_at_the_beginning_and_blank_lines_are_no_words(write):
+    assert read_vectors(write(b"\xef\xbb\xbfthe 1 2 3\n\n\n"), 3, {"the"})["the"].tolist() == [1, 2, 3]
+
+
 def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(StillhouseError, match="cannot be read"):
+        check_vectors("a\0b", 3)
     for ask in (lambda file: read_vectors(file, 3, {"a"}), lambda file: check_vectors(file, 3), size_of):
         with pytest.raises(StillhouseError, match=r"gone.txt cannot be read: No such file"):
             ask(str(tmp_path / "gone.txt"))
@@ -101,9 +110,11 @@ def test_students_and_twins_start_from_the_file(toy, write):
 # Configurations
 
 
+_SHAPE = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+
+
 def config(**changes):
-    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
-    return json.dumps(BertConfig(**shape, max_position_embeddings=32).to_dict() | changes)
+    return json.dumps(BertConfig(**_SHAPE, max_position_embeddings=32).to_dict() | changes)
 
 
 def test_a_configuration_is_read_from_its_file_or_folder(write, tmp_path):
@@ -118,6 +129,7 @@ def test_a_configuration_is_read_from_its_file_or_folder(write, tmp_path):
     [
         (config(model_type="hal9000"), "makes no encoder"),
         (config(hidden_size=7), "makes no encoder"),
+        (json.dumps(ConvBertConfig(**_SHAPE, conv_kernel_size=3).to_dict()), "padding changes what it says"),
         (config(max_position_embeddings=16), "reads 16 tokens, the student 32"),
         ("{}", "names no model_type"),
         ("[1", "cannot be read"),
@@ -144,7 +156,11 @@ def test_an_encoder_of_another_kind_and_layers_of_the_teacher(toy, write):
         model, tokenizer = load(made)
         assert model(**tokenizer("the bank", return_tensors="pt")).logits.shape == (1, 3)
     assert prepared.embedding_size == 32, "the teacher's own width"
+    scratch = toy.small(
+        TrainScratch, student=shape, prepared=toy.bench(PrepareScratch(toy.data, prepared))
+    )._new_model()
     start = step._new_model()
+    assert scratch.config.encoder == start.config.encoder, "the same shape for a twin that owes the teacher nothing"
     theirs, _ = load(toy.teacher)
     ours = start.encoder.encoder.layer[0].attention.self.query.weight
     assert torch.equal(ours, theirs.bert.encoder.layer[0].attention.self.query.weight)
