@@ -192,7 +192,11 @@ def page(measured: Mapping[str, Any]) -> str:
     machines = sorted({f"{f['machine']['processor']}, {f['machine']['cores']} cores" for f in measured.values()})
     lines += ["", f"Measured on {'; '.join(machines)}, no GPU, by", "", "| row | command |", "|---|---|"]
     for name in measured:
-        lines.append(f"| {ROWS[name].title} | `.venv/bin/python -m tests.benchmarks.students {name} --data FOLDER` |")
+        more = (
+            f" {' '.join(f'--set {one!r}' for one in measured[name]['settings'])}" if measured[name]["settings"] else ""
+        )
+        command = f".venv/bin/python -m tests.benchmarks.students {name} --data FOLDER{more}"
+        lines.append(f"| {ROWS[name].title} | `{command}` |")
     return "\n".join(lines) + "\n" + _TAIL.read_text(encoding="utf-8")
 
 
