@@ -36,7 +36,9 @@ def read_encoder(file: str, max_length: int) -> dict[str, Any]:
         with torch.device("meta"):  # takes no memory
             student: Any = new_student("transformer", encoder=config, vocab_size=4, embedding_size=2)
         if student.num_parameters() < _SMALL:
-            student = new_student("transformer", encoder=config, vocab_size=4, embedding_size=2)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                student = new_student("transformer", encoder=config, vocab_size=4, embedding_size=2)
             _check_padding(student.eval())
     except Exception as error:  # what a made-up shape leads to, transformers does not promise
         raise StillhouseError(f"{_WHERE}: {brief_path(path)} makes no encoder: {one_line(error)}") from None
@@ -60,5 +62,5 @@ def _check_padding(student: Any) -> None:  # noqa: ANN401 - a transformer studen
     with torch.inference_mode():
         alone = student(input_ids=ids[:, :3]).logits
         padded = student(input_ids=ids, attention_mask=(ids > 0).long()).logits
-    if not torch.allclose(alone, padded, atol=1e-4):
+    if not torch.allclose(alone, padded, atol=1e-5):
         raise ValueError("padding changes what it says")

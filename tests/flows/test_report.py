@@ -134,11 +134,11 @@ def test_draws_baselines_noised_texts_and_further_tests(world: World) -> None:
     assert "train_scratch seed 2, draw 1" not in titles, "one draw is enough for the baselines"
     page = (Path(record["path"]) / "report.md").read_text(encoding="utf-8")
     for told in (
-        "student against the same without noised texts",
+        "student against the same without augmented texts",
         "student against the same without the teacher's tokenizer and embeddings",
         "method, over 2 draws of labels",
         "mails: student",
-        "Learning from noised texts",
+        "Learning from augmented texts",
     ):
         assert told in page
     plan = world.done("plan", "toy.yaml", *(word for setting in settings for word in ("--set", setting)))
