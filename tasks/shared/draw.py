@@ -15,7 +15,6 @@ from tasks.shared.steps import Advance
 from tasks.shared.texts import draw_order, normalise, text_key
 
 DROPPED, GOLD, DEV, TRANSFER = range(4)
-DEV_SHARE = 0.2
 _ROWS_AT_ONCE = 1024
 _MANY_CLASSES = 100
 """From here on, labels of which most have one row only are taken for a column of texts or numbers."""
@@ -176,7 +175,7 @@ def draw_parts(data: Data, classes: Classes, train: Scan, unlabelled: Scan, held
         rows = np.flatnonzero(usable & (labels == number))
         order = np.array([draw_order(data.seed, key.ljust(32, b"\0")) for key in keys[rows].tolist()], np.int64)
         chosen = rows[np.argsort(order, kind="stable")][: data.labels_per_class]
-        for_dev = 0 if data.dev else round(len(chosen) * DEV_SHARE)
+        for_dev = 0 if data.dev else round(len(chosen) * data.dev_share)
         places[chosen[:for_dev]] = DEV
         places[chosen[for_dev:]] = GOLD
         if not len(chosen):
@@ -186,7 +185,7 @@ def draw_parts(data: Data, classes: Classes, train: Scan, unlabelled: Scan, held
             found = f"class {brief(name)} has {len(chosen)} gold labels"
             warnings.append(f"{found}, fewer than {data.labels_per_class}")
     if not data.dev and not (places == DEV).any():
-        raise StillhouseError("data.train: too few gold labels to spare a fifth for dev; name a file in data.dev")
+        raise StillhouseError(f"data.train: too few gold labels to spare {data.dev_share:.0%} for dev; name a file in data.dev")
     return Draw(places, warnings)
 
 

@@ -22,7 +22,10 @@ class Data(Section):
         "Rows without a label become unlabelled transfer text.",
     )
     test: str = Field(min_length=1, description="Test rows, only reported on; same kinds of source as train.")
-    dev: str | None = Field(None, description="Rows for every choice; without it, a fifth of the gold rows by class.")
+    dev: str | None = Field(None, description="Rows for every choice; without it, dev_share of the gold rows by class.")
+    dev_share: float = Field(
+        0.2, gt=0, le=0.5, description="Without dev: the share of each class's gold rows that is kept out for it."
+    )
     gate: str | None = Field(
         None,
         description="Rows on which a registered model is compared with the champion before it takes that alias, "

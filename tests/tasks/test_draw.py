@@ -112,6 +112,11 @@ def test_each_class_gives_its_share_and_a_fifth_of_it_is_dev(kept, dev, gold):
     assert not drawn.warnings
 
 
+def test_how_much_of_it_is_dev_can_be_said():
+    drawn = draw(labelled(300), dev_share=0.1)
+    assert [(drawn.places == place).sum() for place in (DEV, GOLD, TRANSFER)] == [30, 270, 0]
+
+
 def test_another_seed_draws_other_rows():
     rows = labelled(300)
     first, second = (texts_in(GOLD, draw(rows, labels_per_class=10, seed=seed), rows) for seed in (0, 1))
@@ -247,7 +252,7 @@ def test_what_cannot_be_learned_from_is_refused():
     )
     assert "train.csv has no labels;" in complaint([("a", None)])
     assert "class 'y' has no usable row left" in complaint([*labelled(30), ("a", "y")][::3], test=[("a", "x")])
-    assert "too few gold labels to spare a fifth for dev; name a file in data.dev" in complaint(labelled(6))
+    assert "too few gold labels to spare 20% for dev; name a file in data.dev" in complaint(labelled(6))
     assert "has label 'z', not in data.classes" in complaint(labelled(6), classes=["x", "y"])
     assert "class 'w' has no usable row" in complaint(labelled(60), classes=["w", "x", "y", "z"])
     rows = labelled(30)
