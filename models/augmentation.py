@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 
 from models.noise import UNIT, is_lone
 
+ROUNDING = 1e-9
+"""By how much the sum of shares that are 1 together may miss it."""
 MOST_WORDS = 20_000
 """Words that are sorted into classes, or have neighbours, the commonest first."""
 _CONTEXT_WORDS = 250
 _COMPONENTS = 50
 _CLASSES = 100
 _LONGEST_RUN = 5
-_AT_A_TIME = 2048
+_AT_A_TIME = 256
 _EDGE = "\n"
 """Stands for the beginning and the end of a text; no unit holds it."""
 
@@ -47,10 +49,13 @@ class Rewriting:
     mask_token: str
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a share out of range."""
+        """Raises ValueError for a share out of range, or a blank mask token."""
         shares = (self.mask, self.same_class, self.neighbours)
-        if min(*shares, self.n_gram) < 0 or sum(shares) > 1 or self.n_gram > 1:
+        together = sum(shares) <= 1 + ROUNDING
+        if not (together and all(0 <= share <= 1 for share in (*shares, self.n_gram))):  # not so with NaN either
             raise ValueError(f"shares {shares} and {self.n_gram} must be within 0 to 1, the first three together too")
+        if not self.mask_token.strip():
+            raise ValueError("the mask token is blank; texts of one word would become so too")
 
 
 Replacer = Callable[[str, Random], str | None]
@@ -135,8 +140,8 @@ def common_words(texts: Iterable[str], most: int = MOST_WORDS) -> dict[str, int]
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(words_in(text))
-        if len(counts) > 50 * most:
-            counts = Counter({word: count for word, count in counts.items() if count > 1})
+        if len(counts) > 50 * most:  # half go, the rarest, so that this is not due again with the next text
+            counts = Counter(dict(counts.most_common(25 * most)))
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
     return {word: count for word, count in ordered if count > 1}
 

@@ -185,7 +185,9 @@ def draw_parts(data: Data, classes: Classes, train: Scan, unlabelled: Scan, held
             found = f"class {brief(name)} has {len(chosen)} gold labels"
             warnings.append(f"{found}, fewer than {data.labels_per_class}")
     if not data.dev and not (places == DEV).any():
-        raise StillhouseError(f"data.train: too few gold labels to spare {data.dev_share:.0%} for dev; name a file in data.dev")
+        raise StillhouseError(
+            f"data.train: too few gold labels to spare {data.dev_share:.0%} for dev; name a file in data.dev"
+        )
     return Draw(places, warnings)
 
 

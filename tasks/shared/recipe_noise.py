@@ -41,7 +41,7 @@ class Augment(Section):
     @model_validator(mode="after")
     def _changes_something(self) -> "Augment":
         replaced = self.mask + self.same_class + self.neighbours
-        if replaced > 1:
+        if replaced > 1 + 1e-9:  # what rounding may add
             raise ValueError(f"mask, same_class and neighbours replace {replaced:g} of the words; 1 is all")
         if self.copies and not replaced + self.n_gram + self.noise:
             raise ValueError("copies would be the texts themselves; set mask, same_class, neighbours, n_gram or noise")

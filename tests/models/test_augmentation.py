@@ -62,10 +62,20 @@ def test_another_seed_is_another_copy():
     assert len({rewrite(TEXT, how(mask=0.4), seed, None, None) for seed in range(20)}) > 10
 
 
-@pytest.mark.parametrize("shares", [(-0.1, 0, 0, 0), (0.5, 0.4, 0.2, 0), (0, 0, 0, 1.1)])
+@pytest.mark.parametrize("shares", [(-0.1, 0, 0, 0), (0.5, 0.4, 0.2, 0), (0, 0, 0, 1.1), (float("nan"), 0, 0, 0)])
 def test_shares_out_of_range_are_refused(shares):
     with pytest.raises(ValueError, match="within 0 to 1"):
         Rewriting(*shares, MASK)
+
+
+def test_shares_that_are_one_but_for_rounding_are_taken():
+    assert 0.33 + 0.56 + 0.11 > 1
+    assert Rewriting(0.33, 0.56, 0.11, 0, MASK).mask == 0.33
+
+
+def test_a_blank_mask_token_is_refused():
+    with pytest.raises(ValueError, match="blank"):
+        Rewriting(0.1, 0, 0, 0, " ")
 
 
 def test_replacing_by_nothing_is_refused():
@@ -124,3 +134,10 @@ def test_words_are_looked_up_in_lower_case_without_punctuation():
     assert words_in('"Oil," said the 球 (BANK) -- 3.5%') == ["oil", "said", "the", "球", "bank", "3.5"]
     counts = common_words(["a b", "A b", "c"], most=2)
     assert counts == {"a": 2, "b": 2}
+
+
+def test_the_common_words_are_found_where_there_are_very_many_rare_ones():
+    texts = [f"the a rare{number} " for number in range(1000)]
+    assert common_words(texts, most=2) == {"a": 1000, "the": 1000}
+    repeated = [f"the a twice{number // 2} " for number in range(1000)]
+    assert common_words(repeated, most=2) == {"a": 1000, "the": 1000}

@@ -174,6 +174,8 @@ def test_baselines_are_those_that_make_sense():
     assert Recipe(data=DATA).compared_with == []
     assert Recipe(data=DATA, augment={"copies": 1}).compared_with == ["unaugmented"]
     assert Recipe(data=DATA, augment={"copies": 1}, baselines=[]).compared_with == []
+    thirds = {"mask": 0.33, "same_class": 0.56, "neighbours": 0.11}  # with rounding a little more than 1
+    assert Recipe(data=DATA, augment=thirds).augment.mask == 0.33
     assert Recipe(data=DATA, baselines=["scratch"]).compared_with == ["scratch"]
 
 
