@@ -24,6 +24,8 @@ _STYLES = {
     "stopped": "yellow",
 }
 _PATIENCE_SECONDS = 2.0
+_SILENCE_SECONDS = 60.0
+"""For so long at least nothing is said of a step's progress where no bar can move."""
 _LONGEST_WARNING = 600
 
 
@@ -56,9 +58,12 @@ class View:
 
     @contextmanager
     def progress(self, title: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
-        """A bar that appears after two seconds, shows rate and time left, and goes when the work is done."""
+        """A bar that appears after two seconds, shows rate and time left, and goes when the work is done.
+
+        Without a terminal, a line after a minute and then with each further tenth, a minute apart at least.
+        """
         if not self.console.is_terminal:
-            yield lambda count: None
+            yield self._lines(title, total, unit)
             return
         bar = Progress(
             TextColumn("[cyan]running[/]"),
@@ -84,6 +89,25 @@ class View:
             yield advance
         finally:
             bar.stop()
+
+    def _lines(self, title: str, total: int | None, unit: str) -> Callable[[int], None]:
+        began = told = time.monotonic()
+        done, due = 0, 0.0
+
+        def advance(count: int) -> None:
+            nonlocal told, done, due
+            done += count
+            now = time.monotonic()
+            if now - told < _SILENCE_SECONDS or (total and done < due):
+                return
+            told, note = now, f"{done:,} {unit}"
+            if total:
+                due = done + total / 10
+                left = (now - began) * max(0, total - done) / max(1, done)
+                note = f"{done:,} of {total:,} {unit}, about {left / 60:.0f} min left"
+            self.line("running", title, note, now - began)
+
+        return advance
 
 
 class _Rate(ProgressColumn):
