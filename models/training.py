@@ -4,6 +4,7 @@ import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -74,6 +75,7 @@ class Schedule:
         weight_decay: of AdamW.
         evaluations: looks at dev, evenly spread, the last after the last step; 0 keeps the final weights.
         accumulate: batches whose gradients are added up before an optimiser step.
+        precision: of the model's passes, `fp32` or `bf16`; weights, their updates and the objective are fp32.
     """
 
     steps: int
@@ -82,6 +84,7 @@ class Schedule:
     weight_decay: float = 0.01
     evaluations: int = 0
     accumulate: int = 1
+    precision: Literal["fp32", "bf16"] = "fp32"
 
 
 @dataclass
@@ -159,6 +162,7 @@ def _arguments(scratch: str, device: torch.device, schedule: Schedule, seed: int
         lr_scheduler_type="cosine",
         warmup_steps=schedule.steps // 10,
         optim="adamw_torch_fused",
+        bf16=schedule.precision == "bf16",
         seed=seed,
         logging_steps=max(1, schedule.steps // 50),
         logging_nan_inf_filter=False,
@@ -219,16 +223,18 @@ class _Learner(torch.nn.Module):
         states = {"output_hidden_states": True} if self.objective.needs_states else {}
         found = self.model(**texts, **states)
         seen = Seen(
-            logits=found.logits,
+            logits=found.logits.float(),
             labels=labels,
             teacher_logits=teacher_logits,
             teacher_vectors=teacher_vectors,
-            states=found.hidden_states if states else (),  # an encoder-decoder has none of that name
+            # An encoder-decoder has none of that name.
+            states=tuple(state.float() for state in found.hidden_states) if states else (),
             input_ids=texts["input_ids"],
             mask=texts["attention_mask"],
             token_type_ids=texts.get("token_type_ids"),
         )
-        loss: Tensor = self.objective(seen, self.progress) * scale
+        with torch.autocast(labels.device.type, enabled=False):  # small differences are what it is about
+            loss: Tensor = self.objective(seen, self.progress) * scale
         return loss
 
 

@@ -121,7 +121,14 @@ class TrainSmall(Step[StudentRecord]):
         model = self._new_model()
         model.to(context.device)  # type: ignore[arg-type]  # transformers hides the method's signature
         how = self.training
-        schedule = Schedule(self.steps, how.batch_size, how.learning_rate, how.weight_decay, how.evaluations)
+        schedule = Schedule(
+            self.steps,
+            how.batch_size,
+            how.learning_rate,
+            how.weight_decay,
+            how.evaluations,
+            precision=how.precision,
+        )
         objective = self.objective_for(model)
         began = time.monotonic()
         with context.progress(self.steps, "steps") as advance:

@@ -150,7 +150,7 @@ class TrainTeacher(Step[TeacherRecord]):
 
         options = self.teacher
         steps = steps_for(len(gold.labels), options.batch_size, options.epochs)
-        schedule = Schedule(steps, options.batch_size, options.learning_rate)
+        schedule = Schedule(steps, options.batch_size, options.learning_rate, precision=options.precision)
         began = time.monotonic()
         with context.progress(steps, "steps") as advance:
             what = (schedule, options.seed, advance)

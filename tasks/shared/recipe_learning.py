@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tasks.shared.recipe_section import Section
+from tasks.shared.recipe_section import Section, TrainingPrecision
 
 TermName = Literal["soft", "hard", "logits", "decoupled", "standardised", "hidden", "relation"]
 _SOFTENED = frozenset({"temperature", "final_temperature"})
@@ -75,3 +75,4 @@ class Training(Section):
     learning_rate: float = Field(3e-3, gt=0, le=1, description="Peak learning rate; one cycle up and down.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="Weight decay of AdamW.")
     evaluations: int = Field(6, ge=1, le=1000, description="Looks at dev; the best weights seen are kept.")
+    precision: TrainingPrecision = "fp32"

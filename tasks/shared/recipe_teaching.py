@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from tasks.shared.recipe_section import Section, Seed
+from tasks.shared.recipe_section import Section, Seed, TrainingPrecision
 
 
 class Teacher(Section):
@@ -34,6 +34,7 @@ class Teacher(Section):
         description="Processes that train it side by side on this machine, each on a GPU of its own where models run "
         "on GPUs; they share out each batch.",
     )
+    precision: TrainingPrecision = "fp32"
     floor: float = Field(0.0, ge=0, le=1, description="Accuracy on dev below which the run stops.")
     seed: Seed = Field(0, description="Seed of the new head, of dropout and of the order of the rows.")
 

@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -58,9 +58,9 @@ def epoch(file: Path | None, pairs: int) -> None:
         torch.manual_seed(0)
         return new_student("lstm", vocab_size=rows, embedding_size=WIDTH, hidden_size=WIDTH, num_labels=8)
 
-    def ours(encoded: Any, rows: int) -> Callable[[], object]:
+    def ours(encoded: Any, rows: int, precision: Literal["fp32", "bf16"] = "fp32") -> Callable[[], object]:
         dev = Examples(encoded.first(8), np.zeros(8, np.int64))
-        schedule = Schedule(steps_for(len(texts), BATCH, 1), BATCH, 3e-3)
+        schedule = Schedule(steps_for(len(texts), BATCH, 1), BATCH, 3e-3, precision=precision)
         objective = Objective([Weighted(SoftCrossEntropy(), temperature=Ramp(2.0, 2.0))])
         return lambda: train(student(rows), Examples(encoded, labels, said), dev, objective, schedule, 0)
 
@@ -90,6 +90,7 @@ def epoch(file: Path | None, pairs: int) -> None:
     print(f"{len(texts):,} texts, {whole.lengths.mean():.0f} tokens on average, {full:,} and {few:,} rows", flush=True)
     _print("against the textbook loop", _ratio(ours(pruned, few), textbook(full), pairs))
     _print("ours with the whole vocabulary, against it", _ratio(ours(whole, full), textbook(full), pairs))
+    _print("bf16 against fp32", _ratio(ours(pruned, few, "bf16"), ours(pruned, few), pairs))
 
 
 def sweep(runs: int) -> None:

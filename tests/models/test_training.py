@@ -67,6 +67,16 @@ def weights(model):
     return torch.cat([tensor.flatten() for tensor in model.state_dict().values()])
 
 
+def test_bf16_learns_the_same_but_for_rounding_and_leaves_weights_in_fp32():
+    schedule = Schedule(steps=80, batch_size=16, learning_rate=0.03, weight_decay=0.0)
+    told = [trained([HARD], replace(schedule, precision=precision)) for precision in ("fp32", "bf16", "bf16")]
+    (exact, _), (model, history), (again, _) = told
+    assert history.loss[-1][1] < 0.01
+    assert {tensor.dtype for tensor in model.state_dict().values()} == {torch.float32}
+    assert torch.equal(weights(model), weights(again))
+    assert not torch.equal(weights(model), weights(exact)), "it was in bf16"
+
+
 @pytest.mark.parametrize("term", [HARD, SOFT, LOGITS], ids=lambda part: type(part.term).__name__)
 def test_learns_what_each_row_says(term):
     schedule = Schedule(steps=80, batch_size=16, learning_rate=0.03, weight_decay=0.0)
