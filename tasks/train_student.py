@@ -95,7 +95,7 @@ class TrainSmall(Step[StudentRecord]):
             "dev": self.data.digests["dev"],
             "classes": self.data.classes,
             "student": {"family": self.student.family, "dropout": self.student.dropout, **self.student.of_family()},
-            "training": self.training.model_dump(),
+            "training": self.training.decided(added=["precision"]),
             "steps": self.steps,
             "seed": self.seed,
         }

@@ -93,13 +93,12 @@ class TrainTeacher(Step[TeacherRecord]):
 
     def inputs(self) -> Mapping[str, Json]:
         """Gold and dev rows, the classes, the base model's files, the options; not the floor, which decides nothing."""
-        alone = self.teacher.processes == 1
         return {
             "gold": self.data.digests["gold"],
             "dev": self.data.digests["dev"],
             "classes": self.data.classes,
             "base": hash_folder(self.base.path, ignore=_NOT_WEIGHTS),
-            "options": self.teacher.model_dump(exclude={"model", "floor"} | ({"processes"} if alone else set())),
+            "options": self.teacher.decided(added=["processes", "precision"], but=["model", "floor"]),
         }
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:

@@ -27,6 +27,15 @@ class Section(BaseModel):
             name for name in names if getattr(self, name) != fields[name].get_default(call_default_factory=True)
         )
 
+    def decided(self, added: Iterable[str], but: Iterable[str] = ()) -> dict[str, Any]:
+        """The fields that decide a step's output, for its key.
+
+        Args:
+            added: fields that came later; as they are without a word they are left out: older outputs stay good.
+            but: fields that decide nothing.
+        """
+        return self.model_dump(exclude=(set(added) - set(self.changed(added))) | set(but))
+
     @field_validator("*", mode="before")
     @classmethod
     def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - not validated yet
