@@ -20,7 +20,7 @@ from flows.console import View
 from flows.progress import published
 from flows.run_links import prefect_tags, publish, tracked_run
 from tasks.shared.devices import pick_device
-from tasks.shared.errors import StillhouseError
+from tasks.shared.errors import DivergedError, StillhouseError
 from tasks.shared.outputs import Output, locked, make_output
 from tasks.shared.resources import RAY, STEPS, Resource
 from tasks.shared.steps import Advance, Context, Record, Step, Stopped
@@ -255,7 +255,7 @@ class Runner:
         except Exception as error:
             status = "FAILED"
             if isinstance(error, FloatingPointError):
-                raise StillhouseError(f"{self._title(step)}: {error}") from None
+                raise DivergedError(f"{self._title(step)}: {error}") from None
             raise
         finally:
             # A full disk refuses this too, and must not hide what went wrong before.

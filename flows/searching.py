@@ -17,7 +17,7 @@ from flows.running import Runner
 from flows.study import Asked, Study, study_file
 from tasks.fuse import Fuse
 from tasks.measure import Measure
-from tasks.shared.errors import StillhouseError
+from tasks.shared.errors import DivergedError, StillhouseError
 from tasks.shared.outputs import locked, write_json
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import recipe_to_yaml, with_changes
@@ -72,12 +72,24 @@ def search(recipe: Recipe, do: Runner) -> SweepRecord:
     data, teachers, _ = label_texts(recipe, once)
     file = study_file(do.workspace, recipe, [data.digest, *(teacher.digest for teacher in teachers)])
     with locked(do.workspace.locks / f"sweep-{file.stem}.lock", partial(_waiting, do)):
-        study = Study(file, recipe.name, recipe.sweep)
+        study = Study(file, recipe.name, recipe.sweep, partial(_complaint, recipe))
         if study.ended:
-            do.view.line("reused", "study", f"{study.ended} of {study.trials} trials, {file.name}")
+            do.view.line("reused", "study", f"{study.ended} trials of {study.trials} asked for, {file.name}")
         while study.ended < study.trials:
             _carry_out(recipe, study, do, once)
+        if study.impossible:
+            such = f"such as {study.impossible[0]}"
+            do.view.warn(f"draws within the ranges that cannot be were left out ({len(study.impossible):,}), {such}")
         return _conclude(recipe, study.results(), do)
+
+
+def _complaint(recipe: Recipe, changes: Mapping[str, Any]) -> str | None:
+    """Why a recipe with these changes cannot be."""
+    try:
+        with_changes(recipe.model_copy(update={"sweep": None}), changes)
+    except StillhouseError as error:
+        return str(error)
+    return None
 
 
 def _waiting(do: Runner, owner: str) -> None:
@@ -107,14 +119,14 @@ def _carry_out(recipe: Recipe, study: Study, do: Runner, once: _Once) -> None:
 
 
 def _try(recipe: Recipe, asked: Asked, do: Runner, once: _Once) -> dict[str, Any]:
-    """Accuracy on dev and cost of the first seed's student; nothing of one that was stopped."""
+    """Accuracy on dev and cost of the first seed's student; nothing of one that was stopped, or diverged."""
     data, teachers, labels = label_texts(recipe, once)
     soft_labels = once(Fuse(data, tuple(teachers), tuple(labels), recipe.fuse))
     shared = (data, beginnings(recipe, data, teachers, once), recipe.student, recipe.training)
     taught = taught_by(recipe, data, teachers, soft_labels, once)
     try:
         student = do(TrainStudent(*shared, recipe.seeds[0], *taught))
-    except Stopped:
+    except (Stopped, DivergedError):
         return {}
     cost = do(Measure(data, student)).cost
     wanted = ("ms_per_text", "texts_per_second", "parameters", "parameters_without_embeddings", "bytes")

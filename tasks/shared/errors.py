@@ -23,6 +23,10 @@ class StillhouseError(Exception):
         super().__init__(printable(without_logins(message), _LONGEST_MESSAGE))
 
 
+class DivergedError(StillhouseError):
+    """A training's loss is no number any more: what it is to learn with does not do."""
+
+
 def one_line(error: BaseException) -> str:
     """An error's message as part of one line: ours as it is; a library's folded, escaped and cut to 300 characters."""
     if isinstance(error, StillhouseError):

@@ -1,5 +1,6 @@
 """The part of the recipe that says what a sweep tries."""
 
+import json
 from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Annotated, Any
@@ -32,6 +33,11 @@ class Range(Section):
         if self.log and self.low <= 0:
             raise ValueError(f"a logarithmic range cannot begin at {self.low}")
         return self
+
+
+def as_key(changes: Mapping[str, Any]) -> str:
+    """The same for the same changes, whatever space they are of and in whatever order they stand."""
+    return json.dumps(changes, sort_keys=True)
 
 
 def _listed(space: dict[str, Any]) -> dict[str, Any]:
@@ -88,15 +94,9 @@ class Sweep(Section):
     @property
     def size(self) -> int | None:
         """How many different students there are; None where a range makes it endless, or nearly so."""
-        total = 0
-        for space in self.space:
-            count = 1
-            for found in space.values():
-                if isinstance(found, Range):
-                    return None
-                count *= len(found)
-            total += count
-        return total
+        if any(isinstance(found, Range) for space in self.space for found in space.values()):
+            return None
+        return len({as_key(changes) for changes in self.corners()})
 
     @model_validator(mode="after")
     def _not_too_many(self) -> "Sweep":
