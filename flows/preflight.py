@@ -12,6 +12,7 @@ from tasks.shared.bases import check_base
 from tasks.shared.devices import pick_device
 from tasks.shared.encoder_file import read_encoder
 from tasks.shared.errors import StillhouseError, brief, one_line
+from tasks.shared.inside_teacher import check_inside
 from tasks.shared.label_files import open_files
 from tasks.shared.misspellings import read_misspellings
 from tasks.shared.prefect_server import prepare_environment
@@ -54,7 +55,9 @@ def check_inputs(recipe: Recipe) -> None:
     models = {f"teachers.{number}.model": teacher.model for number, teacher in enumerate(recipe.teachers)}
     if isinstance(recipe.student.tokenizer, str):
         models["student.tokenizer"] = recipe.student.tokenizer
-        check_base(recipe.student.tokenizer, "student.tokenizer", None)
+        folder = check_base(recipe.student.tokenizer, "student.tokenizer", None)
+        if folder:
+            check_inside(recipe, folder, None, _tokens_read(recipe))
     if any(model.startswith(SCHEME) for model in models.values()):
         prepare_environment(find_workspace())  # asking the registry imports MLflow
     for number, teacher in enumerate(recipe.teachers):
@@ -62,7 +65,9 @@ def check_inputs(recipe: Recipe) -> None:
             check_labels(recipe.data, teacher.labels, classes, f"teachers.{number}.labels")
             continue
         taken_as_it_is = teacher.epochs == 0
-        check_base(teacher.model, f"teachers.{number}.model", classes if taken_as_it_is else None)
+        folder = check_base(teacher.model, f"teachers.{number}.model", classes if taken_as_it_is else None)
+        if folder:
+            check_inside(recipe, folder, number, _tokens_read(recipe))
 
 
 @contextmanager

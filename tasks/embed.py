@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tasks.label import OfAll
 from tasks.shared.dataset import read_keys
-from tasks.shared.errors import StillhouseError, one_line
+from tasks.shared.inside_teacher import numbered_layers
 from tasks.shared.key_index import KeyIndex
 from tasks.shared.label_view import joined_view, view_of
 from tasks.shared.labeller import Labeller
@@ -65,16 +65,9 @@ class Embed(OfAll[EmbedRecord]):
         """The layers, numbered from 0, and the width of their states."""
         from transformers import AutoConfig
 
-        from models.vectors import depth_and_width, numbered
-
-        try:
-            config = AutoConfig.from_pretrained(self.teacher.path, trust_remote_code=False)
-            depth, width = depth_and_width(config)
-            return tuple(numbered(self.layers, depth)), width
-        except (OSError, ValueError) as error:
-            raise StillhouseError(
-                f"objective: hidden cannot look into teacher {self.number}: {one_line(error)}"
-            ) from None
+        config = AutoConfig.from_pretrained(self.teacher.path, trust_remote_code=False)
+        layers, width = numbered_layers(config, self.layers, self.number)
+        return tuple(layers), width
 
     @property
     def labeller(self) -> Labeller:

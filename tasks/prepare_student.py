@@ -16,6 +16,7 @@ from tasks.shared.bases import find_base
 from tasks.shared.dataset import DataRecord
 from tasks.shared.encoder_file import read_encoder
 from tasks.shared.errors import StillhouseError, one_line
+from tasks.shared.inside_teacher import copied_layers
 from tasks.shared.objective import TEACHER_IDS
 from tasks.shared.outputs import Json, Output, hash_folder, write_json
 from tasks.shared.recipe_student import Student
@@ -159,26 +160,12 @@ class PrepareStudent(Step[PreparedRecord]):
         import torch
 
         from models.embeddings import as_they_are, from_vectors, project, words_of
-        from models.families.transformer import copy_layers, encoder_of, readable_tokens
 
         student, facts = self.student, dict[str, Json]()
         table = model.get_input_embeddings().get_parameter("weight")
         start: dict[str, torch.Tensor] = {}
         if student.teacher_layers:
-            try:
-                encoder, start = copy_layers(model, student.teacher_layers)
-            except ValueError as error:
-                raise StillhouseError(f"student.teacher_layers: {one_line(error)}") from None
-            built = encoder_of(encoder)
-            if {name.removeprefix("encoder.") for name in start} - built.state_dict().keys():
-                raise StillhouseError(
-                    "student.teacher_layers: this model's layers are not all of a kind; take them from 0 on, in order"
-                )
-            positions = readable_tokens(built)
-            if positions is not None and positions < self.max_length:
-                raise StillhouseError(
-                    f"student.max_length: the teacher's layers read {positions} tokens, the student {self.max_length}"
-                )
+            encoder, start = copied_layers(model, student.teacher_layers, self.max_length)
             write_json(folder / ENCODER, encoder)
             start["embeddings"] = as_they_are(table, vocabulary.kept)
         elif student.vectors_file:

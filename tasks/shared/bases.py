@@ -56,8 +56,10 @@ def find_base(model: str, where: str) -> Base:
     return Base(folder.absolute(), model)
 
 
-def check_base(model: str, where: str, classes: Sequence[str] | None) -> None:
+def check_base(model: str, where: str, classes: Sequence[str] | None) -> Path | None:
     """Finds out, without loading or downloading weights, whether a model will be found and can be used.
+
+    Gives its folder, where it has one already.
 
     Args:
         model: as for `find_base`.
@@ -69,22 +71,23 @@ def check_base(model: str, where: str, classes: Sequence[str] | None) -> None:
     """
     if model.startswith(SCHEME):
         Registry(find_workspace()).find(model, where)
-        return
+        return None
     if model.startswith("sample:"):
         folder = _sample(sample_model, model, where)
     else:
         found = _local_folder(model, where) or _copy_of_hub(model, where)
         if found is None:
-            return
+            return None
         folder = found
     config = _check_folder(folder, where)
     names = config.get("id2label")
     if classes is None or not isinstance(names, dict) or names.keys() != {str(number) for number in range(len(names))}:
-        return
+        return folder
     try:
         columns_by_name([str(names[str(number)]) for number in range(len(names))], classes)
     except ValueError as error:
         raise StillhouseError(f"{where}: cannot use {brief_path(model)}: {one_line(error)}") from None
+    return folder
 
 
 def _sample(find: Callable[[str], Path], model: str, where: str) -> Path:

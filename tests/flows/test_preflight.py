@@ -303,3 +303,33 @@ def test_a_file_of_misspellings_is_read_before_anything_is_trained() -> None:
     recipe = {**GOOD, "robustness": {"misspellings": "none.txt"}}
     with pytest.raises(StillhouseError, match=r"robustness\.misspellings: none\.txt cannot be read: No such file"):
         check_inputs(validate_recipe(recipe, "recipe"))
+
+
+TRANSFORMER = {"family": "transformer", "heads": 2, "hidden_size": 8}
+
+
+@pytest.mark.parametrize(
+    ("student", "objective", "complaint"),
+    [
+        ({"teacher_layers": [0, 12]}, [], r"student.teacher_layers: layers \[0, 12\]: it has 12, numbered from 0"),
+        ({"teacher_layers": [0], "max_length": 600}, [], "student.max_length: the teacher's layers read 512 tokens"),
+        ({}, [{"term": "hidden", "layers": [12]}], "objective: hidden cannot look into teacher 0: it has 12 layers"),
+        (TRANSFORMER, [{"term": "relation", "layers": [12]}], "objective: relation cannot look into teacher 0: layer"),
+    ],
+)
+def test_what_is_not_inside_a_teacher_is_told_before_it_is_trained(
+    student: dict, objective: list, complaint: str
+) -> None:
+    if "teacher_layers" in student:
+        student = {"family": "transformer", **student}
+    document = {**GOOD, "student": student, "objective": [{"term": "soft"}, *objective]}
+    with pytest.raises(StillhouseError, match=complaint):
+        check_inputs(validate_recipe(document, "recipe"))
+
+
+def test_what_is_inside_a_teacher_passes() -> None:
+    hidden, relation = {"term": "hidden", "layers": [0, -1]}, {"term": "relation"}
+    document = {**GOOD, "student": TRANSFORMER, "objective": [{"term": "soft"}, hidden, relation]}
+    check_inputs(validate_recipe(document, "recipe"))
+    layers = {"family": "transformer", "teacher_layers": [11, 0]}
+    check_inputs(validate_recipe({**GOOD, "student": layers}, "recipe"))
