@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from flows.records import find_run, has_result
+from flows.records import find_run, has_result, what_it_is
 from flows.table import models_of, rich_table
 from tasks.shared.dataset import NO_LABEL
 from tasks.shared.errors import StillhouseError, printable
@@ -30,7 +30,7 @@ def compare_runs(first: str, second: str, as_json: bool) -> None:
     records = [find_run(workspace, run) for run in (first, second)]
     for record in records:
         if not has_result(record):
-            raise StillhouseError(f"run {record['run']} has no students to compare, it {record['state']}")
+            raise StillhouseError(f"run {record['run']} has no students to compare, it {what_it_is(record)}")
     verdict = _verdict(*records)
     differences = list(_differences(*(record["recipe"] for record in records)))
     if as_json:

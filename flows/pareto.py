@@ -13,6 +13,7 @@ _AXES = {"ms_per_text": ("ms a text, one thread", 1.0), "bytes": ("weights, MB",
 _WIDELY = 5.0
 """How many times as much the dearest costs as the cheapest before an axis is one of powers."""
 _FAMILY = "student.family"
+NOTE = "* no other trial is as accurate, as fast and as small. Dev chose; test had no part in it."
 
 Trials = Sequence[Mapping[str, Any]]
 
@@ -27,13 +28,13 @@ def _beats(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return ours != theirs and all(a >= b for a, b in zip(ours, theirs, strict=True))
 
 
-def cells(trial: Mapping[str, Any], chosen: bool) -> list[str]:
-    """A row of the table, a cell as in COLUMNS."""
+def cells(trial: Mapping[str, Any], chosen: bool, ahead: bool) -> list[str]:
+    """A row of the table, a cell as in COLUMNS; a star marks those on the front."""
     changes = said(trial["changes"])
     if trial["state"] != "done":
         return [str(trial["trial"]), "stopped", "", "", "", changes]
     return [
-        f"{trial['trial']}{' (best)' if chosen else ''}",
+        f"{trial['trial']}{' (best)' if chosen else ''}{' *' if ahead else ''}",
         f"{100 * trial['dev_accuracy']:.1f}",
         f"{trial['ms_per_text']:.2f}",
         f"{trial['parameters'] / 1e6:.2f} M",
@@ -61,13 +62,12 @@ def in_order(trials: Trials) -> list[Mapping[str, Any]]:
 
 
 def table(trials: Trials, ahead: Sequence[int], best: int) -> str:
-    """All trials as Markdown, those on the front in bold."""
+    """All trials as Markdown, those on the front with a star."""
     lines = [COLUMNS, ["---:"] * (len(COLUMNS) - 1) + ["---"]]
     for trial in in_order(trials):
-        row = cells(trial, trial["trial"] == best)
-        lines.append([f"**{cell}**" if cell and trial["trial"] in ahead else cell for cell in row])
-    note = "In bold: no other trial is as accurate, as fast and as small. Dev chose; test had no part in it."
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{note}\n"
+        row = cells(trial, trial["trial"] == best, trial["trial"] in ahead)
+        lines.append([cell.replace("*", r"\*") for cell in row])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n\\{NOTE}\n"
 
 
 def picture(done: Trials, ahead: Sequence[int]) -> bytes:

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,8 @@ from tasks.shared.workspace import Workspace
 
 RECORD = "run.json"
 SCHEMA = 1
+BEST = "best.yaml"
+"""In a sweep's folder: the recipe of the best."""
 KEYS = frozenset({"run", "state", "error", "began", "path", "verdict", "best", "labels", "steps", "mlflow", "recipe"})
 """What commands rely on in a record."""
 
@@ -33,19 +35,35 @@ def all_runs(workspace: Workspace) -> list[dict[str, Any]]:
     return sorted(records, key=lambda record: (record["began"], record["run"]), reverse=True)
 
 
-def latest_run(workspace: Workspace) -> dict[str, Any]:
-    """The record of the latest run that came to a verdict.
+def latest_run(
+    workspace: Workspace, wanted: Callable[[Mapping[str, Any]], bool] = lambda record: has_result(record)
+) -> dict[str, Any]:
+    """The record of the latest run that is wanted: that came to a verdict.
 
     Raises:
         StillhouseError: there is none.
     """
     runs = all_runs(workspace)
     for record in runs:
-        if has_result(record):
+        if wanted(record):
             return record
     what = f"no finished run in {workspace.root} yet"
-    last = f"; the latest, {runs[0]['run']}, {runs[0]['state']}" if runs else ""
-    raise StillhouseError(f"{what}{last}; start one with: stillhouse run quickstart")
+    last = f"; the latest, {runs[0]['run']}, {what_it_is(runs[0])}" if runs else ""
+    swept = next((record["path"] for record in runs if is_sweep(record)), None)
+    recipe = brief_path(Path(swept) / BEST) if swept else "quickstart"
+    raise StillhouseError(f"{what}{last}; start one with: stillhouse run {recipe}")
+
+
+def what_it_is(record: Mapping[str, Any]) -> str:
+    """Of a run without a verdict, why it has none: `failed`, `is a sweep`."""
+    if record["state"] != "done":
+        return str(record["state"])
+    return "is a sweep" if is_sweep(record) else "only labelled"
+
+
+def is_sweep(record: Mapping[str, Any]) -> bool:
+    """Whether a run is a sweep that came to its end."""
+    return record["state"] == "done" and record.get("flow") == "sweep"
 
 
 def unreadable(workspace: Workspace) -> list[Path]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from flows.records import find_run, latest_run
+from flows.records import find_run, has_result, latest_run, what_it_is
 from flows.table import models_of
 from tasks.shared.errors import StillhouseError, brief_path
 from tasks.shared.workspace import existing_workspace
@@ -42,9 +42,11 @@ def _folders(record: Mapping[str, Any]) -> dict[str, Path]:
     """Where the steps of a run, in its first draw of labels, left what a report is made of."""
     found = {step["title"]: Path(step["path"]) for step in record["steps"]}
     missing = {"load_data", "judge", "explain"} - found.keys()
-    if record["state"] != "done" or missing:
-        what = f"it {record['state']}" if record["state"] != "done" else "an older Stillhouse made it"
-        raise StillhouseError(f"run {record['run']} has nothing to report, {what}; run its recipe again")
+    if not has_result(record):
+        raise StillhouseError(f"run {record['run']} has nothing to report, it {what_it_is(record)}")
+    if missing:
+        what = "an older Stillhouse made it; run its recipe again"
+        raise StillhouseError(f"run {record['run']} has nothing to report, {what}")
     return found
 
 

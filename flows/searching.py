@@ -13,6 +13,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from flows.pareto import PICTURE, front, picture, said, table
 from flows.pipeline import beginnings, label_texts, taught_by
 from flows.preflight import combinations
+from flows.records import BEST
 from flows.running import Runner
 from flows.study import Asked, Study, study_file
 from tasks.fuse import Fuse
@@ -24,7 +25,7 @@ from tasks.shared.recipe_file import recipe_to_yaml, with_changes
 from tasks.shared.steps import Record, Step, Stopped
 from tasks.train_student import TrainStudent
 
-RESULT, TABLE, BEST = "sweep.json", "sweep.md", "best.yaml"
+RESULT, TABLE = "sweep.json", "sweep.md"
 SCHEMA = 1
 
 

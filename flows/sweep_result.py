@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flows.pareto import COLUMNS, PICTURE, cells, in_order
+from flows.pareto import COLUMNS, NOTE, PICTURE, cells, in_order
+from flows.records import BEST
 from flows.result import program
-from flows.searching import BEST, RESULT, TABLE
+from flows.searching import RESULT, TABLE
 from tasks.shared.errors import brief_path
 
 _SHOWN = 20
@@ -27,13 +28,12 @@ def print_sweep(record: dict[str, Any]) -> None:
     trials = in_order(found["trials"])
     for trial in trials[:_SHOWN]:
         ahead = trial["trial"] in found["front"]
-        table.add_row(*cells(trial, trial["trial"] == found["best"]), style="bold" if ahead else "dim")
+        table.add_row(*cells(trial, trial["trial"] == found["best"], ahead), style="bold" if ahead else "dim")
     console.print()
     console.print(table)
     if len(trials) > _SHOWN:
         console.print(Text(f"and {len(trials) - _SHOWN} more in {TABLE}", style="dim"))
-    note = "bold: no other is as accurate, as fast and as small; dev chose, test had no part in it"
-    console.print(Text(note, style="dim"))
+    console.print(Text(NOTE, style="dim"))
     console.print()
     for name, file in (("picture", PICTURE), ("table", TABLE), ("all trials", RESULT), ("log", "log.txt")):
         console.print(Text.assemble((f"{name:<13}", "dim"), brief_path(folder / file)), soft_wrap=True)

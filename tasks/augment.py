@@ -50,6 +50,7 @@ class Augment(Step[DataRecord]):
             "mask_token": self._mask_token,
             "neighbours_by": self._vectors_digest if self.options.neighbours else None,
             "normalisation": NORMALISATION,
+            **({"noise": "comes first"} if self.options.noise else {}),
         }
 
     @cached_property
@@ -58,15 +59,17 @@ class Augment(Step[DataRecord]):
 
     @property
     def _mask_token(self) -> str | None:
-        """The mask token, where words are masked; a tokenizer without one has to take BERT's for what it is."""
-        if not self.options.mask:
-            return None
-        found = None
+        """What stands for a masked word, where words are masked; BERT's for a tokenizer without one."""
+        return (self._own_mask_token or "[MASK]") if self.options.mask else None
+
+    @cached_property
+    def _own_mask_token(self) -> str | None:
         for name in ("tokenizer_config.json", "special_tokens_map.json"):
             file = self._base / name
-            if found is None and file.is_file():
-                found = json.loads(file.read_text(encoding="utf-8")).get("mask_token")
-        return str(found["content"] if isinstance(found, dict) else found or "[MASK]")
+            found = json.loads(file.read_text(encoding="utf-8")).get("mask_token") if file.is_file() else None
+            if found:
+                return str(found["content"] if isinstance(found, dict) else found)
+        return None
 
     @property
     def _vectors_digest(self) -> str:
@@ -79,6 +82,8 @@ class Augment(Step[DataRecord]):
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Makes the copies twice, to choose among them by their keys and to write them, so that none has to be held."""
         rows = self.data.rows["transfer"]
+        if self.options.mask and not self._own_mask_token:
+            context.warn("augment.mask: the tokenizer has no mask token; masked words become the letters [MASK]")
         change = self._change(context)
         with context.progress(rows + 2 * rows * self.options.copies, "texts") as advance:
             keep = self._chosen(change, advance)
@@ -134,8 +139,9 @@ class Augment(Step[DataRecord]):
 
         def change(text: str, drawn: int) -> str:
             seed = drawn % 2**32
-            text = rewrite(text, how, seed, classes, neighbours)
-            return perturb(text, noises[drawn % len(noises)], options.noise, seed) if options.noise else text
+            if options.noise:  # before words are masked, or it would break the mask token
+                text = perturb(text, noises[drawn % len(noises)], options.noise, seed)
+            return rewrite(text, how, seed, classes, neighbours)
 
         return change
 

@@ -24,7 +24,7 @@ class Augment(Section):
     )
     neighbours: Share = Field(0.0, description="Share of words replaced by one of the closest in meaning (TinyBERT).")
     n_gram: Share = Field(0.25, description="Share of copies of which only one to five words in a row are kept.")
-    noise: Share = Field(0.0, description="Share of words that a kind of noise then changes.")
+    noise: Share = Field(0.0, description="Share of words that a kind of noise changes before all else.")
     noises: list[NoiseKind] = Field(
         default_factory=lambda: list(NOISES),
         min_length=1,

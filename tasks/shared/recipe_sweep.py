@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from tasks.shared.recipe_section import Section, Seed
 
@@ -46,7 +46,11 @@ def _listed(space: dict[str, Any]) -> dict[str, Any]:
 
 
 Choices = Annotated[list[Any], Field(min_length=1, max_length=1000)]
-Space = Annotated[dict[str, Choices | Range], Field(min_length=1)]
+Tried = Annotated[
+    Annotated[Choices, Tag("values")] | Annotated[Range, Tag("range")],
+    Discriminator(lambda found: "range" if isinstance(found, (dict, Range)) else "values"),
+]
+Space = Annotated[dict[str, Tried], Field(min_length=1)]
 
 
 class Sweep(Section):

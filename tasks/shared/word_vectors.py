@@ -16,11 +16,14 @@ def check_vectors(file: str, size: int) -> None:
     """Reads the first lines of a file of vectors.
 
     Raises:
-        StillhouseError: it cannot be read, or its vectors are not of this size.
+        StillhouseError: it cannot be read, holds none, or its vectors are not of this size.
     """
-    for number, (_, vector) in enumerate(_lines(file, size)):
-        if vector is not None and number > _LOOKED_AT:
+    found = 0
+    for found, _ in enumerate(_lines(file, size), start=1):
+        if found > _LOOKED_AT:
             return
+    if not found:
+        raise StillhouseError(f"{brief_path(file)} holds no word with its numbers")
 
 
 def read_vectors(file: str, size: int, wanted: Collection[str]) -> dict[str, NDArray[np.float32]]:
@@ -34,7 +37,7 @@ def read_vectors(file: str, size: int, wanted: Collection[str]) -> dict[str, NDA
         if vector is not None and word in wanted and word not in found:
             found[word] = vector
     if not found:
-        raise StillhouseError(f"{brief_path(file)} has none of the {len(wanted):,} words of the student")
+        raise StillhouseError(f"{brief_path(file)} has none of the {len(wanted):,} words of these texts")
     return found
 
 
@@ -55,7 +58,7 @@ def size_of(file: str) -> int:
             break  # a word may hold blanks
         numbers += 1
     if not numbers:
-        raise StillhouseError(f"{brief_path(file)} has no word with its numbers on the second line")
+        raise StillhouseError(f"{brief_path(file)} has no word with its numbers in its first two lines")
     return numbers
 
 

@@ -9,12 +9,14 @@ from mlflow.tracking import MlflowClient
 
 from flows.pareto import front, picture, said, table
 from flows.preflight import combinations
+from flows.records import latest_run
 from flows.study import Study
 from tasks.shared.errors import StillhouseError
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import load_recipe
 from tasks.shared.recipe_sweep import Sweep
 from tasks.shared.steps import Stopped
+from tasks.shared.workspace import Workspace
 from tests.flows.conftest import World
 
 SPACE = [
@@ -33,6 +35,7 @@ def swept(world: World) -> dict:
     shown = world.done("sweep", "sweep.yaml", "--set", "sweep.trials=50")
     [_, latest] = sorted((world.workspace / "runs").glob("*-sweep-*"), key=lambda folder: folder.stat().st_mtime)
     assert "dev accuracy" in world.done("show", latest.name)
+    assert world.done("show") == world.done("show", latest.name)
     return {**json.loads((latest / "run.json").read_text(encoding="utf-8")), "shown": shown}
 
 
@@ -51,6 +54,22 @@ def test_a_sweep_goes_on_and_tries_each_combination_once(world: World, swept: di
     shared = [step["step"] for step in swept["steps"] if "trial" not in step["title"]]
     assert len(shared) == len(set(shared)), "what trials share is shown once"
     assert {"train_teacher", "label", "fuse", "prepare_student"} <= set(shared)
+
+
+def test_what_a_sweep_has_not_got_is_said(world: World, swept: dict) -> None:
+    for command in (["report", swept["run"]], ["compare", swept["run"], swept["run"]]):
+        result = world.run(*command)
+        assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+        assert "is a sweep" in result.stderr
+
+
+def test_a_workspace_with_a_sweep_alone_says_what_to_run_next(world: World, swept: dict, tmp_path: Path) -> None:
+    (tmp_path / "stillhouse.json").write_bytes((world.workspace / "stillhouse.json").read_bytes())
+    folder = tmp_path / "runs" / swept["run"]
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_bytes((Path(swept["path"]) / "run.json").read_bytes())
+    with pytest.raises(StillhouseError, match=r"is a sweep; start one with: stillhouse run .*/best.yaml"):
+        latest_run(Workspace(tmp_path))
 
 
 def test_dev_chooses_and_test_has_no_part_in_it(world: World, swept: dict) -> None:
@@ -87,6 +106,9 @@ def test_an_impossible_combination_is_told_before_anything_starts(world: World) 
         ("{student.embeddings: [gone.txt]}", "student.embeddings: gone.txt cannot be read"),
         ("{teachers.0.epochs: [1, 2]}", "teachers.0.epochs cannot be tried, as all students share it"),
         ("{student.famly: [lstm]}", "famly"),
+        ("{student.hidden_size: {low: 8, high: 4}}", "hidden_size.range: goes from 8 to 4; low must be below high"),
+        ("{student.hidden_size: {low: 8, high: 16, step: 4}}", "hidden_size.range.step"),
+        ("{student.hidden_size: []}", "hidden_size.values: needs at least 1"),
     ):
         result = world.run("sweep", "toy.yaml", "--set", f"sweep={{space: {space}}}")
         assert result.returncode == 2, result.stdout
@@ -216,7 +238,7 @@ def test_the_front_is_what_nothing_else_beats() -> None:
     ]
     assert front(done) == [0, 1, 3, 4]
     page = table([*done, {"trial": 5, "state": "stopped", "changes": {}}], front(done), 0)
-    assert "| **0 (best)** | **90.0** |" in page
+    assert r"| 0 (best) \* | 90.0 |" in page
     assert "| 2 | 80.0 |" in page
     assert "| 5 | stopped |" in page
     assert picture(done, front(done)).startswith(b"\x89PNG")

@@ -1,5 +1,7 @@
 """Steps disturb and augment: the same texts with mistakes in them, to test with and to learn from."""
 
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -183,6 +185,24 @@ def test_words_are_masked_replaced_and_cut_out(toy, tmp_path):
 
 def _length(text):
     return len(text.split())
+
+
+def test_noise_leaves_the_mask_token_whole(toy):
+    data = augmented(toy, copies=1, mask=0.5, noise=1.0, noises=["drop", "swap", "case"])
+    made = texts_of(data, "transfer")[data.given :]
+    assert sum(text.count("[MASK]") for text in made) > len(made)
+    assert not [text for text in made if "[" in text.replace("[MASK]", "")]
+
+
+def test_a_tokenizer_without_a_mask_token_is_told_of(toy, bench, tmp_path):
+    folder = shutil.copytree(toy.base, tmp_path / "base")
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        if (folder / name).exists():
+            said = json.loads((folder / name).read_text(encoding="utf-8"))
+            said.pop("mask_token", None)
+            (folder / name).write_text(json.dumps(said), encoding="utf-8")
+    bench(Augment(toy.data, options_of(copies=1, mask=0.3), str(folder)))
+    assert any("no mask token" in warning for warning in bench.warnings)
 
 
 def test_the_teacher_labels_the_noised_texts_themselves(toy):

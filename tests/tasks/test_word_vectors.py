@@ -57,6 +57,13 @@ def test_what_is_wrong_with_a_file_of_vectors_is_one_clear_line(write, text, com
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_without_vectors_is_found_out_before_anything_starts(write):
+    for text in ("", "\n\n", "2 3\n"):
+        with pytest.raises(StillhouseError, match="holds no word with its numbers"):
+            check_vectors(write(text), 3)
+    check_vectors(write("the 1 2 3\n"), 3)
+
+
 def test_a_mark_at_the_beginning_and_blank_lines_are_no_words(write):
     assert read_vectors(write(b"\xef\xbb\xbfthe 1 2 3\n\n\n"), 3, {"the"})["the"].tolist() == [1, 2, 3]
 
