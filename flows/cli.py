@@ -1,6 +1,7 @@
 """The command line. Heavy libraries are imported by the commands that need them, so that help answers at once."""
 
 import io
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows a question mark
+    # OpenMP's threads wait for each other in a loop, for so many turns: 300,000 of them without this, in which they
+    # starve one another where anything else wants a core (docs/decisions.md). torch reads it when it is imported.
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
 @main.command()
