@@ -35,6 +35,7 @@ class View:
     def __init__(self, console: Console | None = None) -> None:
         """Without a console: standard output."""
         self.console = console or Console(highlight=False)
+        self._warned: set[str] = set()
 
     def starting(self, title: str) -> None:
         """A step begins."""
@@ -52,7 +53,10 @@ class View:
         self.console.print(text, soft_wrap=True)
 
     def warn(self, message: str) -> None:
-        """Something the person can act on."""
+        """Something the person can act on; said once, though several students may have reason to."""
+        if message in self._warned:
+            return
+        self._warned.add(message)
         log.warning("%s", message)
         self.console.print(Text.assemble(("warning ", "yellow"), printable(message, _LONGEST_WARNING)))
 

@@ -241,8 +241,12 @@ class TrainStudent(TrainSmall):
 
     def learn_from(self, context: Context) -> "Examples":
         """Transfer texts, joined by key with the soft labels and with the gold labels of those that have one."""
+        from tasks.shared.objective import flattened
+
         keys = read_keys(self.data.file("transfer"))
         logits = read_soft_labels(self.labels.file, keys)
+        if warning := flattened(self.objective, logits):
+            context.warn(warning)
         learned = replace(self.examples("transfer"), labels=gold_of(self.data, keys), teacher_logits=logits)
         if self.vectors is None:
             return learned

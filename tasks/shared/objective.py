@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tasks.shared.errors import StillhouseError, one_line
 from tasks.shared.recipe_learning import Term
@@ -14,8 +15,31 @@ if TYPE_CHECKING:
     from models.objectives.seen import Term as ComputedTerm
     from models.student import Student
 
+_LOOKED_AT = 10_000
 TEACHER_IDS = "teacher-ids.npy"
 """In the folder of shared beginnings: the teacher's token id of each of the student's."""
+
+
+def flattened(terms: Sequence[Term], logits: NDArray[np.float32]) -> str | None:
+    """What to say of a temperature at which the teacher no longer holds one class likelier than all others together.
+
+    Args:
+        terms: the recipe's.
+        logits: the teacher's, [rows, classes]; some 10,000 rows of them are looked at.
+    """
+    some = logits[:: max(1, len(logits) // _LOOKED_AT)]
+    sure = mean_confidence(some, 1.0)
+    for term in terms:
+        if term.term in ("soft", "decoupled") and mean_confidence(some, term.temperature) < 0.5 <= sure:
+            at = f"{mean_confidence(some, term.temperature):.0%} at temperature {term.temperature:g}, {sure:.0%} at 1"
+            return f"objective.{term.term}: the teacher gives the class it names {at}; students may learn more at 1"
+    return None
+
+
+def mean_confidence(logits: NDArray[np.float32], temperature: float) -> float:
+    """Mean probability, at a temperature, of the likeliest class of each row."""
+    away = (logits - logits.max(1, keepdims=True)) / temperature
+    return float(np.mean(1 / np.exp(away).sum(1)))
 
 
 def hard_objective() -> "Objective":

@@ -36,3 +36,10 @@ def test_work_of_unknown_length_says_how_much_is_done(monkeypatch: pytest.Monkey
     lines = said(monkeypatch, None, 6.0)
     assert len(lines) == 100
     assert lines[0].endswith("10 steps")
+
+
+def test_a_warning_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    view = View()
+    for message in ("one", "two", "one"):
+        view.warn(message)
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [["warning", "one"], ["warning", "two"]]

@@ -1,9 +1,12 @@
 """The recipe's student and objective: what belongs to another family or term is refused with a line that says so."""
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from tasks.shared.objective import flattened
 from tasks.shared.recipe import Recipe
+from tasks.shared.recipe_learning import Term
 
 DATA = {"train": "train.csv", "test": "test.csv"}
 SOFT = {"term": "soft"}
@@ -125,3 +128,17 @@ def test_the_recipe_counts_the_states_that_the_student_has(student, states):
     if not {"teacher_layers", "configuration"} & set(student):
         layers = {} if shape.family == "cnn" else {"num_hidden_layers": shape.layers}
         assert len(new_student(shape.family, **layers).state_widths) == states
+
+
+def test_a_temperature_that_flattens_what_the_teacher_says_is_told_of():
+    many = np.zeros((20, 150), np.float32)
+    many[:, 3] = 7.0  # e^7 of e^7 + 149: 88 %; at 2, e^3.5 of e^3.5 + 149: 18 %
+    said = flattened([Term(term="soft", temperature=2.0)], many)
+    assert said is not None
+    assert "18% at temperature 2, 88% at 1" in said
+    assert flattened([Term(term="soft", temperature=1.0)], many) is None
+    assert flattened([Term(term="logits")], many) is None
+    unsure = flattened([Term(term="soft", temperature=2.0)], many / 2)
+    assert unsure is None, "so it is at 1 too"
+    two = np.array([[0.1, 0.0]] * 3, np.float32)
+    assert flattened([Term(term="soft", temperature=50.0)], two) is None, "of two classes one has a half at least"
