@@ -199,7 +199,8 @@ def page(measured: Mapping[str, Any]) -> str:
         more = (
             f" {' '.join(f'--set {one!r}' for one in measured[name]['settings'])}" if measured[name]["settings"] else ""
         )
-        command = f".venv/bin/python -m tests.benchmarks.students {name} --data FOLDER{more}"
+        labels = " --labels LABELS" if any("LABELS" in setting for setting in ROWS[name].settings) else ""
+        command = f".venv/bin/python -m tests.benchmarks.students {name} --data FOLDER{labels}{more}"
         lines.append(f"| {ROWS[name].title} | `{command}` |")
     return "\n".join(lines) + "\n" + _TAIL.read_text(encoding="utf-8")
 
