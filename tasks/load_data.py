@@ -42,7 +42,7 @@ class LoadData(Step[DataRecord]):
 
     def inputs(self) -> Mapping[str, Json]:
         """The options of the draw, and the digests of the sources, in place of their paths."""
-        options = self.data.model_dump(exclude={"train", "test", "tests", "dev", "gate", "unlabelled"})
+        options = self.data.decided(["dev_share"], but=["train", "test", "tests", "dev", "gate", "unlabelled"])
         sources = {part: [source.digest() for source in found] for part, found in self._sources().items()}
         return {"options": options, "sources": sources, "normalisation": NORMALISATION}
 
