@@ -26,6 +26,7 @@ MEASURED = HERE / "students.json"
 PAGE = HERE.parent.parent / "docs" / "results.md"
 STILLHOUSE = Path(sys.executable).with_name("stillhouse")
 MINILM = "teachers.0.model=sample:minilm-l6"
+FASTER = "teachers.0.learning_rate=1.0e-4"  # the MiniLM wants more than the MPNet
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ ROWS = {
     "r8-few": Row(
         "R8, 40 labels a class", "quickstart", (), "BEATS by >= 4 points, within 0.5 of its teacher", _few_labels
     ),
-    "r8": Row("R8, all labels", "r8", (MINILM,), ">= 97.0 %", _at_least(97.0)),
-    "r52": Row("R52, all labels", "r52", (MINILM,), ">= 94.0 %", _at_least(94.0)),
+    "r8": Row("R8, all labels", "r8", (MINILM, FASTER), ">= 97.0 %", _at_least(97.0)),
+    "r52": Row("R52, all labels", "r52", (MINILM, FASTER), ">= 94.0 %", _at_least(94.0)),
     "clinc150": Row(
         "CLINC150, in scope",
         "clinc150",
@@ -82,7 +83,7 @@ ROWS = {
     "banking77": Row(
         "BANKING77",
         "banking77",
-        _files("banking77", MINILM, "teachers.0.learning_rate=1.0e-4"),
+        _files("banking77", MINILM, FASTER),
         ">= 91.5 %",
         _at_least(91.5),
     ),
