@@ -196,7 +196,7 @@ def page(measured: Mapping[str, Any]) -> str:
         lines.append(_line(row, found) if found else f"| {row.title} | | | | | | {row.bar} | not measured | 0 |")
     machines = sorted({f"{f['machine']['processor']}, {f['machine']['cores']} cores" for f in measured.values()})
     lines += ["", f"Measured on {'; '.join(machines)}, no GPU, by", "", "| row | command |", "|---|---|"]
-    for name in measured:
+    for name in filter(measured.get, ROWS):
         more = (
             f" {' '.join(f'--set {one!r}' for one in measured[name]['settings'])}" if measured[name]["settings"] else ""
         )
