@@ -28,3 +28,10 @@ def bench(home: Path) -> Bench:
     from tasks.shared.workspace import open_workspace
 
     return Bench(open_workspace())
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of the test's own, and the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
