@@ -261,8 +261,11 @@ def main() -> None:
             convert(given.data, data)
         places = {"DATA": data if given.data else None, "LABELS": given.labels and given.labels.absolute()}
         for name in given.rows or ROWS:
-            looks = measured.get(name, {}).get("looks", 0)
-            measured[name] = run(ROWS[name], places, given.settings) | {"looks": looks + 1}
+            before = measured.get(name, {})
+            # One whose labels came from elsewhere answered the test there; a run says nothing of it.
+            teacher = {"teacher": before["teacher"]} if "teacher" in before else {}
+            looks = {"looks": before.get("looks", 0) + 1}
+            measured[name] = teacher | run(ROWS[name], places, given.settings) | looks
             MEASURED.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
     PAGE.write_text(page(measured), encoding="utf-8")
     sys.exit(0 if all(ROWS[name].met(found) for name, found in measured.items()) else 1)
