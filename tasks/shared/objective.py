@@ -21,7 +21,9 @@ TEACHER_IDS = "teacher-ids.npy"
 
 
 def flattened(terms: Sequence[Term], logits: NDArray[np.float32]) -> str | None:
-    """What to say of a temperature at which the teacher no longer holds one class likelier than all others together.
+    """What to say of a temperature that leaves the teacher's likeliest class less than a third of its belief.
+
+    Where it left 0.26 and 0.27 (77 and 150 classes) students were clearly worse than at 1, where 0.46 (8 classes) not.
 
     Args:
         terms: the recipe's.
@@ -30,7 +32,7 @@ def flattened(terms: Sequence[Term], logits: NDArray[np.float32]) -> str | None:
     some = logits[:: max(1, len(logits) // _LOOKED_AT)]
     sure = mean_confidence(some, 1.0)
     for term in terms:
-        if term.term in ("soft", "decoupled") and mean_confidence(some, term.temperature) < 0.5 <= sure:
+        if term.term in ("soft", "decoupled") and mean_confidence(some, term.temperature) < 1 / 3 and sure >= 0.5:
             at = f"{mean_confidence(some, term.temperature):.0%} at temperature {term.temperature:g}, {sure:.0%} at 1"
             return f"objective.{term.term}: the teacher gives the class it names {at}; students may learn more at 1"
     return None
