@@ -11,6 +11,10 @@ import click
 from flows.guard import one_clear_line
 from flows.labels_cli import labels
 
+OPENMP_SPINS = ("GOMP_SPINCOUNT", "2000")
+"""OpenMP's threads wait for each other in a loop, for so many turns: 300,000 of them without this, in which they starve
+one another where anything else wants a core (docs/decisions.md). torch reads it when it is imported."""
+
 
 def _of_a_recipe(command: Callable[..., None]) -> Callable[..., None]:
     """The argument and options of every command that takes a recipe."""
@@ -52,9 +56,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows a question mark
-    # OpenMP's threads wait for each other in a loop, for so many turns: 300,000 of them without this, in which they
-    # starve one another where anything else wants a core (docs/decisions.md). torch reads it when it is imported.
-    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    os.environ.setdefault(*OPENMP_SPINS)
 
 
 @main.command()

@@ -22,13 +22,15 @@ from typing import Any, Literal
 
 import numpy as np
 
+from flows.cli import OPENMP_SPINS
+
 LENGTH, BATCH, WIDTH, PASSES = 64, 32, 64, 3
 STILLHOUSE = Path(sys.executable).with_name("stillhouse")
 
 
 def epoch(file: Path | None, pairs: int) -> None:
     """Prints how many times as fast an epoch is."""
-    os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the command line does, before torch is there
+    os.environ.setdefault(*OPENMP_SPINS)  # as the command line does, before torch is there
     import torch
     from transformers import AutoTokenizer
 

@@ -16,14 +16,12 @@ TEXTS = "text,label\nred apple,fruit\ngreen pear,fruit\nfast car,thing\nblue cha
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to stand in, with a data file and a recipe."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("STILLHOUSE_HOME", str(tmp_path / "home"))
-    (tmp_path / "train.csv").write_text(TEXTS, encoding="utf-8")
-    (tmp_path / "one.csv").write_text("text,label\nred apple,fruit\ngreen pear,fruit\n", encoding="utf-8")
-    (tmp_path / "r.yaml").write_text("data: {train: train.csv, test: train.csv}\n", encoding="utf-8")
-    return tmp_path
+def folder(folder: Path) -> Path:
+    """The folder to stand in, with data files and a recipe."""
+    (folder / "train.csv").write_text(TEXTS, encoding="utf-8")
+    (folder / "one.csv").write_text("text,label\nred apple,fruit\ngreen pear,fruit\n", encoding="utf-8")
+    (folder / "r.yaml").write_text("data: {train: train.csv, test: train.csv}\n", encoding="utf-8")
+    return folder
 
 
 @pytest.mark.parametrize(

@@ -27,13 +27,12 @@ GOOD = {"data": {"train": "train.csv", "test": "test.csv"}, "teachers": [{"model
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to stand in, with good data and a good classifier."""
-    monkeypatch.chdir(tmp_path)
-    write_csv(tmp_path / "train.csv", toy_rows(60, seed=0))
-    write_csv(tmp_path / "test.csv", toy_rows(9, seed=1))
+def folder(folder: Path) -> Path:
+    """The folder to stand in, with good data and a good classifier."""
+    write_csv(folder / "train.csv", toy_rows(60, seed=0))
+    write_csv(folder / "test.csv", toy_rows(9, seed=1))
     write_teacher("teacher", CLASSES)
-    return tmp_path
+    return folder
 
 
 def write_teacher(name: str, classes: list[str] | None) -> Path:
