@@ -11,10 +11,11 @@ from tasks.load_data import LoadData
 from tasks.shared.bases import check_base
 from tasks.shared.devices import pick_device
 from tasks.shared.encoder_file import read_encoder
-from tasks.shared.errors import StillhouseError, brief, one_line
+from tasks.shared.errors import StillhouseError, brief, brief_path, one_line
 from tasks.shared.inside_teacher import check_inside
 from tasks.shared.label_files import open_files
 from tasks.shared.misspellings import read_misspellings
+from tasks.shared.objective import check_classes, check_states
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import with_changes
@@ -45,13 +46,15 @@ def check_inputs(recipe: Recipe) -> None:
         check_cluster()
     if recipe.student.vectors_file:
         with _named("student.embeddings"):
-            check_vectors(recipe.student.vectors_file, recipe.student.embedding_size)
+            _check_token_vectors(recipe.student.vectors_file, recipe.student.embedding_size)
     if recipe.augment.copies and recipe.augment.vectors:
         with _named("augment.vectors"):
             check_vectors(recipe.augment.vectors, size_of(recipe.augment.vectors))
     if recipe.student.configuration:
-        read_encoder(recipe.student.configuration, _tokens_read(recipe))
+        check_states(recipe.objective, read_encoder(recipe.student.configuration, _tokens_read(recipe)))
     classes = LoadData(recipe.data).check_sources()
+    if classes:
+        check_classes(recipe.objective, len(classes))
     models = {f"teachers.{number}.model": teacher.model for number, teacher in enumerate(recipe.teachers)}
     if isinstance(recipe.student.tokenizer, str):
         models["student.tokenizer"] = recipe.student.tokenizer
@@ -68,6 +71,16 @@ def check_inputs(recipe: Recipe) -> None:
         folder = check_base(teacher.model, f"teachers.{number}.model", classes if taken_as_it_is else None)
         if folder:
             check_inside(recipe, folder, number, _tokens_read(recipe))
+
+
+def _check_token_vectors(file: str, size: int) -> None:
+    """Raises StillhouseError unless a file's vectors are as wide as the student's."""
+    found = size_of(file)
+    if found != size:
+        raise StillhouseError(
+            f"{brief_path(file)} has {found} numbers a word, but student.embedding_size is {size}; set that to {found}"
+        )
+    check_vectors(file, size)
 
 
 @contextmanager

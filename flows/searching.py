@@ -70,8 +70,8 @@ def search(recipe: Recipe, do: Runner) -> SweepRecord:
         raise StillhouseError("the recipe has no sweep; `stillhouse recipes sweep` shows one")
     combinations(recipe)
     once = _Once(do, {})
-    data, teachers, _ = label_texts(recipe, once)
-    file = study_file(do.workspace, recipe, [data.digest, *(teacher.digest for teacher in teachers)])
+    data, teachers, labels = label_texts(recipe, once)
+    file = study_file(do.workspace, recipe, [one.digest for one in (data, *teachers, *labels)])
     with locked(do.workspace.locks / f"sweep-{file.stem}.lock", partial(_waiting, do)):
         study = Study(file, recipe.name, recipe.sweep, partial(_complaint, recipe))
         if study.ended:

@@ -193,9 +193,9 @@ def study_file(workspace: Workspace, recipe: Recipe, made_of: Sequence[str]) -> 
     Args:
         workspace: where studies are.
         recipe: of the sweep.
-        made_of: digests of data and teachers.
+        made_of: digests of data, teachers and soft labels.
     """
-    students = {name: getattr(recipe, name) for name in ("student", "training", "augment", "sweep")}
+    students = {name: getattr(recipe, name) for name in ("student", "training", "augment", "fuse", "sweep")}
     decisive = {name: part and part.model_dump(mode="json", exclude={"trials"}) for name, part in students.items()}
     objective = [term.model_dump(mode="json") for term in recipe.objective]
     key = hash_of({**decisive, "objective": objective, "seed": recipe.seeds[0], "made_of": list(made_of)})

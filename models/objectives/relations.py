@@ -39,8 +39,7 @@ class RelationKL(Term):
         self._student = _watch(student, -1)
         self._teacher = _watch(teacher, layer)
         for width in (self._student.width, self._teacher.width):
-            if width % heads:
-                raise ValueError(f"{heads} relation heads do not share out a width of {width}")
+            shared_out(width, heads)
         self._ask: Callable[..., object] = teacher.base_model.forward  # no submodule: it is not trained
         self._ids = ids
         self._heads = heads
@@ -70,9 +69,16 @@ def relation_kl(teacher: Tensor, student: Tensor, mask: Tensor, heads: int) -> T
 def _relations(vectors: Tensor, mask: Tensor, heads: int) -> Tensor:
     """Log of each token's relation to all others, [rows, heads, tokens, tokens]."""
     rows, tokens, width = vectors.shape
-    split = vectors.view(rows, tokens, heads, width // heads).transpose(1, 2)
+    split = vectors.view(rows, tokens, heads, shared_out(width, heads)).transpose(1, 2)
     products: Tensor = split @ split.transpose(-1, -2) / split.shape[-1] ** 0.5
     return products.masked_fill(~mask[:, None, None, :], torch.finfo(products.dtype).min).log_softmax(-1)
+
+
+def shared_out(width: int, heads: int) -> int:
+    """Width of each head; raises ValueError where that is no whole number."""
+    if width % heads:
+        raise ValueError(f"{heads} relation heads do not share out a width of {width}")
+    return width // heads
 
 
 class _Watched:

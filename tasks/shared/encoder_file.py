@@ -1,6 +1,7 @@
 """Configurations of encoders that a recipe brings: Hugging Face config.json files."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,17 @@ def read_encoder(file: str, max_length: int) -> dict[str, Any]:
     if getattr(encoder.config, "is_encoder_decoder", False):
         raise StillhouseError(f"{_WHERE}: {brief(config['model_type'])} is no encoder alone")
     return config
+
+
+def states_and_heads(config: Mapping[str, Any]) -> tuple[int, int]:
+    """How many states of its tokens an encoder gives, token vectors included, and in how many heads it attends."""
+    import torch
+
+    from models.families import new_student
+
+    with torch.device("meta"):
+        student: Any = new_student("transformer", encoder=config, vocab_size=4, embedding_size=2)
+    return len(student.state_widths), int(getattr(student.encoder.config, "num_attention_heads", 1))
 
 
 def _check_padding(student: Any) -> None:  # noqa: ANN401 - a transformer student

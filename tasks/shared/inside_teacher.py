@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.shared.encoder_file import read_encoder, states_and_heads
 from tasks.shared.errors import StillhouseError, one_line
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_learning import INSIDE
@@ -45,7 +46,7 @@ def check_inside(recipe: Recipe, folder: Path, number: int | None, max_length: i
         return
     for term in terms:
         if term.term == "relation":
-            check_attention(model, term.layers[0], number)
+            check_attention(model, term.layers[0], number, _heads(recipe, max_length))
     if copied:
         copied_layers(model, copied, max_length)
 
@@ -65,12 +66,20 @@ def numbered_layers(config: object, layers: "list[int] | tuple[int, ...]", numbe
         raise StillhouseError(f"objective: hidden cannot look into teacher {number}: {one_line(error)}") from None
 
 
-def check_attention(model: "PreTrainedModel", layer: int, number: int | None) -> None:
-    """Raises StillhouseError unless the term `relation` finds attention in that layer."""
-    from models.objectives.relations import projections_of
+def _heads(recipe: Recipe, max_length: int) -> int:
+    """In how many heads a student attends; 1, which fits all, where it copies them from a teacher."""
+    student = recipe.student
+    if student.configuration:
+        return states_and_heads(read_encoder(student.configuration, max_length))[1]
+    return 1 if student.teacher_layers else student.heads
+
+
+def check_attention(model: "PreTrainedModel", layer: int, number: int | None, heads: int) -> None:
+    """Raises StillhouseError unless the term `relation` finds attention in that layer, which the heads share out."""
+    from models.objectives.relations import projections_of, shared_out
 
     try:
-        projections_of(model, layer)
+        shared_out(projections_of(model, layer)[0].out_features, heads)
     except ValueError as error:
         raise StillhouseError(f"objective: relation cannot look into teacher {number}: {one_line(error)}") from None
 

@@ -1,12 +1,13 @@
 """From the objective of a recipe to the terms that are computed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.shared.encoder_file import states_and_heads
 from tasks.shared.errors import StillhouseError, one_line
 from tasks.shared.recipe_learning import Term
 
@@ -36,6 +37,25 @@ def flattened(terms: Sequence[Term], logits: NDArray[np.float32]) -> str | None:
             at = f"{mean_confidence(some, term.temperature):.0%} at temperature {term.temperature:g}, {sure:.0%} at 1"
             return f"objective.{term.term}: the teacher gives the class it names {at}; students may learn more at 1"
     return None
+
+
+def check_classes(terms: Sequence[Term], classes: int) -> None:
+    """Raises StillhouseError unless every term of a recipe can be asked of so many classes."""
+    if classes < 3 and any(term.term == "standardised" for term in terms):
+        raise StillhouseError(
+            "objective.standardised: of two classes only the order is left, so it takes three; use soft or logits"
+        )
+
+
+def check_states(terms: Sequence[Term], encoder: Mapping[str, Any]) -> None:
+    """Raises StillhouseError unless a configuration has as many layers as the term `hidden` names of the teacher."""
+    states, _ = states_and_heads(encoder)
+    for term in terms:
+        if term.term == "hidden" and len(term.layers) > states:
+            raise StillhouseError(
+                f"objective.hidden: {len(term.layers)} layers of the teacher are named, but student.configuration has "
+                f"{states} to match, its token vectors counted"
+            )
 
 
 def mean_confidence(logits: NDArray[np.float32], temperature: float) -> float:
@@ -68,6 +88,7 @@ def objective_of(
     """
     from models.objectives import Objective
 
+    check_classes(terms, int(student.config.num_labels or 0))
     try:
         return Objective(_weighted(term, student, vector_width, teacher, prepared) for term in terms)
     except ValueError as error:

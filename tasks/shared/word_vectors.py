@@ -121,8 +121,7 @@ def _is_number(field: str) -> bool:
 
 
 def _other_size(found: int, size: int, where: str) -> StillhouseError:
-    advice = f"set that to {found}" if found > 0 else "give another file"
-    return StillhouseError(f"{where} has {max(found, 0)} numbers, but student.embedding_size is {size}; {advice}")
+    return StillhouseError(f"{where} has {max(found, 0)} numbers, not {size}")
 
 
 def _unreadable(file: str, error: Exception) -> StillhouseError:

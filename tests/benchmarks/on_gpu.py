@@ -5,7 +5,8 @@
     python -m tests.benchmarks.on_gpu score FOLDER OUT                           # here: accuracies and the verdict
     python -m tests.benchmarks.on_gpu labels FOLDER OUT                          # here: the labels, for a recipe
 
-`pack` runs the steps load_data and augment of a recipe and writes what they made as plain text, with the recipe.
+`pack` runs the steps load_data and augment of a recipe and writes what they made as plain text, with the recipe; its
+teacher there is a BERT, as copies have the mask token of the teacher that the recipe names.
 `distil` does with it what the pipeline does, but for several students side by side; the teacher begins as the model in
 BASE. With `pack --try KEY=VALUE,KEY=VALUE` (repeatable) the first seed's student is trained in each such way, and dev
 chooses the one that all seeds and twins are trained in. Test is answered by what comes out, and by nothing before.
@@ -27,6 +28,8 @@ PARTS = ("gold", "dev", "test", "transfer")
 JOB = "job.json"
 KEPT = Path(__file__).parent / "sst2-mpnet.xz"
 """What the MPNet said of SST-2 and its copies, on a machine that few have."""
+MASK = "[MASK]"
+"""As texts have it that were packed with a BERT's tokenizer. Each tokenizer reads its own mask token instead."""
 
 
 def pack(recipe_name: str, folder: Path, overrides: list[str], ways: list[str]) -> None:
@@ -272,7 +275,7 @@ def _texts(folder: Path, part: str) -> list[str]:
 def _encode(folder: Path, part: str, tokenizer: Any, length: int) -> Any:
     from models.encoding import concatenate, encode
 
-    texts = _texts(folder, part)
+    texts = [text.replace(MASK, tokenizer.mask_token) for text in _texts(folder, part)]
     chunk = 50_000
     return concatenate(
         [encode(tokenizer, texts[first : first + chunk], None, length) for first in range(0, len(texts), chunk)]

@@ -332,3 +332,50 @@ def test_what_is_inside_a_teacher_passes() -> None:
     check_inputs(validate_recipe(document, "recipe"))
     layers = {"family": "transformer", "teacher_layers": [11, 0]}
     check_inputs(validate_recipe({**GOOD, "student": layers}, "recipe"))
+
+
+def refused_recipe(**sections: object) -> str:
+    with pytest.raises(StillhouseError) as caught:
+        check_inputs(validate_recipe({**GOOD, **sections}, "recipe"))
+    return str(caught.value)
+
+
+def test_word_vectors_of_another_width_are_told_before_anything_is_trained() -> None:
+    narrow, uneven = content("narrow.txt", b"the 1 2\na 3 4\n"), content("uneven.txt", b"the 1 2 3\na 1 2 3\nof 1 2\n")
+    assert refused_recipe(student={"embeddings": narrow, "embedding_size": 3}) == (
+        "student.embeddings: narrow.txt has 2 numbers a word, but student.embedding_size is 3; set that to 2"
+    )
+    assert refused_recipe(student={"embeddings": uneven, "embedding_size": 3}) == (
+        "student.embeddings: uneven.txt, line 3 has 2 numbers, not 3"
+    )
+    augment = {"copies": 1, "neighbours": 0.1, "vectors": uneven}
+    assert refused_recipe(augment=augment) == "augment.vectors: uneven.txt, line 3 has 2 numbers, not 3"
+
+
+def test_a_term_that_two_classes_give_nothing_to_learn_is_told_before_anything_is_trained() -> None:
+    rows = [(text, name) for text, name in toy_rows(60, seed=0) if name != "sport"]
+    write_csv(Path("two.csv"), rows[2:])
+    write_csv(Path("few.csv"), rows[:2])
+    objective = [{"term": "standardised"}]
+    check_inputs(validate_recipe({**GOOD, "objective": objective}, "recipe"))
+    write_teacher("two", ["food", "money"])
+    refused = refused_recipe(
+        data={"train": "two.csv", "test": "few.csv"}, teachers=[{"model": "two", "epochs": 0}], objective=objective
+    )
+    assert refused.startswith("objective.standardised: of two classes only the order is left")
+
+
+def test_terms_that_do_not_fit_the_students_shape_are_told_before_anything_is_trained() -> None:
+    """Found by a reviewer: after the teacher had been trained, and had answered."""
+    relation = [{"term": "soft"}, {"term": "relation"}]
+    shape = {"family": "transformer", "heads": 5, "hidden_size": 10}
+    assert "5 relation heads do not share out a width of 768" in refused_recipe(student=shape, objective=relation)
+    encoder = {"model_type": "bert", "hidden_size": 10, "num_hidden_layers": 1, "num_attention_heads": 5}
+    file = content("encoder.json", json.dumps(encoder | {"intermediate_size": 8}).encode())
+    own = {"family": "transformer", "configuration": file}
+    assert "5 relation heads do not share out a width of 768" in refused_recipe(student=own, objective=relation)
+    hidden = [{"term": "soft"}, {"term": "hidden", "layers": [1, 2, 3]}]
+    assert refused_recipe(student=own, objective=hidden) == (
+        "objective.hidden: 3 layers of the teacher are named, but student.configuration has 2 to match, its token "
+        "vectors counted"
+    )

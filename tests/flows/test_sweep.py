@@ -10,13 +10,15 @@ from mlflow.tracking import MlflowClient
 from flows.pareto import front, picture, said, table
 from flows.preflight import combinations
 from flows.records import latest_run
-from flows.study import Study
+from flows.study import Study, study_file
 from tasks.shared.errors import StillhouseError
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import load_recipe
 from tasks.shared.recipe_sweep import Sweep
+from tasks.shared.recipe_teaching import Fuse
 from tasks.shared.steps import Stopped
 from tasks.shared.workspace import Workspace
+from tests.bench import Bench
 from tests.flows.conftest import World
 
 SPACE = [
@@ -104,6 +106,7 @@ def test_an_impossible_combination_is_told_before_anything_starts(world: World) 
     for space, complaint in (
         ("{student.family: [lstm, cnn], student.layers: [1, 2]}", "student.family=cnn, student.layers=2"),
         ("{student.embeddings: [gone.txt]}", "student.embeddings: gone.txt cannot be read"),
+        ("{student.tokenizer: [nowhere, sample:minilm-l6]}", "student.tokenizer: 'nowhere' is neither a folder"),
         ("{teachers.0.epochs: [1, 2]}", "teachers.0.epochs cannot be tried, as all students share it"),
         ("{student.famly: [lstm]}", "famly"),
         ("{student.hidden_size: {low: 8, high: 4}}", "hidden_size.range: goes from 8 to 4; low must be below high"),
@@ -218,6 +221,17 @@ def test_a_space_is_every_combination_and_the_ends_of_ranges() -> None:
     assert Sweep(space=SPACE).size == 6
     with pytest.raises(StillhouseError, match=r"sweep.space: student.dropout=2"):
         combinations(Recipe(data=data, sweep={"space": {"student.dropout": [0.1, 2]}}))
+
+
+def test_another_way_to_fuse_or_other_soft_labels_is_another_study(bench: Bench) -> None:
+    """Found by a reviewer: trials with other soft labels counted as carried out."""
+    recipe = Recipe(data={"train": "a.csv", "test": "b.csv"}, sweep={"space": SPACE})
+    more = recipe.model_copy(update={"sweep": Sweep(space=SPACE, trials=99)})
+    other = recipe.model_copy(update={"fuse": Fuse(method="logits")})
+    files = [study_file(bench.workspace, *one) for one in ((recipe, ["a"]), (more, ["a"]))]
+    assert files[0] == files[1]
+    files += [study_file(bench.workspace, *one) for one in ((recipe, ["b"]), (other, ["a"]))]
+    assert len(set(files)) == 3
 
 
 # What people see
