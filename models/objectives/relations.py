@@ -58,12 +58,12 @@ class RelationKL(Term):
 def relation_kl(teacher: Tensor, student: Tensor, mask: Tensor, heads: int) -> Tensor:
     """Divergence of the relations among vectors [rows, tokens, width], whose widths may differ.
 
-    A mean over rows of the mean over heads and the row's own tokens.
+    A mean over rows of the mean over heads and the row's own tokens; a row without any adds nothing.
     """
     wanted, found = _relations(teacher, mask, heads), _relations(student, mask, heads)
     # Where the teacher's relation is nought nothing is added; of minus infinities it would be no number.
     apart = torch.where(mask[:, None, None, :], wanted.exp() * (wanted - found), 0.0).sum(-1).mean(1)
-    return (apart * mask).sum(1).div(mask.sum(1)).mean()
+    return (apart * mask).sum(1).div(mask.sum(1).clamp(min=1)).mean()
 
 
 def _relations(vectors: Tensor, mask: Tensor, heads: int) -> Tensor:

@@ -48,5 +48,6 @@ class HiddenDistance(Term):
 
 
 def _mean(states: Tensor, mask: Tensor) -> Tensor:
-    """Mean state of each text's tokens, [rows, width]."""
-    return torch.einsum("rtw,rt->rw", states.masked_fill(mask[..., None] == 0, 0), mask) / mask.sum(1, keepdim=True)
+    """Mean state of each text's tokens, [rows, width]; nought for a text without any."""
+    total = torch.einsum("rtw,rt->rw", states.masked_fill(mask[..., None] == 0, 0), mask)
+    return total / mask.sum(1, keepdim=True).clamp(min=1)

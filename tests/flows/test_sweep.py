@@ -101,6 +101,17 @@ def test_every_trial_is_under_one_parent_with_what_it_cost(swept: dict) -> None:
     assert {"sweep.json", "sweep.md", "pareto.png", "best.yaml"} <= files
 
 
+def test_what_a_source_of_transfer_text_gives_is_found_by_leaving_it_out(world: World) -> None:
+    space = "{augment.copies: [0, 1], augment.mask: [0.2], augment.same_class: [0]}"
+    shown = world.done("sweep", "toy.yaml", "--set", f"sweep={{space: {space}}}", "--set", "seeds=[0]")
+    record = world.record()
+    trials = result_of(record)["trials"]
+    assert sorted(trial["changes"]["augment.copies"] for trial in trials) == [0, 1], shown
+    states = [step["state"] for step in record["steps"] if step["step"] in ("augment", "train_teacher")]
+    assert states.count("done") == 1, "one set of copies, and the teacher that was there"
+    assert len({trial["path"] for trial in trials}) == 2
+
+
 def test_an_impossible_combination_is_told_before_anything_starts(world: World) -> None:
     runs = len(list((world.workspace / "runs").iterdir()))
     for space, complaint in (

@@ -97,6 +97,15 @@ def naive(term, temperature, logits, labels, teacher):
         # a row without a label adds nothing and still counts
         (HardCrossEntropy(), 1.0, [[0.0, LN3], [5.0, 1.0]], [0, NO_LABEL], None, -math.log(1 / 4) / 2),
         (LogitMSE(), 1.0, [[0.0, 1.0], [2.0, 3.0]], [0, 0], [[0.0, 3.0], [2.0, 2.0]], 5 / 4),
+        # standardised the student says -a, 0, a with a = sqrt(3/2), the teacher nought of all
+        (
+            StandardisedCrossEntropy(),
+            1.0,
+            [[1.0, 2.0, 3.0]],
+            [NO_LABEL],
+            [[5.0, 5.0, 5.0]],
+            math.log(1 + 2 * math.cosh(math.sqrt(1.5))),
+        ),
         # target 0: half against a quarter; among the others both say one and one
         (DecoupledKL(9.0), 1.0, [[0.0, LN3, -50.0]], [0], [[LN3 - LN3, 0.0, -50.0]], math.log(4 / 3) / 2),
         # sure alike, but among the others a half against a quarter
@@ -121,6 +130,23 @@ def test_worked_by_hand(term, temperature, logits, labels, teacher, wanted):
 def test_equals_the_naive_loop(term, temperature, seed):
     data = batch(seed=seed)
     assert loss(term, temperature, *data).item() == pytest.approx(naive(term, temperature, *data), rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize(("term", "temperature"), TERMS)
+def test_the_order_of_the_batch_does_not_matter(term, temperature):
+    logits, labels, teacher = batch()
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(1))
+    found = gradient(term, temperature, logits, labels, teacher)[order]
+    turned = logits[order].detach().requires_grad_()
+    torch.testing.assert_close(gradient(term, temperature, turned, labels[order], teacher[order]), found)
+
+
+def test_without_any_label_the_target_is_what_the_teacher_names():
+    logits, labels, teacher = batch()
+    nothing, named = torch.full_like(labels, NO_LABEL), teacher.argmax(-1)
+    for given in (nothing, None):
+        found = loss(DecoupledKL(8.0), 2.0, logits, given, teacher)
+        torch.testing.assert_close(found, loss(DecoupledKL(8.0), 2.0, logits, named, teacher))
 
 
 @pytest.mark.parametrize(("term", "temperature"), TERMS)

@@ -122,6 +122,35 @@ def test_relation_does_not_mind_padding_and_a_batch_is_the_mean_of_its_halves():
     assert relation_kl(teacher, teacher, mask, 2).item() == pytest.approx(0, abs=1e-6)
 
 
+def test_the_order_of_the_batch_does_not_matter():
+    lengths, order, wanted = (4, 1, 6), [2, 0, 1], torch.randn(3, 1, 2)
+    (states, mask), (other, _) = states_of(lengths, 4), states_of(lengths, 8, seed=1)
+    turned = relation_kl(other[order], states[order], mask[order], 2)
+    torch.testing.assert_close(turned, relation_kl(other, states, mask, 2))
+    for distance in DISTANCES:
+        term = hidden(distance, (4,))
+        turned = term(seen((states[order],), mask[order], wanted[order]), 1.0)
+        torch.testing.assert_close(turned, term(seen((states,), mask, wanted), 1.0))
+
+
+@pytest.mark.parametrize("name", [*DISTANCES, "relation"])
+def test_a_text_without_any_token_is_no_danger_to_the_others(name):
+    """No gradient comes from it, least of all one that is no number."""
+    (states, mask), (teacher, _), wanted = states_of((3, 2), 4), states_of((3, 2), 8, seed=1), torch.randn(2, 1, 2)
+    mask[1] = False
+    states.requires_grad_()
+
+    def loss(rows):
+        if name == "relation":
+            return relation_kl(teacher[rows], states[rows], mask[rows], 2)
+        return hidden(name, (4,))(seen((states[rows],), mask[rows], wanted[rows]), 1.0)
+
+    both, alone = (torch.autograd.grad(loss(rows), states)[0] for rows in (slice(0, 2), slice(0, 1)))
+    assert loss(slice(0, 2)).isfinite()
+    assert both[1].abs().max() == 0
+    torch.testing.assert_close(2 * both[0], alone[0])
+
+
 def bert(width=8, heads=2, seed=1):
     torch.manual_seed(seed)
     shape = {"hidden_size": width, "num_hidden_layers": 2, "num_attention_heads": heads, "intermediate_size": 8}

@@ -20,7 +20,6 @@ from models.objectives import (
     Ramp,
     RelationKL,
     SoftCrossEntropy,
-    StandardisedCrossEntropy,
     Term,
     Weighted,
 )
@@ -178,22 +177,6 @@ def test_what_a_term_learns_is_trained_along_and_the_student_learns_from_it():
     assert not torch.equal(term.projections[0].weight, before)
     assert history.loss[-1][1] < 0.5 * history.loss[0][1]
     assert not torch.equal(model.embeddings.weight, student().embeddings.weight)
-
-
-@pytest.mark.parametrize("kind", [SoftCrossEntropy, LogitMSE, lambda: DecoupledKL(8.0)])
-def test_turning_distillation_off_changes_the_student(kind):
-    both = weights(trained([HARD, Weighted(kind(), temperature=T)])[0])
-    assert not torch.allclose(both, weights(trained([HARD])[0]), atol=1e-4)
-
-
-def test_standardised_logits_teach_too():
-    three = replace(examples(), teacher_logits=np.random.default_rng(2).normal(size=(ROWS, 3)).astype(np.float32))
-    torch.manual_seed(0)
-    model = new_student("gru", vocab_size=len(TOKENIZER), hidden_size=16, num_labels=3, dropout=0.0)
-    objective = Objective([Weighted(StandardisedCrossEntropy(), temperature=T)])
-    train(model, three, three, objective, Schedule(80, 16, 0.03, weight_decay=0.0), 0)
-    said = predict_logits(model, three.encoded, ROWS)
-    assert (said.argmax(-1) == three.teacher_logits.argmax(-1)).mean() > 0.95
 
 
 def test_a_look_at_dev_can_end_the_training():

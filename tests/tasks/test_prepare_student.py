@@ -8,9 +8,12 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 from models.encoding import Encoded
+from tasks.load_data import LoadData
 from tasks.prepare_student import ENCODED_PARTS, PrepareStudent
 from tasks.shared.dataset import read_chunks
+from tasks.shared.recipe_data import Data
 from tasks.shared.recipe_student import Student
+from tests.toy import toy_rows, write_csv
 
 
 @pytest.mark.parametrize("part", ENCODED_PARTS)
@@ -64,3 +67,19 @@ def test_making_it_twice_gives_the_same_bytes(toy):
     assert not [path for path in toy.prepared.path.rglob("*") if path.suffix in (".pt", ".bin", ".pkl")]
     for file in toy.prepared.path.rglob("*.npy"):
         np.load(file, allow_pickle=False)
+
+
+def test_how_much_of_unseen_text_the_vocabulary_covers_is_told(toy, tmp_path):
+    rows = toy_rows(90, seed=0)
+    unseen = [text for text, name in rows if name == "sport"][:2]
+    write_csv(tmp_path / "train.csv", [row for row in rows if row[1] != "sport"])
+    write_csv(tmp_path / "dev.csv", [(text, "food") for text in unseen])
+    train, dev = (str(tmp_path / name) for name in ("train.csv", "dev.csv"))
+    step = PrepareStudent(toy.bench(LoadData(Data(train=train, dev=dev, test=dev))), toy.teacher, toy.student)
+    prepared = toy.bench(step)
+    teacher = AutoTokenizer.from_pretrained(toy.teacher.path)
+    known = AutoTokenizer.from_pretrained(prepared.path / "tokenizer").get_vocab()
+    tokens = [token for text in unseen for token in teacher.convert_ids_to_tokens(teacher(text)["input_ids"])]
+    assert prepared.covered == pytest.approx(sum(token in known for token in tokens) / len(tokens))
+    assert prepared.covered < 0.9
+    assert f"{prepared.covered:.1%} of dev's" in step.summary(prepared)

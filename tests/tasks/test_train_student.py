@@ -209,6 +209,17 @@ def test_making_it_twice_is_equal_to_the_bit(toy, step):
     assert toy.bench(toy.small(step, seed=1)).digest != first.digest
 
 
+@pytest.mark.parametrize("family", ["rnn", "lstm", "gru", "cnn", "bag", "transformer"])
+def test_a_student_whose_training_was_stopped_ends_equal_to_the_bit(toy, family):
+    heads = {"heads": 2} if family == "transformer" else {}
+    shape = Student(family=family, embedding_size=toy.student.embedding_size, hidden_size=8, **heads)
+    step = toy.small(TrainStudent, student=shape, objective=(SOFT, HARD))
+    undisturbed = toy.bench(step).digest
+    with pytest.raises(KeyboardInterrupt):
+        replace(toy.bench, stop_after=5).make(step)
+    assert toy.bench.make(step).digest == undisturbed
+
+
 def test_turning_the_soft_term_off_gives_another_student(toy):
     soft, hard, both = (
         toy.bench(toy.small(TrainStudent, objective=terms)) for terms in ((SOFT,), (HARD,), (SOFT, HARD))
