@@ -34,9 +34,3 @@ def test_importing_makes_no_folder_and_no_tracking_uri(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     left = [path for path in tmp_path.rglob("*") if not {".cache", ".config", ".prefect"} & set(path.parts)]
     assert left == [], "importing left files behind"
-
-
-def test_the_reference_page_is_what_the_code_says() -> None:
-    from flows.docs import PAGE, reference
-
-    assert PAGE.read_text(encoding="utf-8") == reference(), "run `make docs`"

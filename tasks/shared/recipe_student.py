@@ -53,7 +53,8 @@ class Student(Section):
     configuration: str | None = Field(
         None,
         min_length=1,
-        description="Of a transformer: a Hugging Face config.json, or the folder it is in, for an encoder of any kind.",
+        description="Of a transformer: a Hugging Face config.json, or the folder it is in, of an encoder alone that "
+        "padding does not change; others are refused before anything starts.",
     )
     teacher_layers: list[Layer] | None = Field(
         None,

@@ -193,7 +193,7 @@ def page(measured: Mapping[str, Any]) -> str:
     lines = [_HEAD]
     for name, row in ROWS.items():
         found = measured.get(name)
-        lines.append(_line(row, found) if found else f"| {row.title} | | | | | | {row.bar} | not measured | 0 |")
+        lines.append(_line(row, found) if found else f"| {row.title} | | | | | | | | {row.bar} | not measured | 0 |")
     machines = sorted({f"{f['machine']['processor']}, {f['machine']['cores']} cores" for f in measured.values()})
     lines += ["", f"Measured on {'; '.join(machines)}, no GPU, by", "", "| row | command |", "|---|---|"]
     for name in filter(measured.get, ROWS):
@@ -211,11 +211,11 @@ _HEAD = """# Students beside published numbers
 
 Written by `tests/benchmarks/students.py` from [students.json](../tests/benchmarks/students.json); `make
 benchmark-students` measures. Accuracy on the test split in %, with a 95 % interval over seeds and examples; parameters
-with and without embeddings; median time of a text on one CPU thread. *Looks* says how many runs of a row have answered
-its test split; dev alone chose.
+with and without embeddings; median time of a text on one CPU thread. *Against the twin* has the verdict and the points
+that it is about. *Looks* says how many runs of a row have answered its test split; dev alone chose.
 
-| data | teacher | twin | student | parameters | ms | bar | met | looks |
-|---|---|---|---|---|---|---|---|---|"""
+| data | seeds | teacher | twin | student | against the twin | parameters | ms | bar | met | looks |
+|---|---|---|---|---|---|---|---|---|---|---|"""
 
 
 def _line(row: Row, found: Mapping[str, Any]) -> str:
@@ -226,14 +226,19 @@ def _line(row: Row, found: Mapping[str, Any]) -> str:
         spread = f" ({100 * one['interval'][0]:.1f} to {100 * one['interval'][1]:.1f})" if one["interval"] else ""
         return f"{100 * one['accuracy']:.1f}{spread}"
 
-    student = found["student"]
+    student, judged = found["student"], found["verdict"]
+    points = "{difference:+.1f} ({low:+.1f} to {high:+.1f})".format(
+        **{name: 100 * judged[name] for name in ("difference", "low", "high")}
+    )
     size = f"{student['parameters'] / 1e6:.2f} M, {student['parameters_without_embeddings'] / 1e6:.2f} M"
     return " | ".join(
         [
             f"| {row.title}",
+            f"{found['seeds']}",
             score("teacher"),
             score("twin"),
             f"**{score('student')}**",
+            f"{judged['outcome']}, {points}",
             size,
             f"{student['ms_per_text']:.2f}",
             row.bar,

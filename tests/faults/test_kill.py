@@ -8,6 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +76,34 @@ def test_inside_a_shard(started: World) -> None:
     assert "0 of them labelled by this step" in killed.done("label", "toy.yaml")
     assert [*killed.workspace.glob("plans/*"), *killed.workspace.glob("labels/*/parts/.*")] == []
     assert killed.still_open() == []
+
+
+@pytest.mark.parametrize("step", ["augment", "train_student"])
+def test_inside_a_sweep(started: World, step: str) -> None:
+    """The trials are those of a sweep that nothing disturbed, student by student."""
+    space = "{augment.copies: [1], student.family: [bag, cnn]}"
+    sweep = ("sweep", "toy.yaml", "--set", f"sweep={{space: {space}, seed: 3}}")
+    undisturbed, killed = copy_of(started, f"swept-{step}"), copy_of(started, f"sweep-killed-in-{step}")
+    undisturbed.done(*sweep)
+    process = killed.start(*sweep)
+    inside(process, killed, step)
+    process.kill()
+    process.communicate()
+    assert gone(killed.workspace, seconds=15)
+    killed.done(*sweep)
+    one, other = (_trials(world) for world in (undisturbed, killed))
+    assert len(one) == 2
+    assert one == other
+    assert killed.still_open() == []
+
+
+def _trials(world: World) -> list[tuple[dict, float, str]]:
+    """What each trial changed, its accuracy, and where its student is, which tells what it was made of."""
+    result = json.loads((Path(world.record()["path"]) / "sweep.json").read_text(encoding="utf-8"))
+    return [
+        (one["changes"], one["dev_accuracy"], str(Path(one["path"]).relative_to(world.workspace)))
+        for one in result["trials"]
+    ]
 
 
 def _goes_on(world: World, truth: Truth) -> None:
