@@ -29,7 +29,8 @@ JOB = "job.json"
 KEPT = Path(__file__).parent / "sst2-mpnet.xz"
 """What the MPNet said of SST-2 and its copies, on a machine that few have."""
 MASK = "[MASK]"
-"""As texts have it that were packed with a BERT's tokenizer. Each tokenizer reads its own mask token instead."""
+"""As texts have it that were packed with a BERT's tokenizer. A teacher reads its own mask token instead."""
+OF_MPNET = "<mask>"
 
 
 def pack(recipe_name: str, folder: Path, overrides: list[str], ways: list[str]) -> None:
@@ -224,7 +225,8 @@ def labels(folder: Path, out: Path) -> None:
     """Writes labels.parquet, what the teacher said of transfer and dev, and copies.txt, the texts that were added.
 
     Without what `distil` left in OUT, the labels of SST-2 that come with this file are taken, where the texts are those
-    that they were made for: the difference of the two logits, in sixteenths.
+    that they were made for: the difference of the two logits, in sixteenths. Those texts are written as the MPNet was
+    given them, with its mask token; the MiniLM's tokenizer splits that in three, which made no difference on dev.
     """
     import hashlib
 
@@ -240,6 +242,7 @@ def labels(folder: Path, out: Path) -> None:
         kept = lzma.decompress(KEPT.read_bytes())
         if kept[:32] != hashlib.sha256("\n".join(texts["transfer"]).encode()).digest():
             raise SystemExit(f"{KEPT.name} was made for other texts than those in {folder}")
+        texts["transfer"] = [text.replace(MASK, OF_MPNET) for text in texts["transfer"]]
         difference = np.frombuffer(kept[32:], np.int8).astype(np.float32) / 16
         logits = np.stack([-difference / 2, difference / 2], axis=1)
     columns = {f"logit_{name}": logits[:, place] for place, name in enumerate(job["classes"])}
