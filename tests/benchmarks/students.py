@@ -255,7 +255,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--labels", type=Path)
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
-    parser.add_argument("--write", action="store_true", help="measure nothing; write the page and, with --data, the converted files")
+    parser.add_argument(
+        "--write", action="store_true", help="measure nothing; write the page and, with --data, the converted files"
+    )
     given = parser.parse_args()
     measured = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}
     data = HERE.parent.parent / "build" / "benchmark-data"  # a workspace takes no other files
