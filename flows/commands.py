@@ -20,6 +20,7 @@ from tasks.shared.errors import StillhouseError, brief, closest
 from tasks.shared.prefect_server import prefect_server, prepare_environment, wait_for_server
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import load_recipe
+from tasks.shared.recipe_learning import INSIDE
 from tasks.shared.resources import STEPS
 from tasks.shared.tracking_place import check_tracking_server
 from tasks.shared.workspace import check_space, existing_workspace, find_workspace, open_workspace
@@ -54,9 +55,15 @@ def _with_other_files(recipes: Sequence[Recipe]) -> list[Recipe]:
 
     def files(recipe: Recipe) -> str:
         student = recipe.student
-        read = (student.embeddings, student.configuration, student.embedding_size, recipe.data, recipe.augment.vectors)
-        looked = [(term.term, term.teacher, term.layers) for term in recipe.objective]
-        return repr((read, looked, student.tokenizer, student.teacher_layers, student.heads, student.max_length))
+        vectors = recipe.augment.vectors if recipe.augment.copies else None
+        read = (student.embeddings, student.configuration, student.embedding_size, recipe.data, vectors)
+        looked = [
+            (term.term, term.teacher, term.layers)
+            for term in recipe.objective
+            if term.term in {*INSIDE, "standardised"}
+        ]
+        heads = student.heads if any(term.term == "relation" for term in recipe.objective) else None
+        return repr((read, looked, heads, student.tokenizer, student.teacher_layers, student.max_length))
 
     return list({files(recipe): recipe for recipe in recipes}.values())
 

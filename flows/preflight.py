@@ -15,7 +15,7 @@ from tasks.shared.errors import StillhouseError, brief, brief_path, one_line
 from tasks.shared.inside_teacher import check_inside
 from tasks.shared.label_files import open_files
 from tasks.shared.misspellings import read_misspellings
-from tasks.shared.objective import check_classes, check_states
+from tasks.shared.objective import check_classes, check_shape
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import with_changes
@@ -51,7 +51,7 @@ def check_inputs(recipe: Recipe) -> None:
         with _named("augment.vectors"):
             check_vectors(recipe.augment.vectors, size_of(recipe.augment.vectors))
     if recipe.student.configuration:
-        check_states(recipe.objective, read_encoder(recipe.student.configuration, _tokens_read(recipe)))
+        check_shape(recipe.objective, read_encoder(recipe.student.configuration, _tokens_read(recipe)))
     classes = LoadData(recipe.data).check_sources()
     if classes:
         check_classes(recipe.objective, len(classes))
@@ -75,12 +75,14 @@ def check_inputs(recipe: Recipe) -> None:
 
 def _check_token_vectors(file: str, size: int) -> None:
     """Raises StillhouseError unless a file's vectors are as wide as the student's."""
-    found = size_of(file)
-    if found != size:
-        raise StillhouseError(
-            f"{brief_path(file)} has {found} numbers a word, but student.embedding_size is {size}; set that to {found}"
-        )
-    check_vectors(file, size)
+    try:
+        check_vectors(file, size)
+    except StillhouseError as error:
+        found = size_of(file)
+        if found == size:
+            raise
+        what = f"{brief_path(file)} has {found} numbers a word, but student.embedding_size is {size}"
+        raise StillhouseError(f"{what}; set that to {found}") from error
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,15 +25,26 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+@cache
+def committed() -> set[Path] | None:
+    """All files that git knows; None where this is no clone."""
+    if not (ROOT / ".git").exists():
+        return None
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return {(ROOT / name).resolve() for name in names.split("\0") if name}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_what_a_page_points_at_is_there(page: Path) -> None:
     """Found by a reviewer: two pictures that were never committed."""
+    tracked = committed()
     for link in LINK.findall(page.read_text(encoding="utf-8")):
         if link.startswith(("http:", "https:", "mailto:")):
             continue
         name, _, anchor = link.partition("#")
         target = (page.parent / name).resolve() if name else page
         assert target.exists(), link
+        assert tracked is None or target.is_dir() or target in tracked, f"{link} is not committed"
         assert not anchor or anchor in anchors(target), link
 
 

@@ -36,10 +36,8 @@ class RelationKL(Term):
             ValueError: a model has no such layer, or the heads do not share out a width.
         """
         super().__init__()
-        self._student = _watch(student, -1)
-        self._teacher = _watch(teacher, layer)
-        for width in (self._student.width, self._teacher.width):
-            shared_out(width, heads)
+        self._student = _Watched(attention_of(student, -1, heads))
+        self._teacher = _Watched(attention_of(teacher, layer, heads))
         self._ask: Callable[..., object] = teacher.base_model.forward  # no submodule: it is not trained
         self._ids = ids
         self._heads = heads
@@ -69,23 +67,15 @@ def relation_kl(teacher: Tensor, student: Tensor, mask: Tensor, heads: int) -> T
 def _relations(vectors: Tensor, mask: Tensor, heads: int) -> Tensor:
     """Log of each token's relation to all others, [rows, heads, tokens, tokens]."""
     rows, tokens, width = vectors.shape
-    split = vectors.view(rows, tokens, heads, shared_out(width, heads)).transpose(1, 2)
+    split = vectors.view(rows, tokens, heads, width // heads).transpose(1, 2)
     products: Tensor = split @ split.transpose(-1, -2) / split.shape[-1] ** 0.5
     return products.masked_fill(~mask[:, None, None, :], torch.finfo(products.dtype).min).log_softmax(-1)
-
-
-def shared_out(width: int, heads: int) -> int:
-    """Width of each head; raises ValueError where that is no whole number."""
-    if width % heads:
-        raise ValueError(f"{heads} relation heads do not share out a width of {width}")
-    return width // heads
 
 
 class _Watched:
     """The outputs of a layer's three projections in the last forward pass."""
 
     def __init__(self, projections: list[nn.Linear]) -> None:
-        self.width = projections[0].out_features
         self._seen: list[Tensor | None] = [None] * len(projections)
         for place, projection in enumerate(projections):
             projection.register_forward_hook(self._keep(place))
@@ -103,8 +93,17 @@ class _Watched:
         return seen
 
 
-def _watch(model: PreTrainedModel, layer: int) -> _Watched:
-    return _Watched(projections_of(model, layer))
+def attention_of(model: PreTrainedModel, layer: int, heads: int) -> list[nn.Linear]:
+    """The projections to queries, keys and values of a layer.
+
+    Raises:
+        ValueError: the model has no such layer, projects in another way, or to a width that heads do not share out.
+    """
+    found = projections_of(model, layer)
+    for projection in found:
+        if projection.out_features % heads:
+            raise ValueError(f"{heads} relation heads do not share out a width of {projection.out_features}")
+    return found
 
 
 def projections_of(model: PreTrainedModel, layer: int) -> list[nn.Linear]:

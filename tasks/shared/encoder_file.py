@@ -3,9 +3,12 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.shared.errors import StillhouseError, brief, brief_path, one_line
+
+if TYPE_CHECKING:
+    from models.student import Student
 
 _WHERE = "student.configuration"
 _SMALL = 100_000_000
@@ -55,15 +58,14 @@ def read_encoder(file: str, max_length: int) -> dict[str, Any]:
     return config
 
 
-def states_and_heads(config: Mapping[str, Any]) -> tuple[int, int]:
-    """How many states of its tokens an encoder gives, token vectors included, and in how many heads it attends."""
+def empty_student(config: Mapping[str, Any]) -> "Student":
+    """A student with an encoder of this configuration, without weights, to look at."""
     import torch
 
     from models.families import new_student
 
     with torch.device("meta"):
-        student: Any = new_student("transformer", encoder=config, vocab_size=4, embedding_size=2)
-    return len(student.state_widths), int(getattr(student.encoder.config, "num_attention_heads", 1))
+        return new_student("transformer", encoder=config, vocab_size=4, embedding_size=2)
 
 
 def _check_padding(student: Any) -> None:  # noqa: ANN401 - a transformer student

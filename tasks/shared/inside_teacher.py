@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.shared.encoder_file import read_encoder, states_and_heads
+from tasks.shared.encoder_file import empty_student, read_encoder
 from tasks.shared.errors import StillhouseError, one_line
+from tasks.shared.objective import heads_of
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_learning import INSIDE
 
@@ -70,16 +71,16 @@ def _heads(recipe: Recipe, max_length: int) -> int:
     """In how many heads a student attends; 1, which fits all, where it copies them from a teacher."""
     student = recipe.student
     if student.configuration:
-        return states_and_heads(read_encoder(student.configuration, max_length))[1]
+        return heads_of(empty_student(read_encoder(student.configuration, max_length)))
     return 1 if student.teacher_layers else student.heads
 
 
 def check_attention(model: "PreTrainedModel", layer: int, number: int | None, heads: int) -> None:
     """Raises StillhouseError unless the term `relation` finds attention in that layer, which the heads share out."""
-    from models.objectives.relations import projections_of, shared_out
+    from models.objectives.relations import attention_of
 
     try:
-        shared_out(projections_of(model, layer)[0].out_features, heads)
+        attention_of(model, layer, heads)
     except ValueError as error:
         raise StillhouseError(f"objective: relation cannot look into teacher {number}: {one_line(error)}") from None
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.shared.encoder_file import states_and_heads
+from tasks.shared.encoder_file import empty_student
 from tasks.shared.errors import StillhouseError, one_line
-from tasks.shared.recipe_learning import Term
+from tasks.shared.recipe_learning import INSIDE, Term
 
 if TYPE_CHECKING:
     from models.objectives import Objective, Weighted
@@ -47,15 +47,37 @@ def check_classes(terms: Sequence[Term], classes: int) -> None:
         )
 
 
-def check_states(terms: Sequence[Term], encoder: Mapping[str, Any]) -> None:
-    """Raises StillhouseError unless a configuration has as many layers as the term `hidden` names of the teacher."""
-    states, _ = states_and_heads(encoder)
+def check_shape(terms: Sequence[Term], encoder: Mapping[str, Any]) -> None:
+    """Raises StillhouseError unless a configuration has the layers and the attention that terms of a recipe match."""
+    if not any(term.term in INSIDE for term in terms):
+        return
+    student = empty_student(encoder)
+    states = len(student.state_widths)
     for term in terms:
         if term.term == "hidden" and len(term.layers) > states:
             raise StillhouseError(
                 f"objective.hidden: {len(term.layers)} layers of the teacher are named, but student.configuration has "
                 f"{states} to match, its token vectors counted"
             )
+        if term.term == "relation":
+            _check_attention(student)
+
+
+def _check_attention(student: "Student") -> None:
+    from models.objectives.relations import attention_of
+
+    try:
+        attention_of(student, -1, heads_of(student))
+    except ValueError as error:
+        raise StillhouseError(f"objective.relation: student.configuration: {one_line(error)}") from None
+
+
+def heads_of(student: "Student") -> int:
+    """In how many heads a transformer attends; raises ValueError where its configuration does not say."""
+    heads = getattr(cast(Any, student.encoder).config, "num_attention_heads", None)
+    if not isinstance(heads, int):
+        raise ValueError(f"{type(student.encoder).__name__} does not say in how many heads it attends")
+    return heads
 
 
 def mean_confidence(logits: NDArray[np.float32], temperature: float) -> float:
@@ -142,5 +164,4 @@ def _relation(term: Term, student: "Student", teacher: Path | None, prepared: Pa
         raise ValueError("relation needs a teacher to look into")
     model, _ = load_classifier(teacher, str(student.device))
     ids = torch.from_numpy(np.load(prepared / TEACHER_IDS, allow_pickle=False)).to(student.device)
-    heads = int(cast(Any, student.encoder).config.num_attention_heads)
-    return RelationKL(student, model, term.layers[0], ids, heads)
+    return RelationKL(student, model, term.layers[0], ids, heads_of(student))

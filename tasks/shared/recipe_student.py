@@ -53,8 +53,8 @@ class Student(Section):
     configuration: str | None = Field(
         None,
         min_length=1,
-        description="Of a transformer: a Hugging Face config.json, or the folder it is in, of an encoder alone that "
-        "padding does not change; others are refused before anything starts.",
+        description="Of a transformer: a Hugging Face config.json, or the folder it is in, of an encoder without a "
+        "decoder. One that padding changes is refused (up to 100 M parameters that is tried out).",
     )
     teacher_layers: list[Layer] | None = Field(
         None,

@@ -2,7 +2,9 @@
 
 import hashlib
 from collections.abc import Collection, Iterator
+from itertools import takewhile
 from pathlib import Path
+from statistics import mode
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,24 +44,26 @@ def read_vectors(file: str, size: int, wanted: Collection[str]) -> dict[str, NDA
 
 
 def size_of(file: str) -> int:
-    """How many numbers a word has, by the second line: the first may say what else there is.
+    """How many numbers a word has, by most of the first lines: a word may hold blanks and numbers itself.
 
     Raises:
-        StillhouseError: the file cannot be read, or has no such line.
+        StillhouseError: the file cannot be read, or has no such lines.
     """
     try:
         with Path(file).expanduser().open(encoding="utf-8-sig") as lines:
-            fields = [line.split() for line, _ in zip(lines, range(2), strict=False)][-1:]
+            first = [line.rstrip().split(" ") for _, line in zip(range(_LOOKED_AT), lines, strict=False)]
     except (OSError, RuntimeError, ValueError) as error:
         raise _unreadable(file, error) from None
-    numbers = 0
-    for field in reversed(fields[0][1:] if fields else []):
-        if not _is_number(field):
-            break  # a word may hold blanks
-        numbers += 1
-    if not numbers:
-        raise StillhouseError(f"{brief_path(file)} has no word with its numbers in its first two lines")
-    return numbers
+    words = [fields[1:] for number, fields in enumerate(first, start=1) if not _says_nothing(number, fields)]
+    sizes = [len(list(takewhile(_is_number, reversed(fields)))) for fields in words]
+    if not sizes or not mode(sizes):
+        raise StillhouseError(f"{brief_path(file)} has no words with their numbers in its first lines")
+    return mode(sizes)
+
+
+def _says_nothing(number: int, fields: list[str]) -> bool:
+    """Whether a line is blank, or the head of word2vec and fastText: how many words there are, of how many numbers."""
+    return fields == [""] or (number == 1 and len(fields) == 2 and all(field.isdecimal() for field in fields))
 
 
 def hash_vectors(file: str) -> str:
@@ -83,10 +87,8 @@ def _lines(
         with Path(file).expanduser().open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):
                 fields = line.rstrip().split(" ")
-                if fields == [""]:
+                if _says_nothing(number, fields):
                     continue
-                if number == 1 and len(fields) == 2 and all(field.isdecimal() for field in fields):
-                    continue  # word2vec and fastText begin with how many words and numbers there are
                 word = " ".join(fields[:-size])
                 # The first lines are looked at in any case: a word that nobody wants tells of the size too.
                 if word and (number <= _LOOKED_AT or wanted is None or word in wanted):

@@ -5,8 +5,8 @@
     python -m tests.benchmarks.on_gpu score FOLDER OUT                           # here: accuracies and the verdict
     python -m tests.benchmarks.on_gpu labels FOLDER OUT                          # here: the labels, for a recipe
 
-`pack` runs the steps load_data and augment of a recipe and writes what they made as plain text, with the recipe; its
-teacher there is a BERT, as copies have the mask token of the teacher that the recipe names.
+`pack` runs the steps load_data and augment of a recipe and writes what they made as plain text, with the recipe; give
+it a BERT as teacher, whose mask token the copies then have.
 `distil` does with it what the pipeline does, but for several students side by side; the teacher begins as the model in
 BASE. With `pack --try KEY=VALUE,KEY=VALUE` (repeatable) the first seed's student is trained in each such way, and dev
 chooses the one that all seeds and twins are trained in. Test is answered by what comes out, and by nothing before.
@@ -226,7 +226,7 @@ def labels(folder: Path, out: Path) -> None:
 
     Without what `distil` left in OUT, the labels of SST-2 that come with this file are taken, where the texts are those
     that they were made for: the difference of the two logits, in sixteenths. Those texts are written as the MPNet was
-    given them, with its mask token; the MiniLM's tokenizer splits that in three, which made no difference on dev.
+    given them, with its mask token; the MiniLM's tokenizer splits that in three, which made no clear difference on dev.
     """
     import hashlib
 
@@ -278,7 +278,7 @@ def _texts(folder: Path, part: str) -> list[str]:
 def _encode(folder: Path, part: str, tokenizer: Any, length: int) -> Any:
     from models.encoding import concatenate, encode
 
-    texts = [text.replace(MASK, tokenizer.mask_token) for text in _texts(folder, part)]
+    texts = [text.replace(MASK, tokenizer.mask_token or MASK) for text in _texts(folder, part)]
     chunk = 50_000
     return concatenate(
         [encode(tokenizer, texts[first : first + chunk], None, length) for first in range(0, len(texts), chunk)]

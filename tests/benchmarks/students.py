@@ -227,7 +227,7 @@ def _line(row: Row, found: Mapping[str, Any]) -> str:
         return f"{100 * one['accuracy']:.1f}{spread}"
 
     student, judged = found["student"], found["verdict"]
-    points = "{difference:+.1f} ({low:+.1f} to {high:+.1f})".format(
+    points = "{difference:+.2f} ({low:+.2f} to {high:+.2f})".format(  # of one digit, a bound above nought may be +0.0
         **{name: 100 * judged[name] for name in ("difference", "low", "high")}
     )
     size = f"{student['parameters'] / 1e6:.2f} M, {student['parameters_without_embeddings'] / 1e6:.2f} M"

@@ -374,6 +374,12 @@ def test_terms_that_do_not_fit_the_students_shape_are_told_before_anything_is_tr
     file = content("encoder.json", json.dumps(encoder | {"intermediate_size": 8}).encode())
     own = {"family": "transformer", "configuration": file}
     assert "5 relation heads do not share out a width of 768" in refused_recipe(student=own, objective=relation)
+    shared = {"model_type": "llama", "hidden_size": 48, "num_hidden_layers": 1, "num_attention_heads": 8}
+    content("encoder.json", json.dumps(shared | {"num_key_value_heads": 2, "intermediate_size": 8}).encode())
+    assert "8 relation heads do not share out a width of 12" in refused_recipe(student=own, objective=relation)
+    content("encoder.json", json.dumps({"model_type": "gpt2", "n_embd": 8, "n_layer": 1, "n_head": 2}).encode())
+    assert "GPT2" in refused_recipe(student=own, objective=relation)
+    content("encoder.json", json.dumps(encoder | {"intermediate_size": 8}).encode())
     hidden = [{"term": "soft"}, {"term": "hidden", "layers": [1, 2, 3]}]
     assert refused_recipe(student=own, objective=hidden) == (
         "objective.hidden: 3 layers of the teacher are named, but student.configuration has 2 to match, its token "

@@ -217,6 +217,7 @@ def test_a_student_whose_training_was_stopped_ends_equal_to_the_bit(toy, family)
     undisturbed = toy.bench(step).digest
     with pytest.raises(KeyboardInterrupt):
         replace(toy.bench, stop_after=5).make(step)
+    assert not list(step.folder(toy.bench.workspace).parent.glob(".*")), "nothing half-made is left"
     assert toy.bench.make(step).digest == undisturbed
 
 

@@ -64,6 +64,21 @@ def test_a_file_without_vectors_is_found_out_before_anything_starts(write):
     check_vectors(write("the 1 2 3\n"), 3)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the 1 2 3\n\nof 1 2 3\n",
+        "2 3\n\nthe 1 2 3\n",
+        "the 1 2 3\n\u00a0 1 2 3\nof 1 2 3\n",
+        "the 1 2 3\na b 1 1 2 3\n",
+    ],
+)
+def test_the_size_is_that_of_most_of_the_first_lines(write, text):
+    """Found by a reviewer: the second line alone was looked at, blank or with a strange word."""
+    assert size_of(write(text)) == 3
+    check_vectors(write(text), 3)
+
+
 def test_a_mark_at_the_beginning_and_blank_lines_are_no_words(write):
     assert read_vectors(write(b"\xef\xbb\xbfthe 1 2 3\n\n\n"), 3, {"the"})["the"].tolist() == [1, 2, 3]
 
