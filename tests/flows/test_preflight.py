@@ -378,7 +378,7 @@ def test_terms_that_do_not_fit_the_students_shape_are_told_before_anything_is_tr
     content("encoder.json", json.dumps(shared | {"num_key_value_heads": 2, "intermediate_size": 8}).encode())
     assert "8 relation heads do not share out a width of 12" in refused_recipe(student=own, objective=relation)
     content("encoder.json", json.dumps({"model_type": "gpt2", "n_embd": 8, "n_layer": 1, "n_head": 2}).encode())
-    assert "GPT2" in refused_recipe(student=own, objective=relation)
+    assert "has no attention with queries" in refused_recipe(student=own, objective=relation)
     content("encoder.json", json.dumps(encoder | {"intermediate_size": 8}).encode())
     hidden = [{"term": "soft"}, {"term": "hidden", "layers": [1, 2, 3]}]
     assert refused_recipe(student=own, objective=hidden) == (
