@@ -6,6 +6,7 @@ from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, simplefilter
 
 from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import hash_of
@@ -165,7 +166,9 @@ class Study:
         ended = [one for one in self._study.get_trials(deepcopy=False) if one.state.is_finished()]
         killed = [one for one in ended if one.state.name == "FAIL" and _IMPOSSIBLE not in one.user_attrs]
         seed = int(hash_of([self._sweep.seed, len(ended) - len(killed)])[:8], 16)
-        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP, multivariate=True, group=True)
+        with catch_warnings():
+            simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of `group`; our Optuna is pinned
+            return optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP, multivariate=True, group=True)
 
     def tell(self, asked: Asked, accuracy: float | None, facts: Mapping[str, Any]) -> None:
         """Keeps what came of a trial; None for one that was stopped."""

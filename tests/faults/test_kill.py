@@ -80,7 +80,7 @@ def test_inside_a_shard(started: World) -> None:
 
 @pytest.mark.parametrize("step", ["augment", "train_student"])
 def test_inside_a_sweep(started: World, step: str) -> None:
-    """The trials are those of a sweep that nothing disturbed, student by student."""
+    """The trials are those of a sweep that nothing disturbed, student by student; Prefect holds none of it open."""
     space = "{augment.copies: [1], student.family: [bag, cnn]}"
     sweep = ("sweep", "toy.yaml", "--set", f"sweep={{space: {space}, seed: 3}}")
     undisturbed, killed = copy_of(started, f"swept-{step}"), copy_of(started, f"sweep-killed-in-{step}")
