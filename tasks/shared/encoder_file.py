@@ -22,23 +22,14 @@ def read_encoder(file: str, max_length: int) -> dict[str, Any]:
     Raises:
         StillhouseError: it cannot be read, is of no kind that transformers knows, or reads fewer tokens.
     """
-    path = Path(file).expanduser()
-    path = path / "config.json" if path.is_dir() else path
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise StillhouseError(f"{_WHERE}: {brief_path(path)} cannot be read: {one_line(error)}") from None
-    if not isinstance(found, dict) or not isinstance(found.get("model_type"), str):
-        raise StillhouseError(f"{_WHERE}: {brief_path(path)} names no model_type")
-    config = {name: value for name, value in found.items() if name not in _OTHERS_BUSINESS}
+    path, config = _place(file), encoder_config(file)
     import torch
 
     from models.families import new_student
     from models.families.transformer import readable_tokens
 
     try:
-        with torch.device("meta"):  # takes no memory
-            student: Any = new_student("transformer", encoder=config, vocab_size=4, embedding_size=2)
+        student: Any = empty_student(config)
         if student.num_parameters() < _SMALL:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
@@ -56,6 +47,28 @@ def read_encoder(file: str, max_length: int) -> dict[str, Any]:
     if getattr(encoder.config, "is_encoder_decoder", False):
         raise StillhouseError(f"{_WHERE}: {brief(config['model_type'])} is no encoder alone")
     return config
+
+
+def encoder_config(file: str) -> dict[str, Any]:
+    """What a file says of an encoder's shape, not tried out.
+
+    Raises:
+        StillhouseError: it cannot be read, or names no model_type.
+    """
+    path = _place(file)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise StillhouseError(f"{_WHERE}: {brief_path(path)} cannot be read: {one_line(error)}") from None
+    if not isinstance(found, dict) or not isinstance(found.get("model_type"), str):
+        raise StillhouseError(f"{_WHERE}: {brief_path(path)} names no model_type")
+    return {name: value for name, value in found.items() if name not in _OTHERS_BUSINESS}
+
+
+def _place(file: str) -> Path:
+    """The file itself, or the one in the folder of that name."""
+    path = Path(file).expanduser()
+    return path / "config.json" if path.is_dir() else path
 
 
 def empty_student(config: Mapping[str, Any]) -> "Student":

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.shared.encoder_file import empty_student, read_encoder
+from tasks.shared.encoder_file import empty_student, encoder_config
 from tasks.shared.errors import StillhouseError, one_line
 from tasks.shared.objective import heads_of
 from tasks.shared.recipe import Recipe
@@ -47,7 +47,7 @@ def check_inside(recipe: Recipe, folder: Path, number: int | None, max_length: i
         return
     for term in terms:
         if term.term == "relation":
-            check_attention(model, term.layers[0], number, _heads(recipe, max_length))
+            check_attention(model, term.layers[0], number, _heads(recipe))
     if copied:
         copied_layers(model, copied, max_length)
 
@@ -67,11 +67,11 @@ def numbered_layers(config: object, layers: "list[int] | tuple[int, ...]", numbe
         raise StillhouseError(f"objective: hidden cannot look into teacher {number}: {one_line(error)}") from None
 
 
-def _heads(recipe: Recipe, max_length: int) -> int:
+def _heads(recipe: Recipe) -> int:
     """In how many heads a student attends; 1, which fits all, where it copies them from a teacher."""
     student = recipe.student
     if student.configuration:
-        return heads_of(empty_student(read_encoder(student.configuration, max_length)))
+        return heads_of(empty_student(encoder_config(student.configuration)))
     return 1 if student.teacher_layers else student.heads
 
 
