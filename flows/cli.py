@@ -257,16 +257,22 @@ def recipes(name: str | None) -> None:
 @main.command()
 @click.option("--prefect-port", default=4200, show_default=True, help="Port of the Prefect server; 0 for a free one.")
 @click.option("--mlflow-port", default=5000, show_default=True, help="Port of the MLflow server; 0 for a free one.")
+@click.option("--check", is_flag=True, help="Start nothing; say what listens where, and try whether it is guarded.")
 @one_clear_line
-def up(prefect_port: int, mlflow_port: int) -> None:
+def up(prefect_port: int, mlflow_port: int, check: bool) -> None:
     """Run a Prefect server, an MLflow server and a worker until Ctrl-C, on 127.0.0.1 alone.
 
     Their state is in the workspace, and MLflow shows what was tracked without it too. `stillhouse deploy` gives the
-    worker something to do.
+    worker something to do. The servers want a key, which is in the workspace for its owner alone: this command and
+    --check print addresses that sign a browser in, other commands find it, and no page of others gets through.
     """
     from flows.servers import up as bring_up
+    from flows.servers_check import check_servers
 
-    bring_up(prefect_port, mlflow_port)
+    if check:
+        check_servers()
+    else:
+        bring_up(prefect_port, mlflow_port)
 
 
 @main.command()

@@ -14,11 +14,12 @@ import click
 import yaml
 
 from flows.deployments import FILE, recipe_parameter
-from flows.servers import POOL, running_servers
+from flows.servers import POOL
 from flows.shipped import find_recipe
 from tasks.shared.errors import StillhouseError, brief, one_line, without_logins
 from tasks.shared.prefect_server import prepare_environment, wait_for_server
 from tasks.shared.recipe_file import validate_recipe
+from tasks.shared.serving.addresses import running_servers
 from tasks.shared.workspace import find_workspace
 
 AUTOMATION = "stillhouse: crash zombie runs"
@@ -87,13 +88,16 @@ def _check_timezone(name: str) -> None:
 def _point_to_server() -> None:
     """Points Prefect to the server of PREFECT_API_URL, else to that of `stillhouse up`."""
     workspace = find_workspace()
-    prepare_environment(workspace)
     if not os.environ.get("PREFECT_API_URL"):
         servers = running_servers(workspace)
         if servers is None:
             hint = "start one with `stillhouse up` in another terminal, or set PREFECT_API_URL"
             raise StillhouseError(f"no Prefect server is up for {workspace.root}; {hint}")
-        os.environ["PREFECT_API_URL"] = f"{servers['prefect']}/api"
+        prepare_environment(
+            workspace
+        )  # before the server is named: Prefect's home is the workspace's, as its server is
+        os.environ["PREFECT_API_URL"] = f"{servers.prefect}/api"
+    prepare_environment(workspace)
     wait_for_server(workspace, None)
 
 

@@ -5,13 +5,12 @@ import logging
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,11 +20,24 @@ import click
 from filelock import FileLock, Timeout
 
 from flows.result import program
-from tasks.shared.child import start_child, stop_child
+from tasks.shared.child import Child, end_marked, marked, start_child, stop_child
 from tasks.shared.errors import StillhouseError
 from tasks.shared.health import trouble
-from tasks.shared.outputs import write_json
 from tasks.shared.prefect_server import prepare_environment
+from tasks.shared.serving.access import KEY
+from tasks.shared.serving.addresses import (
+    Addresses,
+    for_mlflow,
+    for_prefect,
+    key_file,
+    make_key,
+    mark_of_servers,
+    running_servers,
+    servers_lock,
+    tell_addresses,
+)
+from tasks.shared.serving.apps import KEY_FILE, MLFLOW_APP
+from tasks.shared.serving.environment import bare_environment, environment_of_steps
 from tasks.shared.workspace import Workspace, open_workspace
 
 POOL = "stillhouse"
@@ -33,6 +45,7 @@ HOST = "127.0.0.1"
 _PATIENCE_SECONDS = 180
 _LOOK_SECONDS = 0.2
 _TAIL_LINES = 15
+_NO_ACCESS_LOG = "--no-access-log"  # it would hold the key of each browser that signs in
 
 _PREFECT = {
     # In memory, which is the default, leases of the limits' slots would not be seen by the next server.
@@ -47,18 +60,11 @@ _PREFECT = {
 
 
 @dataclass(frozen=True)
-class Child:
-    """A running server or worker.
-
-    Attributes:
-        name: what people call it.
-        guard: the process that ends it.
-        log: its output.
-    """
+class Process:
+    """A running server or worker, by the name that people call it."""
 
     name: str
-    guard: "subprocess.Popen[bytes]"
-    log: Path
+    child: Child
 
 
 def up(prefect_port: int, mlflow_port: int) -> None:
@@ -68,6 +74,9 @@ def up(prefect_port: int, mlflow_port: int) -> None:
         for name in ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_PROFILE", "MLFLOW_TRACKING_URI"):
             os.environ.pop(name, None)  # those of other servers
         prepare_environment(workspace)
+        left = end_marked(mark_of_servers(workspace))
+        if left:
+            click.echo(f"ended {left} processes that a killed `stillhouse up` had left")
         servers = _Servers(workspace, _free_port(prefect_port, "prefect"), _free_port(mlflow_port, "mlflow"))
         try:
             servers.start(stopping)
@@ -82,40 +91,30 @@ def up(prefect_port: int, mlflow_port: int) -> None:
     click.echo("stopped")
 
 
-def running_servers(workspace: Workspace) -> Mapping[str, str] | None:
-    """The addresses of the servers that `stillhouse up` runs for this workspace; None without."""
-    lock, addresses = _places(workspace)
-    if not lock.exists():
-        return None
-    try:
-        FileLock(lock).acquire(timeout=0).lock.release()
-    except Timeout:
-        with suppress(FileNotFoundError):  # they are only starting
-            return dict(json.loads(addresses.read_text(encoding="utf-8")))
-    return None
-
-
 class _Servers:
     def __init__(self, workspace: Workspace, prefect_port: int, mlflow_port: int) -> None:
         self._workspace = workspace
         self._ports = {"prefect": str(prefect_port), "mlflow": str(mlflow_port)}
-        self._addresses = {"prefect": f"http://{HOST}:{prefect_port}", "mlflow": f"http://{HOST}:{mlflow_port}"}
-        self._children: list[Child] = []
+        self._addresses = Addresses(f"http://{HOST}:{prefect_port}", f"http://{HOST}:{mlflow_port}")
+        self._key = make_key(workspace)
+        self._processes: list[Process] = []
 
     def start(self, stopping: Callable[[], bool]) -> None:
         """Starts all three and waits until each answers, or until it is told to stop."""
         click.echo(f"starting the servers of {self._workspace.root}; the first time takes half a minute")
-        _places(self._workspace)[1].unlink(missing_ok=True)  # of servers that were killed
+        tell_addresses(self._workspace, None)  # those of servers that were killed
         began = datetime.now().astimezone()
-        prefect = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", self._ports["prefect"]]
-        self._add("Prefect server", prefect)
-        self._add("MLflow server", self._mlflow_command())
-        self._wait(stopping, lambda: not trouble(f"{self._addresses['prefect']}/api/health", 10))
+        serve = ["uvicorn", "--factory", "tasks.shared.serving.apps:prefect", "--log-level", "warning", _NO_ACCESS_LOG]
+        prefect = [sys.executable, "-m", *serve, "--host", HOST, "--port", self._ports["prefect"]]
+        self._add("Prefect server", prefect, bare_environment())
+        self._add("MLflow server", self._mlflow_command(), bare_environment())
+        self._wait(stopping, lambda: not trouble(f"{self._addresses.prefect}/api/health", 10))
         worker = ["worker", "start", "--pool", POOL, "--type", "process", "--name", f"worker of {socket.gethostname()}"]
-        self._add("worker", [sys.executable, "-m", "prefect", *worker])
-        self._wait(stopping, lambda: not trouble(f"{self._addresses['mlflow']}/health", 10))
+        keys = {"MLFLOW_TRACKING_URI": self._addresses.mlflow, **for_prefect(self._key), **for_mlflow(self._key)}
+        self._add("worker", [sys.executable, "-m", "prefect", *worker], environment_of_steps() | keys)
+        self._wait(stopping, lambda: not trouble(f"{self._addresses.mlflow}/health", 10))
         self._wait(stopping, lambda: self._worker_polls(began))
-        write_json(_places(self._workspace)[1], self._addresses)
+        tell_addresses(self._workspace, self._addresses)
 
     def _mlflow_command(self) -> Sequence[str]:
         from tasks.shared.tracking import open_client
@@ -127,24 +126,26 @@ class _Servers:
         places = ["--default-artifact-root", root, "--artifacts-destination", root]
         store = ["--backend-store-uri", f"sqlite:///{self._workspace.mlflow / 'mlflow.db'}", *places]
         listen = ["--host", HOST, "--port", self._ports["mlflow"], "--workers", "1"]
-        return [sys.executable, "-m", "mlflow", "server", *store, *listen]
+        guarded = ["--app-name", MLFLOW_APP, "--uvicorn-opts", _NO_ACCESS_LOG]
+        return [sys.executable, "-m", "mlflow", "server", *store, *listen, *guarded]
 
-    def _add(self, name: str, command: Sequence[str]) -> None:
+    def _add(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         home = self._workspace.servers / "prefect"
-        environment = {
-            **os.environ,
+        settings = {
+            **environment,
             **_PREFECT,
             "PREFECT_HOME": str(home),
-            "PREFECT_API_URL": f"{self._addresses['prefect']}/api",
+            "PREFECT_API_URL": f"{self._addresses.prefect}/api",
             "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home / 'prefect.db'}",
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": self._addresses.prefect,
             "STILLHOUSE_HOME": str(self._workspace.root),
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its jobs are for evaluating chat models
+            KEY_FILE: str(key_file(self._workspace)),
         }
-        if name == "worker":
-            environment["MLFLOW_TRACKING_URI"] = self._addresses["mlflow"]
         home.mkdir(parents=True, exist_ok=True)
         log = self._workspace.servers / f"{name.lower().replace(' ', '-')}.log"
-        self._children.append(Child(name, start_child(command, log, environment, Path.cwd()), log))
+        child = start_child(command, log, marked(settings, mark_of_servers(self._workspace)), Path.cwd())
+        self._processes.append(Process(name, child))
 
     def _wait(self, stopping: Callable[[], bool], ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -157,8 +158,9 @@ class _Servers:
     def _worker_polls(self, since: datetime) -> bool:
         """Whether a worker has reported since then; one of last time may still be in the list."""
         try:
-            url = f"{self._addresses['prefect']}/api/work_pools/{POOL}/workers/filter"
-            request = urllib.request.Request(url, b"{}", {"Content-Type": "application/json"})  # noqa: S310 - our own
+            url = f"{self._addresses.prefect}/api/work_pools/{POOL}/workers/filter"
+            headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}
+            request = urllib.request.Request(url, b"{}", headers)  # noqa: S310 - our own
             with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - our own server
                 workers = json.load(answer)
         except (urllib.error.URLError, OSError):
@@ -167,19 +169,21 @@ class _Servers:
 
     def check(self) -> None:
         """Raises if a child has ended by itself."""
-        for child in self._children:
-            if child.guard.poll() is not None:
-                lines = child.log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
-                click.echo("\n".join(["", f"the end of {child.log}:", *lines]), err=True)
-                code = child.guard.returncode
-                raise StillhouseError(f"the {child.name} has ended (exit code {code}), so all are stopped")
+        for process in self._processes:
+            code = process.child.guard.poll()
+            if code is not None:
+                log = process.child.log
+                lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
+                click.echo("\n".join(["", f"the end of {log}:", *lines]), err=True)
+                raise StillhouseError(f"the {process.name} has ended (exit code {code}), so all are stopped")
 
     def say_where(self) -> None:
         """Prints what to open and what to set."""
-        prefect, mlflow = self._addresses["prefect"], self._addresses["mlflow"]
+        prefect, mlflow = self._addresses.prefect, self._addresses.mlflow
+        sign_in = f"?{KEY}={self._key}" if sys.stdout.isatty() else ""  # a log is no place for it
         click.echo(f"""
-  Prefect   {prefect}   (flow runs, deployments)
-  MLflow    {mlflow}   (tracked runs)
+  Prefect   {prefect}/{sign_in}   (flow runs, deployments)
+  MLflow    {mlflow}/{sign_in}   (tracked runs)
   worker    runs what is deployed, from the folder it was deployed in
   logs      {self._workspace.servers}
 
@@ -192,25 +196,21 @@ Ctrl-C stops all three.""")
 
     def stop(self) -> None:
         """Ends the worker, then the servers that it reports to."""
-        _places(self._workspace)[1].unlink(missing_ok=True)
-        for child in reversed(self._children):
-            stop_child(child.guard)
-
-
-def _places(workspace: Workspace) -> tuple[Path, Path]:
-    return workspace.locks / "servers.lock", workspace.servers / "addresses.json"
+        tell_addresses(self._workspace, None)
+        for process in reversed(self._processes):
+            stop_child(process.child)
 
 
 @contextmanager
 def _only_one(workspace: Workspace) -> Iterator[None]:
-    lock, _ = _places(workspace)
+    lock = servers_lock(workspace)
     lock.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(lock)
     try:
         held.acquire(timeout=0)
     except Timeout:
         known = running_servers(workspace)
-        where = f": Prefect {known['prefect']}, MLflow {known['mlflow']}" if known else ""
+        where = f": Prefect {known.prefect}, MLflow {known.mlflow}" if known else ""
         raise StillhouseError(f"servers of {workspace.root} are up already{where}; stop those first") from None
     try:
         yield

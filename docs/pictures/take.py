@@ -17,8 +17,8 @@ import httpx
 from PIL import Image
 
 from flows.records import find_run, latest_run
-from flows.servers import running_servers
 from tasks.shared.errors import StillhouseError
+from tasks.shared.serving.addresses import make_key, running_servers
 from tasks.shared.workspace import existing_workspace
 
 WIDTH, HEIGHT = 1400, 900
@@ -39,24 +39,26 @@ def pages(wanted: str | None) -> dict[str, str]:
         raise StillhouseError("no servers are running for this workspace; start them with: stillhouse up")
     run = find_run(workspace, wanted) if wanted else latest_run(workspace)
     flow_run, tracked = run["prefect"]["flow_run"], run["mlflow"]["run"]
-    mlflow, prefect = servers["mlflow"], servers["prefect"]
-    experiment = httpx.get(f"{mlflow}/api/2.0/mlflow/runs/get?run_id={tracked}").json()["run"]["info"]["experiment_id"]
+    mlflow, prefect, key = servers.mlflow, servers.prefect, make_key(workspace)
+    api = httpx.Client(headers={"Authorization": f"Bearer {key}"})
+    sign_in = f"?key={key}"
+    experiment = api.get(f"{mlflow}/api/2.0/mlflow/runs/get?run_id={tracked}").json()["run"]["info"]["experiment_id"]
     found = {
         "report": (Path(run["path"]) / "report.html").as_uri(),
-        "prefect-run": f"{prefect}/runs/flow-run/{flow_run}",
-        "prefect-artifacts": f"{prefect}/artifacts",
-        "prefect-deployments": f"{prefect}/deployments",
-        "mlflow-runs": f"{mlflow}/#/experiments/{experiment}/runs{TRAINING}",
-        "mlflow-run": f"{mlflow}/#/experiments/{experiment}/runs/{tracked}{TRAINING}",
-        "mlflow-models": f"{mlflow}/#/models{TRAINING}",
+        "prefect-run": f"{prefect}/runs/flow-run/{flow_run}{sign_in}",
+        "prefect-artifacts": f"{prefect}/artifacts{sign_in}",
+        "prefect-deployments": f"{prefect}/deployments{sign_in}",
+        "mlflow-runs": f"{mlflow}/{sign_in}#/experiments/{experiment}/runs{TRAINING}",
+        "mlflow-run": f"{mlflow}/{sign_in}#/experiments/{experiment}/runs/{tracked}{TRAINING}",
+        "mlflow-models": f"{mlflow}/{sign_in}#/models{TRAINING}",
     }
-    deployments = httpx.post(f"{prefect}/api/deployments/filter", json={}).json()
+    deployments = api.post(f"{prefect}/api/deployments/filter", json={}).json()
     on_demand = [deployment["id"] for deployment in deployments if deployment["name"] == "on-demand"]
     if on_demand:
-        found["prefect-form"] = f"{prefect}/deployments/deployment/{on_demand[0]}/run"
-    models = httpx.get(f"{mlflow}/api/2.0/mlflow/registered-models/search").json()
+        found["prefect-form"] = f"{prefect}/deployments/deployment/{on_demand[0]}/run{sign_in}"
+    models = api.get(f"{mlflow}/api/2.0/mlflow/registered-models/search").json()
     for registered in models.get("registered_models", []):
-        found[f"mlflow-model-{registered['name']}"] = f"{mlflow}/#/models/{registered['name']}{TRAINING}"
+        found[f"mlflow-model-{registered['name']}"] = f"{mlflow}/{sign_in}#/models/{registered['name']}{TRAINING}"
     return found
 
 

@@ -1,12 +1,14 @@
 """A temporary Prefect server with its home in the workspace, for runs without PREFECT_API_URL.
 
 Prefect can start one by itself, but that one outlives a killed run. This one ends with its parent, because the pipe
-between them closes, and it starts while the parent still imports its libraries.
+between them closes, and it starts while the parent still imports its libraries. Through the same pipe comes the key
+that it wants of whoever asks it; it is made for this run and written nowhere.
 `python -m tasks.shared.prefect_server SOCKET LOCK` is the server's own process.
 """
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -14,12 +16,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tasks.shared.child import marked
 from tasks.shared.errors import StillhouseError
 from tasks.shared.health import trouble, why
 from tasks.shared.outputs import locked
+from tasks.shared.serving.addresses import HEADERS, for_prefect, mark_of_runs, use_key
+from tasks.shared.serving.environment import bare_environment
 from tasks.shared.workspace import Workspace
 
 _PATIENCE_SECONDS = 120
@@ -43,13 +48,15 @@ _QUIET = {
 def prepare_environment(workspace: Workspace) -> None:
     """Settings that Prefect and MLflow read when they are imported; call it before.
 
-    Without PREFECT_API_URL Prefect's home moves to the workspace, so that nobody's profile or cloud is used.
+    Without PREFECT_API_URL Prefect's home moves to the workspace, so that nobody's profile or cloud is used. Where the
+    servers of `stillhouse up` are named, their key is set.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     if not os.environ.get("PREFECT_API_URL"):
         os.environ["PREFECT_HOME"] = str(workspace.prefect)
         os.environ["PREFECT_API_KEY"] = ""
+    use_key(workspace)
 
 
 @contextmanager
@@ -63,6 +70,8 @@ def prefect_server(workspace: Workspace) -> "Iterator[subprocess.Popen[bytes] | 
         return
     workspace.prefect.mkdir(parents=True, exist_ok=True)
     lock = workspace.locks / "prefect.lock"
+    key = secrets.token_urlsafe(32)
+    before = os.environ.get(HEADERS)
     with socket.socket() as listening, (workspace.prefect / "server.log").open("ab") as log:
         listening.bind(("127.0.0.1", 0))
         os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
@@ -73,15 +82,27 @@ def prefect_server(workspace: Workspace) -> "Iterator[subprocess.Popen[bytes] | 
             stdout=log,
             stderr=log,
             pass_fds=[listening.fileno()],
-            env=_server_environment(workspace),
+            env=marked(_server_environment(workspace), mark_of_runs(workspace)),
             start_new_session=True,  # Ctrl-C ends the run, which still has to tell the server
         )
+    os.environ.update(for_prefect(key))
     try:
+        _say(server, key)
         yield server
     finally:
         _send_what_is_left()
         del os.environ["PREFECT_API_URL"]
+        os.environ.pop(HEADERS)
+        os.environ.update({HEADERS: before} if before is not None else {})
         _stop(server)
+
+
+def _say(server: "subprocess.Popen[bytes]", key: str) -> None:
+    """Tells the server its key; one that has died by now is noticed by whoever waits for it."""
+    if server.stdin:
+        with suppress(BrokenPipeError):
+            server.stdin.write(f"{key}\n".encode())
+            server.stdin.flush()
 
 
 def wait_for_server(workspace: Workspace, server: "subprocess.Popen[bytes] | None") -> None:
@@ -107,7 +128,7 @@ def wait_for_server(workspace: Workspace, server: "subprocess.Popen[bytes] | Non
 def _server_environment(workspace: Workspace) -> dict[str, str]:
     database = workspace.prefect / "prefect.db"
     return {
-        **os.environ,
+        **bare_environment(),
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}",
         "PREFECT_API_DATABASE_MIGRATE_ON_START": "false",  # _serve does
         "PREFECT_UI_ENABLED": "0",
@@ -147,12 +168,16 @@ def _end_with_parent() -> None:
 
 def _serve(descriptor: int, lock: str) -> None:
     import uvicorn
+    from prefect.server.api.server import create_app
     from prefect.server.database import provide_database_interface
 
+    from tasks.shared.serving.access import AccessControl
+
+    key = sys.stdin.buffer.readline().decode().strip()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with locked(Path(lock), lambda owner: None):  # two runs that start together must not both make the tables
         asyncio.run(provide_database_interface().create_db())
-    uvicorn.run("prefect.server.api.server:create_app", factory=True, fd=descriptor, log_level="error", lifespan="on")
+    uvicorn.run(AccessControl(create_app(), key), fd=descriptor, log_level="error", access_log=False, lifespan="on")
 
 
 if __name__ == "__main__":

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tasks.shared.child import start_child, stop_child
+from tasks.shared.child import Child, start_child, stop_child
 from tasks.shared.errors import StillhouseError, one_line, printable
 from tasks.shared.outputs import write_json
+from tasks.shared.serving.environment import bare_environment
 
 if TYPE_CHECKING:
-    from subprocess import Popen
-
     from transformers import PreTrainedModel
 
     from models.training import Advance, Examples, History, Schedule
@@ -87,28 +86,28 @@ def train_in_processes(
 
 def _carry_out(processes: int, scratch: Path, threads: int, advance: "Advance") -> None:
     """Runs the processes until all are done; ends them all where one fails."""
-    shared = {**os.environ, "WORLD_SIZE": str(processes), "OMP_NUM_THREADS": str(threads)}
+    shared = {**bare_environment(), "WORLD_SIZE": str(processes), "OMP_NUM_THREADS": str(threads)}
     shared |= {"GLOO_SOCKET_IFNAME": _LOOPBACK, "NCCL_SOCKET_IFNAME": _LOOPBACK, "TOKENIZERS_PARALLELISM": "false"}
     shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}  # accelerate asks for them, and then uses the file
     command = [sys.executable, "-P", "-m", "tasks.shared.processes", str(scratch)]
     shown = 0
     with ExitStack() as ending:
-        guards: list[Popen[bytes]] = []
+        children: list[Child] = []
         for rank in range(processes):
             environment = {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
-            guard = start_child(command, scratch / f"{rank}.log", environment, Path.cwd())
-            ending.callback(stop_child, guard)
-            guards.append(guard)
+            child = start_child(command, scratch / f"{rank}.log", environment, Path.cwd())
+            ending.callback(stop_child, child)
+            children.append(child)
         codes: list[int | None] = [None]
         while None in codes and not any(codes):
             time.sleep(_LOOK_SECONDS)
-            codes = [guard.poll() for guard in guards]  # each of them: one that waits for another ends late
+            codes = [child.guard.poll() for child in children]  # each of them: one that waits for another ends late
             done = (scratch / _STEPS).stat().st_size if (scratch / _STEPS).exists() else 0
             advance(done - shown)
             shown = done
         if any(codes):
             time.sleep(_PATIENCE_SECONDS)  # where one is killed, another may have been the first to notice
-            raise _failure(scratch, [guard.poll() or 0 for guard in guards])
+            raise _failure(scratch, [child.guard.poll() or 0 for child in children])
 
 
 def _failure(scratch: Path, codes: Sequence[int]) -> Exception:

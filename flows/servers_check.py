@@ -1,0 +1,113 @@
+"""`stillhouse up --check`: what listens for this workspace, where, and whether it turns away whom it must."""
+
+import http.client
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import click
+import psutil
+
+from tasks.shared.child import with_mark
+from tasks.shared.errors import StillhouseError, brief_path
+from tasks.shared.serving.access import KEY
+from tasks.shared.serving.addresses import (
+    Addresses,
+    key_file,
+    make_key,
+    mark_of_runs,
+    mark_of_servers,
+    running_servers,
+)
+from tasks.shared.workspace import Workspace, existing_workspace
+
+_LOOPBACK = ("127.0.0.1", "::1")
+_PATIENCE_SECONDS = 10
+_STRANGER = "stranger.example"
+_TRIALS = {
+    "without a key": ({}, 401),
+    "from a foreign page": ({"Origin": f"http://{_STRANGER}"}, 403),
+    "by a foreign name": ({"Host": _STRANGER}, 421),
+}
+"""Headers of requests that must be refused, and how; who comes from elsewhere is refused whatever the key."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Something that accepts connections.
+
+    Attributes:
+        name: what people call it.
+        address: of the interface.
+        port: number.
+    """
+
+    name: str
+    address: str
+    port: int
+
+
+def check_servers() -> None:
+    """Prints a line for each port on which something of this workspace listens.
+
+    Raises:
+        StillhouseError: nothing is up, or something can be reached that must not.
+    """
+    workspace = existing_workspace()
+    servers = running_servers(workspace)
+    found = list(_listeners(workspace, servers))
+    if not found:
+        raise StillhouseError(f"nothing listens for {workspace.root}; `stillhouse up` starts its servers")
+    faults = 0
+    for listener in found:
+        wrong = [f"it listens on {listener.address}"] if listener.address not in _LOOPBACK else []
+        wrong += [f"a request {trial} is answered" for trial in _TRIALS if not _refused(listener, trial)]
+        faults += bool(wrong)
+        said = f"OPEN: {'; '.join(wrong)}" if wrong else f"refuses requests {', '.join(_TRIALS)}"
+        click.echo(f"{listener.name:<24} {listener.address}:{listener.port:<6} {said}")
+    click.echo(f"{'key':<24} {brief_path(key_file(workspace))}, for its owner alone")
+    if servers and sys.stdout.isatty():  # anywhere else is no place for it
+        sign_in = f"?{KEY}={make_key(workspace)}"
+        click.echo(
+            f"\nTo open in a browser:\n  Prefect   {servers.prefect}/{sign_in}\n  MLflow    {servers.mlflow}/{sign_in}"
+        )
+    if faults:
+        raise StillhouseError(f"{faults} of {len(found)} ports are open to others; stop those processes")
+
+
+def _listeners(workspace: Workspace, servers: Addresses | None) -> Iterator[Listener]:
+    ports = {urlsplit(address).port: name for name, address in _named(servers)}
+    for mark, otherwise in (
+        (mark_of_servers(workspace), "a process of up"),
+        (mark_of_runs(workspace), "Prefect of a run"),
+    ):
+        places = {place for process in with_mark(mark) for place in _places(process)}
+        for address, port in sorted(places):
+            yield Listener(ports.get(port, otherwise), address, port)
+
+
+def _named(servers: Addresses | None) -> list[tuple[str, str]]:
+    return [("Prefect server", servers.prefect), ("MLflow server", servers.mlflow)] if servers else []
+
+
+def _places(process: psutil.Process) -> Iterator[tuple[str, int]]:
+    """The address and port of each socket on which a process listens."""
+    with suppress(psutil.Error):
+        for connection in process.net_connections("inet"):
+            if connection.status == psutil.CONN_LISTEN:
+                yield connection.laddr.ip, connection.laddr.port
+
+
+def _refused(listener: Listener, trial: str) -> bool:
+    """Whether a request is refused as it must be; one that is not even understood is no request."""
+    headers, status = _TRIALS[trial]
+    connection = http.client.HTTPConnection(listener.address, listener.port, timeout=_PATIENCE_SECONDS)
+    try:
+        connection.request("GET", "/api/admin/version", headers=headers)
+        return connection.getresponse().status == status
+    except (OSError, http.client.HTTPException):
+        return True
+    finally:
+        connection.close()
