@@ -93,9 +93,7 @@ def _point_to_server() -> None:
         if servers is None:
             hint = "start one with `stillhouse up` in another terminal, or set PREFECT_API_URL"
             raise StillhouseError(f"no Prefect server is up for {workspace.root}; {hint}")
-        prepare_environment(
-            workspace
-        )  # before the server is named: Prefect's home is the workspace's, as its server is
+        prepare_environment(workspace)  # before a server is named: Prefect's home is then the workspace's
         os.environ["PREFECT_API_URL"] = f"{servers.prefect}/api"
     prepare_environment(workspace)
     wait_for_server(workspace, None)

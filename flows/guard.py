@@ -3,19 +3,28 @@
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import wraps
 
 import click
 
-from tasks.shared.errors import StillhouseError, brief_path, one_line, says_disk_is_full, says_out_of_memory
+from tasks.shared.errors import (
+    StillhouseError,
+    brief_path,
+    one_line,
+    says_disk_is_full,
+    says_out_of_memory,
+    without_logins,
+)
 from tasks.shared.workspace import check_space, find_workspace
 
 MISTAKE = 2
 FAULT = 1
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+_REFUSED = (401, 403, 421)
+"""Statuses with which a server turns somebody away."""
 
 
 def one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
@@ -41,6 +50,10 @@ def one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
             if trouble:
                 click.echo(f"stillhouse: {trouble} and run the same command again; what was finished is kept", err=True)
                 sys.exit(MISTAKE)
+            refusal = _refusal(error)
+            if refusal:
+                click.echo(f"stillhouse: {refusal}", err=True)
+                sys.exit(MISTAKE)
             kind = type(error).__name__
             click.echo(
                 f"stillhouse: a fault of ours, {kind}: {one_line(error)}; STILLHOUSE_DEBUG=1 shows where", err=True
@@ -50,13 +63,29 @@ def one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
     return guarded
 
 
-def _memory_trouble(error: BaseException) -> str:
-    """What to do about memory that ran out, if that is behind an error."""
+def _refusal(error: BaseException) -> str:
+    """What to do about a Prefect server that does not let us in, if that is behind an error."""
+    for behind in _chain(error):
+        status = getattr(getattr(behind, "response", None), "status_code", None)
+        if status in _REFUSED:
+            where = without_logins(os.environ.get("PREFECT_API_URL", ""))
+            said = f"the Prefect server at PREFECT_API_URL {where} refuses ({status}), it wants a key"
+            return f"{said}; one of `stillhouse up` is used with STILLHOUSE_HOME set to its workspace"
+    return ""
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and those that led to it."""
     behind: BaseException | None = error
     while behind is not None:
-        if says_out_of_memory(behind):
-            return "out of memory; lower labelling.tokens_per_batch, or the batch_size of what was being trained,"
+        yield behind
         behind = behind.__cause__ or behind.__context__
+
+
+def _memory_trouble(error: BaseException) -> str:
+    """What to do about memory that ran out, if that is behind an error."""
+    if any(says_out_of_memory(behind) for behind in _chain(error)):
+        return "out of memory; lower labelling.tokens_per_batch, or the batch_size of what was being trained,"
     return ""
 
 
@@ -65,13 +94,11 @@ def _disk_trouble(error: BaseException) -> str:
     workspace = "the workspace"
     with suppress(StillhouseError):
         workspace = brief_path(find_workspace().root)
-    behind: BaseException | None = error
-    while behind is not None:
+    for behind in _chain(error):
         if says_disk_is_full(behind):
             return f"no space left in {workspace}; make some"
         if isinstance(behind, OSError) and behind.errno in (errno.EACCES, errno.EROFS):
             return f"{behind.strerror}: {brief_path(behind.filename or workspace)}; mend that"
-        behind = behind.__cause__ or behind.__context__
     try:
         check_space(find_workspace())
     except OSError as full:

@@ -76,8 +76,8 @@ def _pages(mlflow: dict[str, Any]) -> tuple[str, str]:
     """Where MLflow's page of the run is, or the command that starts a server for it; and what it is for."""
     if mlflow.get("page"):
         return mlflow["page"], "the tracked run"
-    command = f"{program('mlflow')} ui --backend-store-uri {shlex.quote(mlflow['uri'])}"
-    return command, f"tracked runs: choose Model training, experiment {mlflow['experiment']}"
+    # Not `mlflow ui`, which answers whoever can reach it.
+    return f"{program('stillhouse')} up", f"MLflow's pages: choose Model training, experiment {mlflow['experiment']}"
 
 
 def _recipe_again(record: dict[str, Any]) -> str:

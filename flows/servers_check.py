@@ -2,7 +2,7 @@
 
 import http.client
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -26,12 +26,13 @@ from tasks.shared.workspace import Workspace, existing_workspace
 _LOOPBACK = ("127.0.0.1", "::1")
 _PATIENCE_SECONDS = 10
 _STRANGER = "stranger.example"
-_TRIALS = {
+_TRIALS: Mapping[str, tuple[Mapping[str, str], int]] = {
     "without a key": ({}, 401),
     "from a foreign page": ({"Origin": f"http://{_STRANGER}"}, 403),
     "by a foreign name": ({"Host": _STRANGER}, 421),
 }
 """Headers of requests that must be refused, and how; who comes from elsewhere is refused whatever the key."""
+_GUARDED = {True: f"refuses requests {', '.join(_TRIALS)}", False: "is no web server; pages cannot talk to it"}
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,14 @@ def check_servers() -> None:
     """
     workspace = existing_workspace()
     servers = running_servers(workspace)
-    found = list(_listeners(workspace, servers))
+    found = list(listeners(workspace, servers))
     if not found:
         raise StillhouseError(f"nothing listens for {workspace.root}; `stillhouse up` starts its servers")
     faults = 0
     for listener in found:
-        wrong = [f"it listens on {listener.address}"] if listener.address not in _LOOPBACK else []
-        wrong += [f"a request {trial} is answered" for trial in _TRIALS if not _refused(listener, trial)]
+        wrong = _wrong(listener)
         faults += bool(wrong)
-        said = f"OPEN: {'; '.join(wrong)}" if wrong else f"refuses requests {', '.join(_TRIALS)}"
+        said = f"OPEN: {'; '.join(wrong)}" if wrong else _GUARDED[_answers(listener, {}) is not None]
         click.echo(f"{listener.name:<24} {listener.address}:{listener.port:<6} {said}")
     click.echo(f"{'key':<24} {brief_path(key_file(workspace))}, for its owner alone")
     if servers and sys.stdout.isatty():  # anywhere else is no place for it
@@ -77,10 +77,16 @@ def check_servers() -> None:
         raise StillhouseError(f"{faults} of {len(found)} ports are open to others; stop those processes")
 
 
-def _listeners(workspace: Workspace, servers: Addresses | None) -> Iterator[Listener]:
+def listeners(workspace: Workspace, servers: Addresses | None) -> Iterator[Listener]:
+    """All ports on which processes that we started for a workspace accept connections.
+
+    Args:
+        workspace: whose.
+        servers: those that are up, for their names.
+    """
     ports = {urlsplit(address).port: name for name, address in _named(servers)}
     for mark, otherwise in (
-        (mark_of_servers(workspace), "a process of up"),
+        (mark_of_servers(workspace), "worker, to its runs"),
         (mark_of_runs(workspace), "Prefect of a run"),
     ):
         places = {place for process in with_mark(mark) for place in _places(process)}
@@ -100,14 +106,22 @@ def _places(process: psutil.Process) -> Iterator[tuple[str, int]]:
                 yield connection.laddr.ip, connection.laddr.port
 
 
-def _refused(listener: Listener, trial: str) -> bool:
-    """Whether a request is refused as it must be; one that is not even understood is no request."""
-    headers, status = _TRIALS[trial]
+def _wrong(listener: Listener) -> list[str]:
+    """What a listener lets others do."""
+    found = [] if listener.address in _LOOPBACK else [f"it listens on {listener.address}"]
+    for trial, (headers, refusal) in _TRIALS.items():
+        if _answers(listener, headers) not in (refusal, None):
+            found.append(f"a request {trial} is answered")
+    return found
+
+
+def _answers(listener: Listener, headers: Mapping[str, str]) -> int | None:
+    """The status with which a request is answered; None where something listens that is no web server."""
     connection = http.client.HTTPConnection(listener.address, listener.port, timeout=_PATIENCE_SECONDS)
     try:
         connection.request("GET", "/api/admin/version", headers=headers)
-        return connection.getresponse().status == status
+        return connection.getresponse().status
     except (OSError, http.client.HTTPException):
-        return True
+        return None
     finally:
         connection.close()

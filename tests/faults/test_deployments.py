@@ -3,9 +3,6 @@
 import json
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -13,16 +10,16 @@ from uuid import UUID
 
 import psutil
 import pytest
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleUpdate, DeploymentUpdate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.client.schemas.schedules import IntervalSchedule
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Scheduled
 
 from flows.deploy import SILENCE
 from tasks.shared.child import PATIENCE_SECONDS, still_running
+from tests.faults.servers import api, mlflow, until, up
 from tests.flows.conftest import World, make_world, toy_recipe
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(900)]
@@ -31,41 +28,6 @@ pytestmark = [pytest.mark.drill, pytest.mark.timeout(900)]
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> World:
     return make_world(tmp_path_factory.mktemp("deployed"))
-
-
-@contextmanager
-def up(world: World) -> Iterator[subprocess.Popen[str]]:
-    """`stillhouse up`, once it says where its servers are; whatever happens, nothing of it is left."""
-    addresses = world.workspace / "servers" / "addresses.json"
-    addresses.unlink(missing_ok=True)  # of one that was killed: its coming is waited for
-    process = world.start("up", "--prefect-port", "0", "--mlflow-port", "0")
-    try:
-        until(lambda: addresses.exists() or process.poll() is not None, 180, "the servers are up")
-        assert process.poll() is None, process.communicate()
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def addresses(world: World) -> dict[str, str]:
-    return json.loads((world.workspace / "servers" / "addresses.json").read_text(encoding="utf-8"))
-
-
-def until(true: Callable[[], bool], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"waited {seconds} s until {what}"
-        time.sleep(0.5)
-
-
-@contextmanager
-def api(world: World) -> Iterator[SyncPrefectClient]:
-    with (
-        temporary_settings({PREFECT_API_URL: f"{addresses(world)['prefect']}/api"}),
-        get_client(sync_client=True) as client,
-    ):
-        yield client
 
 
 def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -164,20 +126,18 @@ def never_overlapped(runs: list[FlowRun], used: list[list[TaskRun]]) -> None:
 
 
 def in_records_and_mlflow(world: World, runs: list[FlowRun]) -> None:
-    from mlflow.tracking import MlflowClient
-
     records = {run.name: json.loads(world.done("show", run.name, "--json")) for run in runs}
     assert [record["state"] for record in records.values()] == ["done", "done"]
     other = records[runs[1].name]["recipe"]
     assert (other["seeds"], other["training"]["epochs"]) == ([0, 5], 4)
-    server = MlflowClient(addresses(world)["mlflow"])
-    for record in records.values():
-        tracked = server.get_run(record["mlflow"]["run"])
-        assert tracked.info.status == "FINISHED"
-        assert tracked.data.tags["prefect.flow_run_id"] == record["prefect"]["flow_run"]
-        experiment = server.get_experiment(tracked.info.experiment_id)
-        assert experiment.artifact_location.startswith("file:"), "a run without the server could not write there"
-        assert "recipe.yaml" in [file.path for file in server.list_artifacts(tracked.info.run_id)]
+    with mlflow(world) as server:
+        for record in records.values():
+            tracked = server.get_run(record["mlflow"]["run"])
+            assert tracked.info.status == "FINISHED"
+            assert tracked.data.tags["prefect.flow_run_id"] == record["prefect"]["flow_run"]
+            experiment = server.get_experiment(tracked.info.experiment_id)
+            assert experiment.artifact_location.startswith("file:"), "a run without the server could not write there"
+            assert "recipe.yaml" in [file.path for file in server.list_artifacts(tracked.info.run_id)]
 
 
 def stops_cleanly_on_ctrl_c(world: World, process: subprocess.Popen[str]) -> None:
@@ -218,6 +178,17 @@ def test_what_kills_leave_behind_is_mended(fresh: World) -> None:
         assert not still_running(children, 5)
 
     with up(world) as process:
+        children = family(process)
+        process.send_signal(signal.SIGSTOP)  # so that it cannot tidy up either
+        for guard in psutil.Process(process.pid).children():
+            guard.kill()
+        process.kill()
+        process.communicate()
+        left = still_running(children)
+        assert left, "nobody is left whose guard was killed"
+
+    with up(world) as process:
+        assert not still_running(left), "the next start ends what the last one left"
         children = family(process)
         process.kill()
         process.communicate()

@@ -5,29 +5,10 @@ import re
 
 from tasks.shared.errors import without_logins
 
-_NAMES = frozenset(
-    [
-        "PATH",
-        "HOME",
-        "USER",
-        "LOGNAME",
-        "SHELL",
-        "LANG",
-        "LANGUAGE",
-        "TZ",
-        "TMPDIR",
-        "TMP",
-        "TEMP",
-        "VIRTUAL_ENV",
-        "LD_LIBRARY_PATH",
-        "DYLD_LIBRARY_PATH",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "REQUESTS_CA_BUNDLE",
-        "CURL_CA_BUNDLE",
-        "DO_NOT_TRACK",
-        "NO_COLOR",
-    ]
+_NAMES = (
+    *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TMP", "TEMP", "VIRTUAL_ENV"),
+    *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+    *("CURL_CA_BUNDLE", "DO_NOT_TRACK", "NO_COLOR"),
 )
 _BEGINNINGS = (
     *("LC_", "XDG_", "PYTHON", "STILLHOUSE_", "PREFECT_", "MLFLOW_", "TOKENIZERS_", "TORCH", "PYTORCH_", "ACCELERATE_"),
