@@ -122,7 +122,7 @@ def _run(
         wait_for_server(workspace, server)
         session.set(Session(run, View(), forced, own_server=server is not None))
         folder = flow(recipe)
-    _print(json.loads((folder / "run.json").read_text(encoding="utf-8")))
+    _print(find_run(workspace, folder.name))
 
 
 def _print(record: dict[str, Any]) -> None:

@@ -18,7 +18,8 @@ from flows.console import View, log, logging_to
 from flows.killed import close_killed_runs
 from flows.limits import make_limits
 from flows.publishing import publish_result
-from flows.records import RECORD, SCHEMA, lock_run, new_run_id
+from flows.record_paths import to_file
+from flows.records import RECIPE, RECORD, SCHEMA, lock_run, new_run_id
 from flows.run_links import prefect_tags, publish, tracked_run
 from flows.running import Runner
 from tasks.judge import BASELINES, ResultRecord
@@ -79,7 +80,7 @@ def carry_out(recipe: Recipe, pipeline: Callable[[Recipe, Runner], object]) -> P
     with nullcontext() if watched else lock_run(workspace, run):
         folder = workspace.runs / run
         folder.mkdir(parents=True, exist_ok=True)  # there already where the orchestrator tries a run again
-        (folder / "recipe.yaml").write_text(recipe_to_yaml(recipe), encoding="utf-8")
+        (folder / RECIPE).write_text(recipe_to_yaml(recipe), encoding="utf-8")
         with logging_to(folder / LOG), nullcontext() if watched and watched.own_server else _logging_to_prefect():
             _Run(folder, recipe, workspace, watched).carry_out(pipeline)
     return folder
@@ -126,7 +127,7 @@ class _Run:
         try:
             self._write_record()
             self._tracker.params(self._parent, self._recipe.model_dump(mode="json"))
-            self._tracker.artifact(self._parent, self._folder / "recipe.yaml")
+            self._tracker.artifact(self._parent, self._folder / RECIPE)
             publish(tracked_run(self._tracker, self._parent))
             pipeline(self._recipe, self._runner)
             self._publish()
@@ -141,7 +142,7 @@ class _Run:
             raise
 
     def _write_record(self, state: str = "running", error: str | None = None) -> None:
-        write_json(self._folder / RECORD, self._record(state, error))
+        write_json(self._folder / RECORD, to_file(self._record(state, error), self._workspace))
 
     def _record(self, state: str, error: str | None) -> Mapping[str, Any]:
         result = self._result

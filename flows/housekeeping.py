@@ -1,15 +1,22 @@
 """What takes the space in the workspace, and removing what no kept run needs."""
 
+import re
 import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from flows.records import all_runs, going_on, has_result, unreadable
+from flows.records import RECIPE, RECORD, all_runs, going_on, has_result, unreadable
 from tasks.shared.errors import StillhouseError, brief_path
 from tasks.shared.outputs import locked
 from tasks.shared.registry_files import fetch_lock
 from tasks.shared.workspace import Workspace, existing_workspace
+
+_KEY = re.compile(r"[0-9a-f]{32,64}|\.[0-9a-f]{32,64}\..+")
+"""Names of outputs, label stores and copies of registered models: a hash, or a temporary name made of it."""
+Record = Mapping[str, Any]
 
 
 def disk_usage() -> None:
@@ -34,7 +41,9 @@ def collect_garbage(keep: int, delete: bool) -> None:
         if damaged and delete:
             what = f"{brief_path(damaged[0])} does not say what its run needs"
             raise StillhouseError(f"{what}; delete that run's folder, or restore the file, then collect garbage")
-        garbage = _garbage(workspace, keep)
+        kept = _kept(workspace, keep)
+        garbage = _garbage(workspace, kept)
+        _refuse_guesses(workspace, kept, garbage)
         freed = 0
         for path in garbage:
             size = _size(path)
@@ -46,6 +55,23 @@ def collect_garbage(keep: int, delete: bool) -> None:
     click.echo(f"{_megabytes(freed):>10}  in {len(garbage)} folders {done}")
 
 
+def _kept(workspace: Workspace, keep: int) -> list[Record]:
+    """The latest finished runs, and all that began since."""
+    runs = all_runs(workspace)
+    finished = [place for place, record in enumerate(runs) if has_result(record)]
+    return runs[: finished[keep - 1] + 1] if len(finished) >= keep else runs
+
+
+def _refuse_guesses(workspace: Workspace, kept: Sequence[Record], garbage: Sequence[Path]) -> None:
+    """Raises StillhouseError where no kept run finds what it made: then nothing shows what is still needed."""
+    made = [path for path in garbage if path.parent != workspace.registry and not path.name.startswith(".")]
+    if made and not any(Path(step["path"]).is_dir() for record in kept for step in record["steps"]):
+        what = f"none of the {len(kept)} kept runs finds what it made in {workspace.root}"
+        raise StillhouseError(
+            f"{what}, so nothing shows what is still needed; restore its folder runs, or delete by hand what can go"
+        )
+
+
 def _remove(path: Path, workspace: Workspace) -> None:
     if path.parent != workspace.registry:
         shutil.rmtree(path)
@@ -55,21 +81,24 @@ def _remove(path: Path, workspace: Workspace) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _garbage(workspace: Workspace, keep: int) -> list[Path]:
-    """Outputs, labels and run folders that the latest finished runs, and those begun since, do not need.
+def _garbage(workspace: Workspace, kept: Sequence[Record]) -> list[Path]:
+    """Outputs, labels and run folders that the kept runs do not need.
 
     What is half-made is never needed; an unfinished run's finished steps are. Nor are copies of registered models: the
     registry has them.
     """
-    runs = all_runs(workspace)
-    finished = [place for place, record in enumerate(runs) if has_result(record)]
-    kept = runs[: finished[keep - 1] + 1] if len(finished) >= keep else runs
     needed = {Path(step["path"]) for record in kept for step in record["steps"]}
     needed |= {Path(labels) for record in kept for labels in record["labels"]}
     needed |= {Path(record["path"]) for record in kept}
-    places = [*workspace.outputs.glob("*/*"), *workspace.labels.glob("*"), *workspace.runs.glob("*")]
-    places += workspace.registry.glob("*")
-    return sorted(path for path in places if path.is_dir() and path not in needed)
+    return sorted(path for path in _ours(workspace) if path not in needed)
+
+
+def _ours(workspace: Workspace) -> Iterator[Path]:
+    """The folders that Stillhouse made, finished or not; what a person put there, or linked, stays."""
+    keys = [*workspace.outputs.glob("*/*"), *workspace.labels.glob("*"), *workspace.registry.glob("*")]
+    found = [path for path in keys if _KEY.fullmatch(path.name)]
+    found += [path for path in workspace.runs.glob("*") if any((path / name).is_file() for name in (RECORD, RECIPE))]
+    yield from (path for path in found if path.is_dir() and not path.is_symlink())
 
 
 def _size(path: Path) -> int:

@@ -11,11 +11,12 @@ from typing import Any
 import click
 from filelock import FileLock, Timeout
 
+from flows.record_paths import from_file
 from tasks.shared.errors import StillhouseError, brief, brief_path
 from tasks.shared.outputs import locked
 from tasks.shared.workspace import Workspace
 
-RECORD = "run.json"
+RECORD, RECIPE = "run.json", "recipe.yaml"
 SCHEMA = 1
 BEST = "best.yaml"
 """In a sweep's folder: the recipe of the best."""
@@ -30,7 +31,7 @@ def new_run_id(name: str) -> str:
 
 def all_runs(workspace: Workspace) -> list[dict[str, Any]]:
     """The records of all runs that ended, the latest first."""
-    read = [_read(file) for file in workspace.runs.glob(f"*/{RECORD}")]
+    read = [read_record(file, workspace) for file in workspace.runs.glob(f"*/{RECORD}")]
     records = [record for record in read if record is not None]
     return sorted(records, key=lambda record: (record["began"], record["run"]), reverse=True)
 
@@ -68,7 +69,7 @@ def is_sweep(record: Mapping[str, Any]) -> bool:
 
 def unreadable(workspace: Workspace) -> list[Path]:
     """The records that cannot be read, and so do not say what their runs need."""
-    return [file for file in sorted(workspace.runs.glob(f"*/{RECORD}")) if _read(file) is None]
+    return [file for file in sorted(workspace.runs.glob(f"*/{RECORD}")) if read_record(file, workspace) is None]
 
 
 def has_result(record: Mapping[str, Any]) -> bool:
@@ -116,12 +117,12 @@ def find_run(workspace: Workspace, run: str) -> dict[str, Any]:
     raise StillhouseError(f"{what} {brief(run)} in {workspace.root}; the latest: {known}")
 
 
-def _read(file: Path) -> dict[str, Any] | None:
+def read_record(file: Path, workspace: Workspace) -> dict[str, Any] | None:
     """A record, or None with a warning: one damaged record must not hide the others."""
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
         if record["schema"] == SCHEMA and record.keys() >= KEYS:
-            return dict(record)
+            return from_file(record, workspace)
         what = "is not a record that this Stillhouse knows"
     except (ValueError, KeyError, TypeError, AttributeError, OSError):
         what = "is damaged"

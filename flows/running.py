@@ -267,7 +267,9 @@ class Runner:
         return shown if self.own_server else published(shown, step.name, total, unit)
 
     def _track(self, run: str, step: Step[Any], output: Output) -> None:
-        self.tracker.tag(run, {"stillhouse.digest": output.digest, "stillhouse.path": str(output.path)})
+        self.tracker.tag(
+            run, {"stillhouse.digest": output.digest, "stillhouse.path": self.workspace.relative(output.path)}
+        )
         self.tracker.params(run, {name: value for name, value in step.decided_by.items() if value})
         facts = output.facts.items()
         self.tracker.values(run, {f"output.{name}": float(v) for name, v in facts if isinstance(v, (int, float))})

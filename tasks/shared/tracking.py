@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tasks.shared.errors import StillhouseError, one_line, says_disk_is_full, without_logins
 from tasks.shared.outputs import locked
+from tasks.shared.tracking_move import follow_move
 from tasks.shared.tracking_place import check_tracking_server, tracking_uri
 from tasks.shared.workspace import Workspace
 
@@ -36,7 +38,7 @@ def _clearly(method: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
     def asked(*args: Asked.args, **kwargs: Asked.kwargs) -> Answer:
         try:
             return method(*args, **kwargs)
-        except (MlflowException, SQLAlchemyError, ImportError) as error:
+        except (MlflowException, SQLAlchemyError, sqlite3.Error, ImportError) as error:
             if says_disk_is_full(error):  # said better by the command line
                 raise
             where = os.environ.get("MLFLOW_TRACKING_URI")
@@ -56,8 +58,11 @@ def open_client(workspace: Workspace) -> MlflowClient:
     """
     uri = tracking_uri(workspace)
     database = workspace.mlflow / "mlflow.db"
-    if uri == f"sqlite:///{database}" and not database.exists():
-        _make_database(workspace, database)
+    if uri == f"sqlite:///{database}":
+        if database.exists():
+            follow_move(workspace)
+        else:
+            _make_database(workspace, database)
     return MlflowClient(uri, registry_uri=uri)
 
 

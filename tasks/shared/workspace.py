@@ -26,6 +26,11 @@ class Workspace:
 
     root: Path
 
+    def relative(self, path: Path | str) -> str:
+        """A path as the workspace's own files name it: relative to the workspace if it lies in it, else as it is."""
+        place = Path(path)
+        return place.relative_to(self.root).as_posix() if place.is_relative_to(self.root) else str(path)
+
     @property
     def outputs(self) -> Path:
         """Steps' outputs: a folder a step, in it a folder a key."""
@@ -80,9 +85,9 @@ def find_workspace() -> Workspace:
     """
     name = os.environ.get("STILLHOUSE_HOME") or "workspace"
     try:
-        root = Path(name).expanduser().absolute()
+        root = Path(name).expanduser().resolve()
         root.exists()
-    except (OSError, RuntimeError) as error:  # a name too long, or ~ of nobody
+    except (OSError, RuntimeError, ValueError) as error:  # a name too long, ~ of nobody, links in a circle
         raise StillhouseError(f"STILLHOUSE_HOME: {brief_path(name)} can be no folder: {one_line(error)}") from None
     return Workspace(root)
 

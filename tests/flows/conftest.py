@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flows.records import all_runs
+from tasks.shared.workspace import Workspace
 from tests.toy import toy_rows, write_csv
 
 SECRET = "planted-4f7d1c-secret"
@@ -75,6 +77,10 @@ class World:
     def record(self) -> dict:
         """The latest run's record, as programs get it."""
         return json.loads(self.done("show", "--json"))
+
+    def records(self) -> list[dict]:
+        """The records of all runs, the oldest first."""
+        return all_runs(Workspace(self.workspace))[::-1]
 
     def states(self) -> dict[str, str]:
         """What became of each step of the latest run."""

@@ -44,8 +44,7 @@ STEPS = [
 @pytest.fixture(scope="module")
 def first(world: World) -> dict:
     """The record of the world's first run."""
-    runs = sorted((world.workspace / "runs").iterdir())
-    return json.loads((runs[0] / "run.json").read_text(encoding="utf-8"))
+    return world.records()[0]
 
 
 def test_a_run_makes_every_step_in_order_and_a_verdict(first: dict) -> None:

@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 
 from flows.pareto import front, picture, said, table
 from flows.preflight import combinations
-from flows.records import latest_run
+from flows.records import find_run, latest_run
 from flows.study import Study, study_file
 from tasks.shared.errors import StillhouseError
 from tasks.shared.recipe import Recipe
@@ -39,7 +39,7 @@ def swept(world: World) -> dict:
     [_, latest] = sorted((world.workspace / "runs").glob("*-sweep-*"), key=lambda folder: folder.stat().st_mtime)
     assert "dev accuracy" in world.done("show", latest.name)
     assert world.done("show") == world.done("show", latest.name)
-    return {**json.loads((latest / "run.json").read_text(encoding="utf-8")), "shown": shown}
+    return {**find_run(Workspace(world.workspace), latest.name), "shown": shown}
 
 
 def result_of(record: dict) -> dict:

@@ -1,0 +1,135 @@
+"""A workspace can be moved, copied and named in other ways: nothing is lost, and nothing is written elsewhere."""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flows.housekeeping import collect_garbage
+from flows.record_paths import from_file, to_file
+from tasks.shared.errors import StillhouseError
+from tasks.shared.workspace import Workspace
+from tests.flows.conftest import World
+
+
+@pytest.fixture
+def moved(world: World, tmp_path: Path) -> Iterator[World]:
+    """A copy of the workspace whose original is out of reach: nobody can tell it from one that was moved."""
+    place = tmp_path / "elsewhere"
+    shutil.copytree(world.workspace, place, symlinks=True)
+    hidden = world.workspace.with_name("hidden")
+    world.workspace.rename(hidden)
+    try:
+        yield replace(world, home=str(place))
+        assert not world.workspace.exists(), "something was written where the workspace had been"
+    finally:
+        hidden.rename(world.workspace)
+
+
+def made(workspace: Path) -> set[str]:
+    """Outputs and label stores."""
+    found = [*workspace.glob("outputs/*/*"), *workspace.glob("labels/*")]
+    return {path.relative_to(workspace).as_posix() for path in found}
+
+
+def test_gc_keeps_what_the_runs_of_a_moved_workspace_need(moved: World) -> None:
+    before = made(moved.workspace)
+    moved.done("gc", "--delete")
+    assert made(moved.workspace) == before
+    best = Path(moved.record()["best"]["path"])
+    assert best.is_relative_to(moved.workspace.resolve())
+    assert best.is_dir()
+
+
+def test_records_of_earlier_versions_with_absolute_paths_are_understood(moved: World, world: World) -> None:
+    for file in moved.workspace.glob("runs/*/run.json"):
+        there = from_file(json.loads(file.read_text(encoding="utf-8")), Workspace(world.workspace))
+        file.write_text(json.dumps(there), encoding="utf-8")
+        assert there["path"] == str(world.workspace / "runs" / there["run"])
+    before = made(moved.workspace)
+    moved.done("gc", "--delete")
+    assert made(moved.workspace) == before
+    assert "goal" in moved.done("predict", "latest", "goal match coach league")
+
+
+@pytest.mark.parametrize("spelling", ["sideways/../{name}", "link"])
+def test_gc_keeps_what_runs_need_however_the_workspace_is_named(moved: World, spelling: str) -> None:
+    parent = moved.workspace.parent
+    (parent / "sideways").mkdir()
+    (parent / "link").symlink_to(moved.workspace)
+    before = made(moved.workspace)
+    os_spelling = str(parent / spelling.format(name=moved.workspace.name))
+    result = moved.run("gc", "--delete", STILLHOUSE_HOME=os_spelling)
+    assert result.returncode == 0, result.stderr
+    assert made(moved.workspace) == before
+
+
+@pytest.mark.slow
+def test_a_run_in_a_moved_workspace_reuses_all_and_tracks_and_registers_there(moved: World) -> None:
+    moved.done("run", "toy.yaml", "--force", "register")
+    states = moved.states()
+    assert {state for step, state in states.items() if step != "register"} == {"reused"}
+    with sqlite3.connect(moved.workspace / "mlflow" / "mlflow.db") as database:
+        places = [place for (place,) in database.execute("SELECT artifact_uri FROM runs")]
+        places += [place for (place,) in database.execute("SELECT source FROM model_versions")]
+        places += [place for (place,) in database.execute("SELECT artifact_location FROM experiments")]
+    here = moved.workspace.resolve().as_uri()
+    assert places
+    assert [place for place in places if not place.startswith(here)] == []
+    assert "food" in moved.done("predict", "models:/toy-student@champion", "soup and bread")
+
+
+def test_gc_refuses_where_no_kept_run_finds_what_it_made(moved: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STILLHOUSE_HOME", str(moved.workspace))
+    before = made(moved.workspace)
+    for file in moved.workspace.glob("runs/*/run.json"):
+        record = json.loads(file.read_text(encoding="utf-8"))
+        record["steps"] = [{**step, "path": f"/gone{step['path']}"} for step in record["steps"]]
+        file.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(StillhouseError, match="kept runs finds what it made"):
+        collect_garbage(10, delete=True)
+    shutil.rmtree(moved.workspace / "runs")
+    with pytest.raises(StillhouseError, match="none of the 0 kept runs"):
+        collect_garbage(10, delete=True)
+    assert made(moved.workspace) == before
+
+
+def test_gc_leaves_what_is_not_ours_and_what_is_linked(moved: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STILLHOUSE_HOME", str(moved.workspace))
+    theirs = [moved.workspace / "outputs" / "label" / "notes", moved.workspace / "runs" / "my own"]
+    for folder in theirs:
+        folder.mkdir(parents=True)
+        (folder / "text.txt").write_text("theirs", encoding="utf-8")
+    elsewhere = moved.workspace.parent / "big-disk"
+    elsewhere.mkdir()
+    link = moved.workspace / "labels" / ("ab" * 16)
+    link.symlink_to(elsewhere)
+    garbage = moved.workspace / "outputs" / "label" / ("cd" * 16)
+    garbage.mkdir()
+    collect_garbage(10, delete=True)
+    assert all(folder.is_dir() for folder in theirs)
+    assert link.is_symlink()
+    assert not garbage.exists()
+
+
+def test_a_record_is_the_same_after_it_was_written_and_read(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    record = {
+        "path": str(tmp_path / "runs" / "a"),
+        "labels": [str(tmp_path / "labels" / "x"), "s3://bucket/labels/y", "/mnt/labels/z"],
+        "steps": [{"path": str(tmp_path / "outputs" / "s" / "k")}],
+        "best": {"path": str(tmp_path / "outputs" / "t" / "k" / "model"), "scorecard": None},
+        "mlflow": {"uri": f"sqlite:///{tmp_path}/mlflow/mlflow.db", "page": None},
+        "recipe": {"path": "theirs", "labels": "hosted.jsonl", "data": {"train": str(tmp_path / "train.csv")}},
+    }
+    written = to_file(record, workspace)
+    assert from_file(written, workspace) == record
+    assert written["recipe"] == record["recipe"]
+    assert str(tmp_path) not in json.dumps({**written, "recipe": None})
+    there = from_file(written, Workspace(Path("/there")))
+    assert there["best"]["path"] == "/there/outputs/t/k/model"
+    assert there["path"] == "/there/runs/a"
