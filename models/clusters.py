@@ -51,7 +51,7 @@ class Clusters:
         return Clusters(np.unique(self.numbers[rows], return_inverse=True)[1])
 
     def summed(self, table: Gains) -> Gains:
-        """A table [seeds, rows] as one of clusters [seeds, clusters] whose means and their errors are those of the rows.
+        """A table [seeds, rows] as one of clusters [seeds, clusters] that has its means, and their errors.
 
         A cluster's value is the mean over all rows, and what the cluster's sum departs from its share of that, on the
         scale of clusters of average size. Where each row is a cluster of its own it is the row's value.

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from models.clusters import Clusters
 from models.interval import CONFIDENCE, Needed, components, interval, needed
 
-
 FEW = 20
 """Clusters of rows below which a reader is told that there are few."""
 

@@ -4,9 +4,9 @@
 
 Student and twin are equally good over all seeds and examples there could be: what moves an answer (how hard a text is
 for both, how hard for one, the seed, the rest) is normal, and a text is answered right with a probability of 90 %. A
-two-sided interval of 95 % that was exact would say BEATS 2.5 times in a hundred. *rows*: each row counted as an example;
-*examples*: rows of a cluster counted as one. Prints a table of percentages; exits with 1 where one of *examples* is
-above 5.
+two-sided interval of 95 % that was exact would say BEATS 2.5 times in a hundred. *rows*: each row is counted as an
+example; *examples*: rows of a cluster are counted as one. Prints a table of percentages; exits with 1 where one of
+*examples* is above 5.
 """
 
 import argparse

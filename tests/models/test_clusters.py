@@ -32,7 +32,9 @@ def test_without_a_true_gain_repeated_rows_rarely_say_beats(title):
     assert examples <= BOUND
 
 
-@pytest.mark.parametrize("clusters", [None, clusters_of(np.arange(60)), clusters_of(np.random.default_rng(0).random(60))])
+@pytest.mark.parametrize(
+    "clusters", [None, clusters_of(np.arange(60)), clusters_of(np.random.default_rng(0).random(60))]
+)
 def test_distinct_rows_give_the_same_numbers_to_the_last_digit(clusters):
     """The numbers are those from before there were clusters."""
     student, twin = right(5, 60, 0.8, 1), right(5, 60, 0.7, 2)

@@ -115,7 +115,7 @@ def test_the_result_of_a_whole_run(toy):
     fields = {"outcome", "difference", "low", "high", "seeds", "examples", "worthwhile", "se_seeds", "se_examples"}
     assert fields <= set(written["verdict"])
     assert written == result.result
-    assert written["version"] == 3
+    assert written["version"] == 4
     assert result.verdict["sentence"] == result.sentence
     assert "this teacher" in result.verdict["scope"]
     assert [len(result.models(role)) for role in ("teacher", "student", "twin")] == [1, 2, 2]
