@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from math import fsum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +30,7 @@ class _Part:
 
     def farther(self, counts: Counts) -> float:
         """By how much more it would be off with such a group: shares of what is wanted, summed over the classes."""
-        return sum(
+        return fsum(
             (abs(self.wanted[number] - self.has[number] - more) - abs(self.wanted[number] - self.has[number]))
             / max(self.wanted[number], 1)
             for number, more in counts.items()
@@ -123,6 +125,11 @@ def allot(
     every.fill(gold, TO_GOLD)
     for number in kept:
         if not gold.has[number]:
-            every.give_nearest(gold, TO_GOLD, lambda counts, lacking=number: counts[lacking] > 0)
+            every.give_nearest(gold, TO_GOLD, partial(_has, number))
     found: NDArray[np.uint8] = every.places[every.numbers]
     return found
+
+
+def _has(number: int, counts: Counts) -> bool:
+    """Whether there is a row of a class."""
+    return number in counts
