@@ -50,8 +50,9 @@ class Data(Section):
         None,
         min_length=1,
         description="Column that says what a row is of: a document, an author, a template; a name or a number. A "
-        "group is never in two parts: it goes whole to dev or to gold, and rows of one that dev, test, gate or a "
-        "further test has are not learnt from. To the verdict and all intervals a group is one example. A row without "
+        "group is never in two parts: it goes whole to dev or to gold, as near to labels_per_class and dev_share as "
+        "that allows, and rows of one that dev, test, gate or a further test has are not learnt from. To the verdict "
+        "and all intervals a group is one example. A row without "
         "a value is a group of its own. Each file with labels must have the column; unlabelled ones may lack it.",
     )
     classes: list[str] | None = Field(
