@@ -76,7 +76,16 @@ def _verdict(first: Mapping[str, Any], second: Mapping[str, Any]) -> "Verdict":
     student = np.stack([ours[seed].right[known] for seed, _ in pairs])
     other = np.stack([theirs[seed].right[known] for _, seed in pairs])
     worthwhile = first["recipe"]["worthwhile"]
-    return judge(student, other, worthwhile, student="the first run's student", other="the second's")
+    example = other_one.example if one.groups is None else one.example
+    return judge(
+        student,
+        other,
+        worthwhile,
+        student="the first run's student",
+        other="the second's",
+        clusters=one.clusters(other_one).among(known),
+        example=example,
+    )
 
 
 def _labelled_rows(record: Mapping[str, Any], said: "Predictions") -> list[str | None]:

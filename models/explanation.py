@@ -103,8 +103,10 @@ def unsure_share(groups: list[dict[str, Any]]) -> float | None:
     return parts[1] / sum(parts) if min(parts) >= 0 and max(parts) > 0 else None
 
 
-def instructive(answers: Answers, count: int) -> list[int]:
+def instructive(answers: Answers, count: int, texts: NDArray[Any]) -> list[int]:
     """Rows from which most is to be learnt, half of them won by the student and half lost, the clearest first.
+
+    Of rows that have one value of `texts`, [rows], only the clearest is taken.
 
     Those are rows with the largest difference between students and twins over the seeds; of equals those of which the
     teacher says most about other classes than the one it names, as that is what a hard label cannot tell; then the
@@ -113,6 +115,7 @@ def instructive(answers: Answers, count: int) -> list[int]:
     gain = answers.gain
     spread = np.zeros(len(gain)) if answers.teacher is None else 1.0 - answers.teacher.max(-1)
     order = np.lexsort((np.arange(len(gain)), -spread, -np.abs(gain)))
+    order = order[np.sort(np.unique(texts[order], return_index=True)[1])]
     won = [int(row) for row in order if gain[row] > 0][: count - count // 2]
     lost = [int(row) for row in order if gain[row] < 0][: count // 2]
     return won + lost

@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.clusters import Clusters
 from models.interval import CONFIDENCE, Needed, components, interval, needed
+
+FEW = 20
+"""Clusters of rows below which a reader is told that there are few."""
 
 
 class Outcome(StrEnum):
@@ -29,7 +33,7 @@ class Verdict:
         high: Upper end of the interval, never above 1. With one seed or one example nothing is known of the error,
             and the interval is all that accuracies allow: -1 to 1.
         seeds: Number of paired seeds.
-        examples: Number of test examples.
+        examples: Number of test examples: identical texts are one, and so are the rows of a group.
         worthwhile: The gain that the recipe calls worthwhile.
         se_seeds: Standard error if the seeds alone were drawn again; None with one seed.
         se_examples: Standard error if the examples alone were drawn again.
@@ -40,6 +44,8 @@ class Verdict:
         other: What it was compared with.
         unit: What was drawn anew from row to row: a seed, or a draw of labels.
         where: What the examples are of.
+        rows: Number of rows that the examples are of; None where each is one.
+        example: What an example is called: an example, or a group.
     """
 
     outcome: Outcome
@@ -57,13 +63,19 @@ class Verdict:
     other: str = "its twin"
     unit: str = "seed"
     where: str = "test"
+    rows: int | None = None
+    example: str = "example"
 
     @property
     def scope(self) -> str:
         """What the verdict does not reach beyond."""
+        holds = "This holds for this teacher and this draw of gold labels; another of either may turn out differently."
         if self.unit == "draw":
-            return "This holds for draws of gold labels of this data and teachers made of this model."
-        return "This holds for this teacher and this draw of gold labels; another of either may turn out differently."
+            holds = "This holds for draws of gold labels of this data and teachers made of this model."
+        if self.rows is not None and 1 < self.examples < FEW:
+            few = f"{_count(self.examples, self.example)} tell little of others"
+            holds += f" It rests on few: {few}, unless all are much alike."
+        return holds
 
     def sentence(self) -> str:
         """Returns the verdict for a person: outcome, gain in points, interval, what it means or what to do next."""
@@ -91,7 +103,7 @@ class Verdict:
             luck = "training" if self.unit == "seed" else "the draw"
             return f"but one {self.unit} cannot tell a gain from luck in {luck}: add {self.unit}s"
         if self.examples == 1:
-            return "but one example says nothing about others: use a larger test set"
+            return f"but one {self.example} says nothing about others: use a larger test set"
         return f"which may be no gain at all or one of {self._worth()} and more: {self._remedy()}"
 
     def _remedy(self) -> str:
@@ -102,14 +114,15 @@ class Verdict:
         if self.needed.seeds:
             ways.append(f"about {_count(self.needed.seeds, self.unit)}")
         if self.needed.examples:
-            ways.append(f"about {self.needed.examples:,} test examples")
+            ways.append(f"about {self.needed.examples:,} test {self.example}s")
         if not ways and self.needed.both:
             times = f"{self.needed.both:.{1 if self.needed.both < 10 else 0}f} times"
-            ways.append(f"about {times} as many {self.unit}s and test examples")
+            ways.append(f"about {times} as many {self.unit}s and test {self.example}s")
         return f"{' or '.join(ways)} would settle it if the gain is what it measured"
 
     def _evidence(self) -> str:
-        counts = f"{_count(self.seeds, self.unit)}, {_count(self.examples, 'example')}"
+        within = "" if self.rows is None else f" in {_count(self.rows, 'row')}"
+        counts = f"{_count(self.seeds, self.unit)}, {_count(self.examples, self.example)}{within}"
         if self.seeds == 1 or self.examples <= 1:
             return f"no interval; {counts}"
         digits = self._digits()
@@ -144,20 +157,25 @@ def judge(
     other: str = "its twin",
     unit: str = "seed",
     where: str = "test",
+    clusters: Clusters | None = None,
+    example: str = "example",
 ) -> Verdict:
     """Judges students against their twins, or any models against others, by seeds and test examples.
 
-    The interval is that of `models.interval.interval`.
+    The interval is that of `models.interval.interval`. It knows of luck in training what the seeds at hand show: a
+    collapse that is rare is not seen in five runs.
 
     Args:
-        student_correct: [seeds, examples], bool or scores within 0 to 1, of the students on test.
-        other_correct: The same for the twins: row s has the same seed, column i is the same example.
+        student_correct: [seeds, rows], bool or scores within 0 to 1, of the students on test.
+        other_correct: The same for the twins: row s has the same seed, column i is the same text.
         worthwhile: The smallest gain worth having, a fraction of at least 0 and below 1.
         confidence: Of the two-sided interval, within 0 to 1.
         student: What the first are called.
         other: What the second are called.
         unit: What a row is: a seed, or a draw of labels.
         where: What the examples are of.
+        clusters: Which columns are one example; without it, each is one.
+        example: What one is called: an example, or a group.
 
     Raises:
         ValueError: If shapes differ or are not [seeds, examples], or a value is out of range.
@@ -166,7 +184,7 @@ def judge(
     if not 0 <= worthwhile < 1 or not 0 < confidence < 1:
         raise ValueError(f"worthwhile must be in [0, 1) and confidence in (0, 1), got {worthwhile} and {confidence}")
     gains = scores - others
-    found = interval(gains, confidence)
+    found = interval(gains, confidence, clusters=clusters)
     outcome = _outcome(found.low, found.high, worthwhile)
     return Verdict(
         outcome,
@@ -179,11 +197,13 @@ def judge(
         found.se_seeds,
         found.se_examples,
         confidence,
-        _needed(outcome, gains, worthwhile, confidence),
+        _needed(outcome, gains, worthwhile, confidence, clusters),
         student,
         other,
         unit,
         where,
+        gains.shape[1] if found.examples < gains.shape[1] else None,
+        example,
     )
 
 
@@ -198,13 +218,15 @@ def _outcome(low: float, high: float, worthwhile: float) -> Outcome:
     return Outcome.NO_BETTER if high < worthwhile else Outcome.INCONCLUSIVE
 
 
-def _needed(outcome: Outcome, gains: NDArray[np.float64], worthwhile: float, confidence: float) -> Needed | None:
+def _needed(
+    outcome: Outcome, gains: NDArray[np.float64], worthwhile: float, confidence: float, clusters: Clusters | None
+) -> Needed | None:
     """What would settle it, if gain and variances are those that were measured."""
-    found = components(gains)
+    found = components(gains, clusters)
     if outcome is not Outcome.INCONCLUSIVE or found is None:
         return None
     mean = float(gains.mean())
-    seeds, examples = gains.shape
+    seeds, examples = len(gains), gains.shape[1] if clusters is None else len(clusters.sizes)
     exact = needed(found, seeds, examples, max(mean, worthwhile - mean), confidence)
     return Needed(_two_figures(exact.seeds), _two_figures(exact.examples), exact.both)
 

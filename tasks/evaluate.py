@@ -131,11 +131,15 @@ class Evaluate(Step[ScoreRecord]):
 
     def _predict(self, part: str, reader: "Reader", advance: Advance) -> Predictions:
         chunks = [
-            (chunk.keys, chunk.labels, reader.logits(chunk.texts, chunk.pairs, advance))
+            (
+                chunk.keys,
+                chunk.labels,
+                reader.logits(chunk.texts, chunk.pairs, advance),
+                *([] if chunk.groups is None else [chunk.groups]),
+            )
             for chunk in read_chunks(self.data.file(part))
         ]
-        keys, gold, logits = (np.concatenate(column) for column in zip(*chunks, strict=True))
-        return Predictions(keys, gold, logits)
+        return Predictions(*(np.concatenate(column) for column in zip(*chunks, strict=True)))
 
     def _quality(self, said: Mapping[str, Predictions], noisy: Sequence[Noisy]) -> Quality:
         from models.metrics import quality, right

@@ -43,6 +43,7 @@ class Explain(Step[ExplainRecord]):
     """Sets students' and twins' answers on test against the gold labels and the teacher's distribution."""
 
     name: ClassVar[str] = "explain"
+    version: ClassVar[int] = 2
     data: DataRecord
     scores: tuple[ScoreRecord, ...]
     fused: FuseRecord
@@ -70,7 +71,7 @@ class Explain(Step[ExplainRecord]):
             "classes": by_class(answers, list(self.data.classes)) if len(rows) else [],
             "teacher": groups,
             "unsure_share": unsure_share(groups) if groups else None,
-            "examples": self._examples(rows, answers, instructive(answers, EXAMPLES)),
+            "examples": self._examples(rows, answers, instructive(answers, EXAMPLES, self.scores[0].test.keys[rows])),
         }
         write_json(folder / EXPLANATION, explanation)
         return {"rows": len(rows), "unsure_share": explanation["unsure_share"]}

@@ -14,10 +14,12 @@ from tasks.fuse import FuseRecord
 from tasks.shared.conditions import CLEAN, NOISY, Answers, Condition, pooled, read_noisy
 from tasks.shared.dataset import FURTHER, NO_LABEL, DataRecord
 from tasks.shared.outputs import Json, Output, read_versioned, write_json
+from tasks.shared.predictions import Predictions
 from tasks.shared.report.content import RESULT, RESULT_VERSION
 from tasks.shared.steps import Context, Step
 
 if TYPE_CHECKING:
+    from models.clusters import Clusters
     from models.verdict import Verdict
 
 Right = NDArray[np.bool_]
@@ -100,6 +102,16 @@ class Draw:
         return np.stack([found.right[found.gold != NO_LABEL] for found in said])
 
     @cached_property
+    def test(self) -> Predictions:
+        """What the first student says of test."""
+        return self.of("student")[0].test
+
+    def alike(self, part: str = "test") -> "Clusters":
+        """Which rows with a gold label are one example, in the order of `right`."""
+        said = self.of("student")[0].on(part)
+        return said.clusters().among(said.gold != NO_LABEL)
+
+    @cached_property
     def teachers_right(self) -> Right | None:
         """Which test rows the teachers get right together, [1, rows]; None where that is not known."""
         teachers = self.of("teacher")
@@ -174,7 +186,8 @@ class Judge(Step[ResultRecord]):
         student, other = draw.right("student"), draw.right(role)
         if not student.shape[1]:
             return _told(unjudged(len(student), self.worthwhile))
-        return _told(judge(student, other, self.worthwhile, other=WITHOUT[role]))
+        clusters, example = draw.alike(), draw.test.example
+        return _told(judge(student, other, self.worthwhile, other=WITHOUT[role], clusters=clusters, example=example))
 
     def _against_teacher(self, draw: Draw) -> dict[str, Json] | None:
         """What the students keep of their teachers' accuracy, and how far they come from the twins to it."""
@@ -183,11 +196,11 @@ class Judge(Step[ResultRecord]):
         teacher = draw.teachers_right
         if teacher is None:
             return None
-        student, twin = draw.right("student"), draw.right("twin")
-        kept, closed = retention(student, teacher), gap_closed(student, twin, teacher)
+        student, twin, clusters = draw.right("student"), draw.right("twin"), draw.alike()
+        kept, closed = retention(student, teacher, clusters), gap_closed(student, twin, teacher, clusters)
         return {
             "accuracy": float(teacher.mean()),
-            "difference": asdict(beyond(student, teacher)),
+            "difference": asdict(beyond(student, teacher, clusters)),
             "retention": kept and asdict(kept),
             "gap_closed": closed and asdict(closed),
         }
@@ -208,20 +221,28 @@ class Judge(Step[ResultRecord]):
         student, twin = (
             np.stack([draw.right(role).mean(axis=0) for draw in self.draws]) for role in ("student", "twin")
         )
-        return _told(judge(student, twin, self.worthwhile, unit="draw"))
+        first = self.draws[0]
+        clusters, example = first.alike(), first.test.example
+        return _told(judge(student, twin, self.worthwhile, unit="draw", clusters=clusters, example=example))
 
     def _robustness(self, draw: Draw) -> Iterator[dict[str, Json]]:
         """What each condition costs each role, and what the student is spared of what it costs those without."""
         from models.comparison import drop, spared
 
+        every = draw.test.clusters()
         for condition, (rows, _) in draw.noisy["student"].items():
             if condition[0] == CLEAN:
                 continue
+            clusters = every.among(rows)
             disturbed = {role: draw.noisy[role][condition][1] for role in draw.parties}
             clean = {role: self._clean(draw, role, rows) for role in draw.parties}
-            costs = {role: asdict(drop(clean[role], disturbed[role])) for role in draw.parties}
+            costs = {role: asdict(drop(clean[role], disturbed[role], clusters)) for role in draw.parties}
             ours = (clean["student"], disturbed["student"])
-            less = {role: asdict(spared(*ours, clean[role], disturbed[role])) for role in WITHOUT if role in draw.roles}
+            less = {
+                role: asdict(spared(*ours, clean[role], disturbed[role], clusters))
+                for role in WITHOUT
+                if role in draw.roles
+            }
             yield {
                 "noise": condition[0],
                 "strength": condition[1],
@@ -249,12 +270,23 @@ class Judge(Step[ResultRecord]):
                 continue
             there = {role: draw.right(role, FURTHER + test.name) for role in draw.parties}
             here = {role: draw.right(role) for role in draw.parties}
+            alike = draw.alike(), draw.alike(FURTHER + test.name)
+            verdict = judge(
+                there["student"],
+                there["twin"],
+                self.worthwhile,
+                where=test.name,
+                clusters=alike[1],
+                example=draw.test.example,
+            )
             yield {
                 "name": test.name,
                 "rows": test.rows,
                 "accuracy": {role: float(right.mean()) for role, right in there.items()},
-                "drop": {role: asdict(elsewhere(here[role], there[role])) for role in there if here[role].shape[1]},
-                "verdict": _told(judge(there["student"], there["twin"], self.worthwhile, where=test.name)),
+                "drop": {
+                    role: asdict(elsewhere(here[role], there[role], *alike)) for role in there if here[role].shape[1]
+                },
+                "verdict": _told(verdict),
             }
 
     def read(self, output: Output) -> ResultRecord:

@@ -42,7 +42,7 @@ class LoadData(Step[DataRecord]):
 
     def inputs(self) -> Mapping[str, Json]:
         """The options of the draw, and the digests of the sources, in place of their paths."""
-        options = self.data.decided(["dev_share"], but=["train", "test", "tests", "dev", "gate", "unlabelled"])
+        options = self.data.decided(["dev_share", "group"], but=["train", "test", "tests", "dev", "gate", "unlabelled"])
         sources = {part: [source.digest() for source in found] for part, found in self._sources().items()}
         return {"options": options, "sources": sources, "normalisation": NORMALISATION}
 
@@ -92,17 +92,20 @@ class LoadData(Step[DataRecord]):
         return tuple(self.data.classes) if self.data.classes else None
 
     def _choose(self, sources: Mapping[str, Sequence[Source]], advance: Advance) -> tuple[Classes, Draw]:
-        train = scan(sources["train"], advance=advance)
+        grouped = self.data.group is not None
+        train = scan(sources["train"], advance=advance, grouped=grouped)
         if self.data.minimum_rows and len(train.keys) < self.data.minimum_rows:
             found = f"{len(train.keys):,} rows with a text, fewer than data.minimum_rows, {self.data.minimum_rows:,}"
             raise StillhouseError(f"data.train: {self.data.train} has {found}; is the delivery whole?")
         classes = find_classes(self.data.classes, train, self.data.train)
-        reported_on = [part for part in self._held_out if part == "test" or part.startswith(FURTHER)]
-        held_out = {part: scan(sources[part], classes, advance, part in reported_on) for part in self._held_out}
+        reported_on = self._reported_on
+        held_out = {
+            part: scan(sources[part], classes, advance, part in reported_on, grouped) for part in self._held_out
+        }
         for part, rows in held_out.items():
             if part != "dev" and not len(rows.keys):
                 raise StillhouseError(f"{self._named(part)} has no row with a text")
-        unlabelled = scan(sources["unlabelled"], advance=advance)
+        unlabelled = scan(sources["unlabelled"], advance=advance, grouped=grouped)
         draw = draw_parts(self.data, classes, train, unlabelled, held_out)
         for part in reported_on:
             if (held_out[part].labels == NO_LABEL).all():
@@ -120,6 +123,11 @@ class LoadData(Step[DataRecord]):
             *(FURTHER + name for name in sorted(self.data.tests)),
         ]
 
+    @property
+    def _reported_on(self) -> list[str]:
+        """The parts that there are intervals of."""
+        return [part for part in self._held_out if part == "test" or part.startswith(FURTHER)]
+
     def _named(self, part: str) -> str:
         """A part's key in the recipe and its source."""
         if part.startswith(FURTHER):
@@ -136,12 +144,15 @@ class LoadData(Step[DataRecord]):
         advance: Advance,
     ) -> tuple[dict[str, int], dict[str, str]]:
         whole = self._held_out
-        writers = {part: PartWriter(part_file(folder, part)) for part in dict.fromkeys([*PARTS, *whole])}
+        grouped = self._reported_on if self.data.group is not None else []
+        writers = {
+            part: PartWriter(part_file(folder, part), part in grouped) for part in dict.fromkeys([*PARTS, *whole])
+        }
         for part in whole:
-            for key, text, pair, label in counted(read_texts(sources[part]), advance):
-                writers[part].add(key, text, pair, classes.number(label))
+            for key, text, pair, label, group in counted(read_texts(sources[part]), advance):
+                writers[part].add(key, text, pair, classes.number(label), *([group] if part in grouped else []))
         learning = [*sources["train"], *sources["unlabelled"]]
-        for place, (key, text, pair, label) in _together(places, counted(read_texts(learning), advance)):
+        for place, (key, text, pair, label, _) in _together(places, counted(read_texts(learning), advance)):
             if place in (GOLD, DEV):
                 writers["gold" if place == GOLD else "dev"].add(key, text, pair, classes.number(label))
             if place in (GOLD, TRANSFER):

@@ -27,6 +27,7 @@ def read_parquet(table: Table) -> Iterator[Row]:
             if sum(groups) != file.metadata.num_rows:
                 raise pa.ArrowInvalid("it counts its rows in two ways")
             check_columns(file.schema_arrow.names, columns, table.at)
+            columns = columns.there(file.schema_arrow.names)
             yield from arrow_rows(file.iter_batches(_BATCH_ROWS, columns=columns.names), columns, table.at)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # from the system, not from the format
@@ -53,7 +54,11 @@ def arrow_rows(
                 labels = [_class_name(value, class_names, at, row) for row, value in enumerate(values, before + 1)]
             else:
                 labels = [label_text(value, at, "row", row) for row, value in enumerate(values, before + 1)]
-        yield from map(Row, texts, pairs, labels, count(before + 1))
+        groups: Iterable[str | None] = repeat(None)
+        if columns.group is not None:
+            values = batch.column(columns.group).to_pylist()
+            groups = [label_text(value, at, "row", row, "group") for row, value in enumerate(values, before + 1)]
+        yield from map(Row, texts, pairs, labels, count(before + 1), groups)
         before += batch.num_rows
 
 

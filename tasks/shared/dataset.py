@@ -27,6 +27,8 @@ SCHEMA = pa.schema(
         pa.field("label", pa.int32()),
     ]
 )
+GROUP = pa.field("group", pa.binary(32), nullable=False)
+"""Of parts that are reported on, where the recipe names such a column: the key of what a row is of, or else its own."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,13 @@ class DataRecord:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some consecutive rows of a part: keys [rows], texts, pairs (None without), labels [rows]."""
+    """Some consecutive rows of a part: keys [rows], texts, pairs (None without), labels [rows], groups (likewise)."""
 
     keys: NDArray[np.bytes_]
     texts: list[str]
     pairs: list[str] | None
     labels: NDArray[np.int32]
+    groups: NDArray[np.bytes_] | None
 
 
 def part_file(folder: Path, part: str) -> Path:
@@ -90,6 +93,7 @@ def read_chunks(file: Path) -> Iterator[Chunk]:
                 texts=batch.column("text").to_pylist(),
                 pairs=None if pairs.null_count == len(pairs) else pairs.to_pylist(),
                 labels=batch.column("label").fill_null(NO_LABEL).to_numpy(zero_copy_only=False),
+                groups=keys_of(batch.column(GROUP.name)) if GROUP.name in batch.schema.names else None,
             )
 
 
@@ -136,17 +140,18 @@ def key_column(keys: NDArray[np.bytes_]) -> pa.Array:
 class PartWriter:
     """Writes one part row by row, and hashes its rows on the way."""
 
-    def __init__(self, file: Path) -> None:
-        """Starts the file."""
-        self._writer = pq.ParquetWriter(file, SCHEMA, compression="zstd")
-        self._rows: list[tuple[bytes, str, str | None, int | None]] = []
+    def __init__(self, file: Path, grouped: bool = False) -> None:
+        """Starts the file; `grouped`: rows come with the key of their group."""
+        self._schema = SCHEMA.append(GROUP) if grouped else SCHEMA
+        self._writer = pq.ParquetWriter(file, self._schema, compression="zstd")
+        self._rows: list[tuple[object, ...]] = []
         self._hash = hashlib.sha256()
         self.count = 0
 
-    def add(self, key: bytes, text: str, pair: str | None, label: int) -> None:
-        """Appends a row; `label` may be `NO_LABEL`."""
-        self._rows.append((key, text, pair, None if label == NO_LABEL else label))
-        self._hash.update(key + label.to_bytes(4, "big", signed=True))
+    def add(self, key: bytes, text: str, pair: str | None, label: int, *group: bytes) -> None:
+        """Appends a row; `label` may be `NO_LABEL`, and `group` is given where rows are grouped."""
+        self._rows.append((key, text, pair, None if label == NO_LABEL else label, *group))
+        self._hash.update(key + label.to_bytes(4, "big", signed=True) + b"".join(group))
         self.count += 1
         if len(self._rows) == ROWS_AT_ONCE:
             self._flush()
@@ -158,7 +163,7 @@ class PartWriter:
         return self._hash.hexdigest()
 
     def _flush(self) -> None:
-        columns: Sequence[Sequence[object]] = list(zip(*self._rows, strict=True)) or [(), (), (), ()]
-        arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
-        self._writer.write_table(pa.Table.from_arrays(arrays, schema=SCHEMA))
+        columns: Sequence[Sequence[object]] = list(zip(*self._rows, strict=True)) or [()] * len(self._schema)
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)]
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
         self._rows.clear()

@@ -2,28 +2,36 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.shared.allotment import Counts, allot
 from tasks.shared.dataset import KEY, NO_LABEL
 from tasks.shared.errors import StillhouseError, brief
 from tasks.shared.recipe_data import Data
 from tasks.shared.sources import Source
 from tasks.shared.steps import Advance
-from tasks.shared.texts import draw_order, normalise, text_key
+from tasks.shared.texts import group_key, normalise, text_key
 
 DROPPED, GOLD, DEV, TRANSFER = range(4)
 _ROWS_AT_ONCE = 1024
+_SHOWN_CLASSES = 5
 _MANY_CLASSES = 100
 """From here on, labels of which most have one row only are taken for a column of texts or numbers."""
 
 Item = TypeVar("Item")
 
 
-Text = tuple[bytes, str, str | None, str | None]
-"""Key, normalised text, normalised pair, label."""
+class Text(NamedTuple):
+    """A row that has a text: its key, the normalised text and pair, the label, and the key of its group or its own."""
+
+    key: bytes
+    text: str
+    pair: str | None
+    label: str | None
+    group: bytes
 
 
 class Classes:
@@ -46,19 +54,21 @@ class Classes:
 
 @dataclass(frozen=True)
 class Scan:
-    """What the draw knows of the rows of some sources: 36 bytes a row.
+    """What the draw knows of the rows of some sources: 36 bytes a row, and 32 more where they are grouped.
 
     Attributes:
         keys: of the texts, [rows].
         labels: position in `names`, `NO_LABEL` without a label, [rows].
         names: the labels as they were read.
         empty: rows that were left out because they have no text.
+        groups: key of each row's group, or of its text where it is of none, [rows]; `keys` where nothing is grouped.
     """
 
     keys: NDArray[np.bytes_]
     labels: NDArray[np.int32]
     names: list[str]
     empty: int
+    groups: NDArray[np.bytes_]
 
 
 @dataclass(frozen=True)
@@ -70,13 +80,14 @@ class Draw:
 
 
 def read_texts(sources: Sequence[Source]) -> Iterator[Text]:
-    """Key, normalised text, normalised pair and label of each row that has a text."""
+    """Each row that has a text."""
     for source in sources:
         for row in source.rows():
             text = normalise(row.text)
             if text:
                 pair = None if row.text_pair is None else normalise(row.text_pair)
-                yield text_key(text, pair), text, pair, row.label
+                key = text_key(text, pair)
+                yield Text(key, text, pair, row.label, key if row.group is None else group_key(row.group))
 
 
 def counted(rows: Iterable[Item], advance: Advance) -> Iterator[Item]:
@@ -92,6 +103,7 @@ def scan(
     held_to: Classes | None = None,
     advance: Advance = lambda rows: None,
     may_lack_labels: bool = False,
+    grouped: bool = False,
 ) -> Scan:
     """Reads sources once.
 
@@ -100,8 +112,9 @@ def scan(
         held_to: for dev, test and gate: refuse a row with a label that is not among these, or without one.
         advance: called with the number of rows read now and then.
         may_lack_labels: whether all rows may be without one, where none has one.
+        grouped: whether rows are of groups.
     """
-    keys, labels, names, empty = bytearray(), bytearray(), dict[str, int](), 0
+    keys, labels, groups, names, empty = bytearray(), bytearray(), bytearray(), dict[str, int](), 0
     unlabelled: str | None = None
     for source in sources:
         for row in counted(source.rows(), advance):
@@ -114,13 +127,18 @@ def scan(
                 raise StillhouseError(f"{source.place(row.line)} {what}; give it one of the classes or leave it out")
             if row.label is None and unlabelled is None:
                 unlabelled = source.place(row.line)
-            keys += text_key(text, None if row.text_pair is None else normalise(row.text_pair))
+            key = text_key(text, None if row.text_pair is None else normalise(row.text_pair))
+            keys += key
+            if grouped:
+                groups += key if row.group is None else group_key(row.group)
             code = NO_LABEL if row.label is None else names.setdefault(row.label, len(names))
             labels += code.to_bytes(4, "little", signed=True)
     if held_to is not None and unlabelled and (names or not may_lack_labels):
         raise StillhouseError(f"{unlabelled} has no label; give it one of the classes or leave it out")
     # Not copied: these are what memory is needed for.
-    return Scan(np.frombuffer(keys, KEY), np.frombuffer(labels, np.int32), list(names), empty)
+    found = np.frombuffer(keys, KEY)
+    of_groups = np.frombuffer(groups, KEY) if grouped else found
+    return Scan(found, np.frombuffer(labels, np.int32), list(names), empty, of_groups)
 
 
 def find_classes(names: Sequence[str] | None, train: Scan, where: str) -> Classes:
@@ -149,41 +167,32 @@ def find_classes(names: Sequence[str] | None, train: Scan, where: str) -> Classe
 
 
 def draw_parts(data: Data, classes: Classes, train: Scan, unlabelled: Scan, held_out: Mapping[str, Scan]) -> Draw:
-    """Chooses by a hash of (seed, text), so that new rows hardly move the choice.
+    """Chooses by a hash of (seed, text), or of the group where it is of one, so that new rows hardly move the choice.
 
     Each text counts once, with the first label it has; texts of the parts held out (dev, test, perhaps gate and further
-    tests) are left out of everything else. In each class the rows that come first in the hash's order are dev, the next
-    ones gold, the rest transfer.
+    tests) and of their groups are left out of everything else. In each class the rows that come first in the hash's
+    order are dev, the next ones gold, the rest transfer; groups stay whole.
     """
     keys = np.concatenate([train.keys, unlabelled.keys])
+    groups = keys if data.group is None else np.concatenate([train.groups, unlabelled.groups])
     labels = np.full(len(keys), NO_LABEL, np.int32)
     to_number = np.array([classes.number(name) for name in train.names] + [NO_LABEL], np.int32)
     labels[: len(train.labels)] = to_number[np.where(train.labels == NO_LABEL, -1, train.labels)]
     usable, warnings = _usable(keys, labels, held_out)
+    if data.group is not None:
+        warnings += _without_groups_of(held_out, groups, usable)
     for part, rows_of_part in held_out.items():
         warnings += _repeats(part, rows_of_part, classes)
-    for chosen_on, other in _unfair(held_out):
-        both = int(np.isin(held_out[chosen_on].keys, held_out[other].keys).sum())
-        if both:
-            seen = f"so what is chosen on {chosen_on} has seen a part of {other}"
-            warnings.append(f"{both:,} texts of {chosen_on} are in {other} too, {seen}")
+    warnings += _unfair(held_out, data.group is not None)
     empty = train.empty + unlabelled.empty + sum(part.empty for part in held_out.values())
     if empty:
         warnings.append(f"{empty:,} rows without a text were left out")
-    places = np.where(usable, TRANSFER, DROPPED).astype(np.uint8)
     for number, name in enumerate(classes.names):
-        rows = np.flatnonzero(usable & (labels == number))
-        order = np.array([draw_order(data.seed, key.ljust(32, b"\0")) for key in keys[rows].tolist()], np.int64)
-        chosen = rows[np.argsort(order, kind="stable")][: data.labels_per_class]
-        for_dev = 0 if data.dev else round(len(chosen) * data.dev_share)
-        places[chosen[:for_dev]] = DEV
-        places[chosen[for_dev:]] = GOLD
-        if not len(chosen):
+        if not (usable & (labels == number)).any():
             why = f"; the texts it has are in {' or '.join(held_out)} too" if (labels == number).any() else ""
             raise StillhouseError(f"data.train: class {brief(name)} has no usable row left to learn from{why}")
-        if data.labels_per_class and len(chosen) < data.labels_per_class:
-            found = f"class {brief(name)} has {len(chosen)} gold labels"
-            warnings.append(f"{found}, fewer than {data.labels_per_class}")
+    places, told = _deal(data, classes, groups, labels, usable)
+    warnings += told
     if not data.dev and not (places == DEV).any():
         raise StillhouseError(
             f"data.train: too few gold labels to spare {data.dev_share:.0%} for dev; name a file in data.dev"
@@ -191,12 +200,82 @@ def draw_parts(data: Data, classes: Classes, train: Scan, unlabelled: Scan, held
     return Draw(places, warnings)
 
 
-def _unfair(held_out: Mapping[str, Scan]) -> Iterator[tuple[str, str]]:
-    """Parts that something is chosen on, each with a part that must not have seen it."""
+def _deal(
+    data: Data,
+    classes: Classes,
+    groups: NDArray[np.bytes_],
+    labels: NDArray[np.int32],
+    usable: NDArray[np.bool_],
+) -> tuple[NDArray[np.uint8], list[str]]:
+    """Where each row goes, and what to say of it."""
+    warnings = []
+    rows = np.flatnonzero(usable & (labels != NO_LABEL))
+    there = np.bincount(labels[rows], minlength=len(classes.names)).tolist()
+    kept = {number: min(count, data.labels_per_class or count) for number, count in enumerate(there)}
+    dev = {number: 0 if data.dev else round(count * data.dev_share) for number, count in kept.items()}
+    places = np.where(usable, TRANSFER, DROPPED).astype(np.uint8)
+    places[rows] = np.array([TRANSFER, DEV, GOLD], np.uint8)[allot(groups[rows], labels[rows], dev, kept, data.seed)]
+    for number, name in enumerate(classes.names):
+        if data.labels_per_class and kept[number] < data.labels_per_class:
+            warnings.append(f"class {brief(name)} has {kept[number]} gold labels, fewer than {data.labels_per_class}")
+    if data.group is not None:
+        of_dev = (places == TRANSFER) & np.isin(groups, groups[places == DEV])
+        if of_dev.any():
+            count = f"{int(of_dev.sum()):,} texts of train or unlabelled"
+            warnings.append(f"{count} are of groups that went to dev; learning leaves them out")
+            places[of_dev] = DROPPED
+        warnings += _off(classes, labels, places, dev, kept)
+    return places, warnings
+
+
+def _off(
+    classes: Classes, labels: NDArray[np.int32], places: NDArray[np.uint8], dev: Counts, kept: Counts
+) -> list[str]:
+    """What came of whole groups where it is not what was asked for."""
+
+    def off(what: str, chosen: NDArray[np.bool_], wanted: Counts) -> list[str]:
+        had = np.bincount(labels[chosen], minlength=len(wanted)).tolist()
+        other = [number for number in wanted if had[number] != wanted[number]]
+        shown = [
+            f"{had[number]:,} of class {brief(classes.names[number])} instead of {wanted[number]:,}" for number in other
+        ]
+        more = f" and {len(other) - _SHOWN_CLASSES} more classes that differ" if len(other) > _SHOWN_CLASSES else ""
+        return [f"groups stay whole: {what} has {', '.join(shown[:_SHOWN_CLASSES])}{more}"] if other else []
+
+    of_dev = off("dev", places == DEV, dev)
+    return of_dev + off("dev and gold together", (places == DEV) | (places == GOLD), kept)
+
+
+def _without_groups_of(
+    held_out: Mapping[str, Scan], groups: NDArray[np.bytes_], usable: NDArray[np.bool_]
+) -> list[str]:
+    """Takes rows of groups that parts held out have from those to use, and says how many."""
+    warnings = []
+    for part, other in held_out.items():
+        shared = usable & np.isin(groups, other.groups)
+        if shared.any():
+            count = f"{int(shared.sum()):,} more texts of train or unlabelled"
+            warnings.append(f"{count} are of groups that {part} has too; learning leaves them out")
+            usable &= ~shared
+    return warnings
+
+
+def _unfair(held_out: Mapping[str, Scan], grouped: bool) -> list[str]:
+    """Warnings about parts that something is chosen on, and that share texts or groups with others."""
+    warnings = []
     for chosen_on in ("dev", "gate"):
         for other in held_out:
-            if chosen_on in held_out and other != "dev" and other != chosen_on:
-                yield chosen_on, other
+            if chosen_on not in held_out or other in ("dev", chosen_on):
+                continue
+            ours, theirs = held_out[chosen_on], held_out[other]
+            both = int(np.isin(ours.keys, theirs.keys).sum())
+            seen = f"so what is chosen on {chosen_on} has seen a part of {other}"
+            if both:
+                warnings.append(f"{both:,} texts of {chosen_on} are in {other} too, {seen}")
+            of_groups = int(np.isin(ours.groups, theirs.groups).sum()) if grouped else 0
+            if of_groups:
+                warnings.append(f"{of_groups:,} rows of {chosen_on} are of groups that {other} has too, {seen}")
+    return warnings
 
 
 def _usable(
@@ -233,7 +312,13 @@ def _repeats(part: str, held_out: Scan, classes: Classes) -> list[str]:
     distinct, inverse = np.unique(held_out.keys, return_inverse=True)
     repeated = len(held_out.keys) - len(distinct)
     if repeated:
-        warnings.append(f"{repeated:,} rows of {part} repeat a text; each row counts")
+        surer = "" if part in ("dev", "gate") else ", but intervals take all of one text for one example"
+        warnings.append(f"{repeated:,} rows of {part} repeat a text; each row counts{surer}")
+    if held_out.groups is not held_out.keys:
+        pairs = np.unique(np.stack([inverse, np.unique(held_out.groups, return_inverse=True)[1]]), axis=1)[0]
+        several = int((np.bincount(pairs) > 1).sum())
+        if several:
+            warnings.append(f"{several:,} texts of {part} are in several groups, which count as one group")
     known = np.array([classes.number(name) for name in held_out.names] + [NO_LABEL], np.int64)
     numbers = known[np.where(held_out.labels == NO_LABEL, -1, held_out.labels)]
     kinds = np.unique(np.stack([inverse, numbers]), axis=1)[0]

@@ -55,15 +55,16 @@ class HubSource:
         """SHA-256 of the columns as they are read; what `datasets` calls a fingerprint changes with file dates."""
         found, rows = hashlib.sha256(), self.rows()
         while batch := list(islice(rows, _ROWS_AT_ONCE)):
-            found.update(json.dumps(batch).encode())
+            # Without groups as it was before there were any, so that older outputs stay good.
+            found.update(json.dumps(batch if self.columns.group else [row[:-1] for row in batch]).encode())
         return found.hexdigest()
 
     def rows(self) -> Iterator[Row]:
         """The split's rows; see `Source.rows`. The data set is downloaded first, then read from disk."""
         if len(self._dataset) == 0:
             raise StillhouseError(f"{self.at}: split {brief(self.split)} has no rows; choose one with #SPLIT")
-        columns = self.columns
-        check_columns(self._dataset.column_names, columns, self.at)
+        check_columns(self._dataset.column_names, self.columns, self.at)
+        columns = self.columns.there(self._dataset.column_names)
         features = self._dataset.features
         class_names = getattr(features[columns.label], "names", ()) if columns.label else ()
         batches = self._dataset.select_columns(columns.names).with_format("arrow").iter(batch_size=_ROWS_AT_ONCE)

@@ -31,9 +31,9 @@ def read_txt(table: Table) -> Iterator[Row]:
 
 
 def read_jsonl(table: Table) -> Iterator[Row]:
-    """One JSON object a line; a key for the label may be absent on some lines, not on all."""
-    text_key, pair_key, label_key = table.columns.text, table.columns.text_pair, table.columns.label
-    label_seen, keys = label_key is None, None
+    """One JSON object a line; the keys of label and group may be absent on some lines, not on all."""
+    text_key, pair_key = table.columns.text, table.columns.text_pair
+    seen, keys = set[str](), None
     for number, line in enumerate(decoded_lines(table, newline="\n"), 1):
         line = line.rstrip()
         if not line:
@@ -42,18 +42,23 @@ def read_jsonl(table: Table) -> Iterator[Row]:
         keys = keys or list(record)
         text = _json_text(record, text_key, "data.text", table.at, number)
         pair = None if pair_key is None else _json_text(record, pair_key, "data.text_pair", table.at, number)
-        label = None
-        if label_key is not None and label_key in record:
-            label_seen = True
-            label = label_text(record[label_key], table.at, "line", number)
-        if "\\u" in line and _SURROGATE.search(f"{text}{pair}{label}"):
+        found = dict[str, str | None]()
+        for what, name in (("label", table.columns.label), ("group", table.columns.group)):
+            if name is not None and name in record:
+                seen.add(what)
+                found[what] = label_text(record[name], table.at, "line", number, what)
+        label, group = found.get("label"), found.get("group")
+        if "\\u" in line and _SURROGATE.search(f"{text}{pair}{label}{group}"):
             raise StillhouseError(
                 f"{table.at} line {number}: a \\u escape is half of a surrogate pair, which is not a character; "
                 "write both halves or remove it"
             )
-        yield Row(text, pair, label, number)
-    if not label_seen and label_key is not None and keys is not None:
-        raise missing_column(label_key, "data.label", keys, table.at)
+        yield Row(text, pair, label, number, group)
+    if keys is None:
+        return
+    for what, name in (("label", table.columns.label), ("group", table.columns.there(keys).group)):
+        if name is not None and what not in seen:
+            raise missing_column(name, f"data.{what}", keys, table.at)
 
 
 READERS: dict[str, Callable[[Table], Iterator[Row]]] = {
@@ -71,9 +76,10 @@ READERS: dict[str, Callable[[Table], Iterator[Row]]] = {
 def _separated(table: Table, separator: str, *, quoted: bool) -> Iterator[Row]:
     places = None
     for line, names, cells in separated_cells(table, separator, quoted=quoted):
-        text_at, pair_at, label_at = places = places or _positions(names, table)
+        text_at, pair_at, label_at, group_at = places = places or _positions(names, table)
         label = None if label_at is None else label_text(cells[label_at], table.at, "line", line)
-        yield Row(cells[text_at], None if pair_at is None else cells[pair_at], label, line)
+        group = None if group_at is None else label_text(cells[group_at], table.at, "line", line, "group")
+        yield Row(cells[text_at], None if pair_at is None else cells[pair_at], label, line, group)
 
 
 def separated_cells(table: Table, separator: str, *, quoted: bool) -> Iterator[tuple[int, list[str], list[str]]]:
@@ -115,8 +121,8 @@ def separated_cells(table: Table, separator: str, *, quoted: bool) -> Iterator[t
         ) from None
 
 
-def _positions(names: list[str], table: Table) -> tuple[int, int | None, int | None]:
-    columns = table.columns
+def _positions(names: list[str], table: Table) -> tuple[int, int | None, int | None, int | None]:
+    columns = table.columns.there(names)
     try:
         check_columns(names, columns, table.at)
     except StillhouseError as error:
@@ -127,6 +133,7 @@ def _positions(names: list[str], table: Table) -> tuple[int, int | None, int | N
         names.index(columns.text),
         None if columns.text_pair is None else names.index(columns.text_pair),
         None if columns.label is None else names.index(columns.label),
+        None if columns.group is None else names.index(columns.group),
     )
 
 

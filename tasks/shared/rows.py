@@ -1,8 +1,8 @@
 """What a row is, whatever file or data set it came from: its columns, its label as text, and errors about them."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,21 +26,28 @@ class Row(NamedTuple):
     None where it is missing or blank, or where labels are not read."""
     line: int
     """Number of the row's first line, or of the row in formats without lines; counted from 1."""
+    group: str | None = None
+    """What it is of (a document, an author) as text, like a label; None where that is missing, blank or not read."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns to read; `label` is None where labels are not read."""
+    """Names of the columns to read; `label` is None where labels are not read, `group` where the recipe names none."""
 
     text: str
     text_pair: str | None
     label: str | None
+    group: str | None = None
 
     @property
     def names(self) -> list[str]:
         """The columns to read, each once."""
-        wanted = (self.text, self.text_pair, self.label)
+        wanted = (self.text, self.text_pair, self.label, self.group)
         return list(dict.fromkeys(name for name in wanted if name is not None))
+
+    def there(self, names: Collection[str]) -> "Columns":
+        """Those to read of a table with these columns: texts without labels need not say what they are of."""
+        return replace(self, group=None) if self.label is None and self.group not in names else self
 
 
 @dataclass(frozen=True)
@@ -62,20 +69,23 @@ class Table:
 
 def check_columns(names: Sequence[str], columns: Columns, at: str) -> None:
     """Refuses a table in which one of the columns to read is missing, or is there twice."""
-    for field in ("text", "text_pair", "label"):
-        wanted = getattr(columns, field)
+    for field in ("text", "text_pair", "label", "group"):
+        wanted = getattr(columns.there(names), field)
         if wanted is not None and wanted not in names:
             raise missing_column(wanted, f"data.{field}", names, at)
         if wanted is not None and list(names).count(wanted) > 1:
             raise StillhouseError(f"{at}: has more than one column {brief(wanted)}; rename one of them")
 
 
-def label_text(value: object, at: str, unit: str, number: int) -> str | None:
-    """A label as text, or None if it is missing or blank; `at`, `unit` and `number` say where it stands."""
+def label_text(value: object, at: str, unit: str, number: int, what: str = "label") -> str | None:
+    """A label as text, or None if it is missing or blank; `at`, `unit` and `number` say where it stands.
+
+    `what` is the recipe's name of the column: a group is read as a label is.
+    """
     if isinstance(value, str):
         if len(value) > LONGEST_LABEL:
-            found = f"the label has {len(value):,} characters, more than {LONGEST_LABEL:,}"
-            raise StillhouseError(f"{at} {unit} {number}: {found}; is that the text? set data.label to another column")
+            found = f"the {what} has {len(value):,} characters, more than {LONGEST_LABEL:,}"
+            raise StillhouseError(f"{at} {unit} {number}: {found}; is that the text? set data.{what} to another column")
         return value if value and not value.isspace() else None
     if value is None:
         return None
@@ -89,7 +99,7 @@ def label_text(value: object, at: str, unit: str, number: int) -> str | None:
         if value.is_integer():
             return str(int(value))
     raise StillhouseError(
-        f"{at} {unit} {number}: the label is {described(value)}; a label is a name or a whole number (data.label)"
+        f"{at} {unit} {number}: the {what} is {described(value)}; a {what} is a name or a whole number (data.{what})"
     )
 
 

@@ -63,13 +63,14 @@ def open_sources(spec: str, data: "Data", *, split: str, labelled: bool, where: 
         spec: a file, a glob, `hub:NAMESPACE/NAME:CONFIG@REVISION#SPLIT` or `sample:NAME`.
         data: the recipe's section with columns, encoding, separator and header; samples bring their own.
         split: the split of a hub data set whose spec names none.
-        labelled: False for texts only: labels are not read, their column may be missing, and .txt is allowed.
+        labelled: False for texts only: labels are not read, their column and that of groups may be missing, and .txt
+            is allowed.
         where: the recipe's path of the spec, such as `data.train`, for messages.
 
     Raises:
         StillhouseError: nothing is there, or it is of an unknown kind; one line says what to do.
     """
-    columns = Columns(data.text, data.text_pair, data.label if labelled else None)
+    columns = Columns(data.text, data.text_pair, data.label if labelled else None, data.group)
     if spec.startswith("hub:"):
         return [hub_source(spec, columns, split, where)]
     if spec.startswith("sample:"):
@@ -132,6 +133,8 @@ def _sample_source(spec: str, columns: Columns, where: str) -> FileSource:
         raise StillhouseError(f"{where}: {error}") from None
     if columns.text_pair is not None:
         raise StillhouseError(f"{where}: {spec} has single texts, but data.text_pair asks for pairs; remove that line")
+    if columns.group is not None and columns.label is not None:
+        raise StillhouseError(f"{where}: {spec} does not say what its texts are of; remove data.group")
     own = Columns(sample.text, None, sample.label if columns.label is not None else None)
     return FileSource(spec, Table(sample.path, f"{where}: {spec}", own, skip=sample.skip))
 

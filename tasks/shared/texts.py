@@ -22,7 +22,12 @@ def text_key(text: str, pair: str | None = None) -> bytes:
     return digest.digest()
 
 
+def group_key(group: str) -> bytes:
+    """SHA-256 of the name of a group of texts; 32 bytes, and never a text's."""
+    return hashlib.sha256(b"group " + group.encode("utf-8")).digest()
+
+
 def draw_order(seed: int, key: bytes) -> int:
-    """A 63-bit number that orders texts in the draw of labels: the same text gets the same number in any data set."""
+    """A 63-bit number that orders texts or groups in the draw of labels: the same in any data set."""
     drawn = hashlib.sha256(seed.to_bytes(8, "big") + key).digest()
     return int.from_bytes(drawn[:8], "big") >> 1

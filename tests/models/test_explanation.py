@@ -45,18 +45,22 @@ def test_no_share_of_no_gain():
     for sure, unsure in ((-0.019, 0.02), (0.02, -0.019), (1e-17, 0.0), (0.0, -1e-17)):
         parts = [{"teacher_sure": True, "gain": sure}, {"teacher_sure": False, "gain": unsure}]
         assert unsure_share(parts) is None, "a part of what the other made up for is no share"
-    assert instructive(same, 10) == []
+    assert instructive(same, 10, np.arange(5)) == []
 
 
 def test_the_most_instructive_rows_come_first_won_and_lost():
-    assert instructive(answers(), 10) == [2, 1, 4]
-    assert instructive(answers(), 2) == [2, 4]
-    assert instructive(answers(teacher=None), 10) == [2, 1, 4]
+    assert instructive(answers(), 10, np.arange(5)) == [2, 1, 4]
+    assert instructive(answers(), 2, np.arange(5)) == [2, 4]
+    assert instructive(answers(teacher=None), 10, np.arange(5)) == [2, 1, 4]
+
+
+def test_a_text_that_is_repeated_is_shown_once():
+    assert instructive(answers(), 10, np.array([0, 1, 1, 2, 3])) == [2, 4]
 
 
 def test_of_equal_rows_those_on_which_the_teacher_says_more_come_first():
     found = Answers(np.array([[0, 0, 0]]), np.array([[1, 1, 1]]), np.array([0, 0, 0]), np.array(TEACHER)[[0, 1, 0]])
-    assert instructive(found, 6) == [1, 0, 2]
+    assert instructive(found, 6, np.arange(3)) == [1, 0, 2]
 
 
 def test_without_a_teacher_nothing_is_said_of_it():

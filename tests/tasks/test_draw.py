@@ -274,7 +274,7 @@ def test_repeated_texts_of_dev_and_test_are_counted_and_kept():
     held_out = [("a", "x"), ("a", "x"), (" a ", "y"), ("b", "z")]
     assert draw(labelled(30), dev=[("c", "x"), ("c", "x")], test=held_out).warnings == [
         "1 rows of dev repeat a text; each row counts",
-        "2 rows of test repeat a text; each row counts",
+        "2 rows of test repeat a text; each row counts, but intervals take all of one text for one example",
         "1 texts of test have several gold labels; no model can get all of them right",
     ]
 
@@ -289,7 +289,9 @@ def test_rows_of_dev_and_test_are_held_to_the_classes():
 
 def test_a_test_without_any_label_is_taken_and_one_with_some_is_not():
     rows = labelled(30)
-    assert draw(rows, test=[("a", None), ("a", None)]).warnings == ["1 rows of test repeat a text; each row counts"]
+    assert draw(rows, test=[("a", None), ("a", None)]).warnings == [
+        "1 rows of test repeat a text; each row counts, but intervals take all of one text for one example"
+    ]
     assert complaint(rows, test=[("a", "x"), ("b", None)]).startswith("rows line 3 has no label; give it")
 
 

@@ -30,16 +30,16 @@ FUSED = FuseRecord(Path("labels"), "labels", 400, 1, 0.9, Mix("logits", (1.0,), 
 
 @pytest.fixture
 def made(tmp_path):
-    """A scorecard of a model that gets so many of 400 test rows right, and of their disturbed forms."""
+    """A scorecard of a model that gets so many of 400 test rows right, `each` of one text, and disturbed ones."""
 
-    def score(role, seed, right, dev=0.5, disturbed=None, gold=True):
+    def score(role, seed, right, dev=0.5, disturbed=None, gold=True, each=1):
         path = tmp_path / f"{role}-{seed}"
         path.mkdir()
         label = np.arange(400, dtype=np.int32) % 2
-        is_right = np.random.default_rng(seed).permutation(400) < right
+        is_right = np.repeat(np.random.default_rng(seed).permutation(400 // each) < right / each, each)
         logits = np.eye(2, dtype=np.float32)[np.where(is_right, label, 1 - label)]
         known = label if gold else np.full(400, NO_LABEL, np.int32)
-        keys = np.array([f"{row:032d}".encode() for row in range(400)])
+        keys = np.array([f"{row // each:032d}".encode() for row in range(400)])
         Predictions(keys, known, logits).write(path / predictions_file("test"))
         rows = np.arange(400, dtype=np.int32)
         noisy = [Noisy("none", 0.0, rows, is_right)]
@@ -99,6 +99,21 @@ def test_the_verdict_is_of_students_against_twins_of_the_same_seeds(bench, made,
         assert "one seed" in result.sentence
 
 
+def test_rows_of_one_text_are_one_example_everywhere(bench, made):
+    teacher = made("teacher", 0, 390, disturbed=300, each=10)
+    scores = [replace(teacher, model=replace(teacher.model, role="teacher"))]
+    for role, right in (("student", 360), ("twin", 330)):
+        scores += [made(role, seed, right, disturbed=200, each=10) for seed in range(3)]
+    result = bench(judge(scores)).result
+    verdict = result["verdict"]
+    assert (verdict["examples"], verdict["rows"]) == (40, 400)
+    assert verdict["difference"] == pytest.approx(30 / 400)
+    assert "3 seeds, 40 examples in 400 rows" in verdict["sentence"]
+    assert result["teacher"]["difference"]["examples"] == 40
+    [found] = result["robustness"]
+    assert {one["examples"] for kind in ("drop", "spared") for one in found[kind].values()} == {40}
+
+
 def test_a_gain_of_no_worth(bench, made):
     scores = [made(role, seed, 300) for role in ("student", "twin") for seed in range(3)]
     assert bench(judge(scores)).verdict["difference"] == 0
@@ -115,7 +130,7 @@ def test_the_result_of_a_whole_run(toy):
     fields = {"outcome", "difference", "low", "high", "seeds", "examples", "worthwhile", "se_seeds", "se_examples"}
     assert fields <= set(written["verdict"])
     assert written == result.result
-    assert written["version"] == 3
+    assert written["version"] == 4
     assert result.verdict["sentence"] == result.sentence
     assert "this teacher" in result.verdict["scope"]
     assert [len(result.models(role)) for role in ("teacher", "student", "twin")] == [1, 2, 2]

@@ -115,7 +115,7 @@ def test_any_text_finds_its_label_from_the_file_to_the_store(texts, tmp_path_fac
     (folder / "train.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
     data = Data(train=str(folder / "train.jsonl"), test="-")
     sources = open_sources(data.train, data, split="train", labelled=True, where="data.train")
-    known = {key: text for key, text, _, _ in read_texts(sources)}
+    known = {key: text for key, text, *_ in read_texts(sources)}
     assert list(known.values()) == list(dict.fromkeys(filter(None, map(normalise, texts))))
     writer = PartWriter(folder / "part.parquet")
     for key, text in known.items():

@@ -226,7 +226,7 @@ def test_items_of_an_empty_list(complaint):
         ('data: {train: a, test: b, classes: [a, " "]}', "data.classes: holds a name without a letter"),
         ("data: {train: a, test: b, classes: [a]}", "data.classes: needs at least 2, it has 1"),
         ("data: {train: a, test: b, classes: [yes, no]}", "data.classes: holds true or false (yes, no, on"),
-        ("data: {train: a, test: b, text: label}", "data: text, text_pair and label name one column twice"),
+        ("data: {train: a, test: b, text: label}", "data: text, text_pair, label and group name one column twice"),
         ("data: {train: a, test: b, minimum_rows: 0}", "data.minimum_rows: must be 1 or more, not 0"),
         ('data: {train: "a\\ud800", test: b}', "data.train: holds half of a surrogate pair"),
         ("data: {train: [a], test: b}", "data.train: must be text, not ['a']; put it in quotation marks"),

@@ -225,8 +225,8 @@ def test_a_missing_or_damaged_file_is_one_line(told, tmp_path):
     (tmp_path / "result.json").write_text("{", encoding="utf-8")
     with pytest.raises(StillhouseError, match=r"result\.json is damaged; run the recipe again"):
         gather(content.recipe, told.data.path, None, [], tmp_path, told.explanation.path)
-    (tmp_path / "result.json").write_text('{"version": 2}', encoding="utf-8")
-    with pytest.raises(StillhouseError, match=r"result\.json is damaged or not of version 3; run the recipe again"):
+    (tmp_path / "result.json").write_text('{"version": 3}', encoding="utf-8")
+    with pytest.raises(StillhouseError, match=r"result\.json is damaged or not of version 4; run the recipe again"):
         gather(content.recipe, told.data.path, None, [], tmp_path, told.explanation.path)
 
 

@@ -76,7 +76,7 @@ def _verdict_row(name: str, verdict: Mapping[str, Any]) -> list[str]:
     needed = verdict["needed"] or {}
     ways = [
         f"{needed[what]:,} {word}"
-        for what, word in (("seeds", f"{verdict['unit']}s"), ("examples", "examples"))
+        for what, word in (("seeds", f"{verdict['unit']}s"), ("examples", f"{verdict['example']}s"))
         if needed.get(what)
     ]
     if not ways and needed.get("both"):

@@ -9,7 +9,7 @@ from tasks.shared.history import read_history
 from tasks.shared.outputs import MANIFEST, Json, read_json, read_versioned
 from tasks.shared.scorecard import COST, QUALITY, Cost, Quality, read_card
 
-RESULT, RESULT_VERSION = "result.json", 3
+RESULT, RESULT_VERSION = "result.json", 4
 EXPLANATION, EXPLANATION_VERSION = "explanation.json", 1
 
 ROLES = ("teacher", "student", "unaugmented", "twin", "scratch")

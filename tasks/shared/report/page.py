@@ -126,7 +126,7 @@ def _data(content: Content) -> Section:
 def _ends(found: Mapping[str, Any], verdict: Mapping[str, Any], digits: int = 1) -> str:
     """The interval of a share; it is open where what it is a share of may be nothing."""
     if min(verdict["seeds"], verdict["examples"]) == 1:
-        return f"no interval of one {'seed' if verdict['seeds'] == 1 else 'example'}"
+        return f"no interval of one {'seed' if verdict['seeds'] == 1 else verdict['example']}"
     low, high = (None if found[end] is None else percent(found[end], digits) for end in ("low", "high"))
     if low is None and high is None:
         return "no interval: it may be a share of nothing"
