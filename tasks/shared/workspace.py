@@ -3,15 +3,19 @@
 import errno
 import json
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.shared.errors import StillhouseError, brief_path, one_line
+from tasks.shared.errors import StillhouseError, brief, brief_path, one_line
 
 MARKER = "stillhouse.json"
 _HARDLY_ANY = 2**20
 """Free bytes of a disk that counts as full."""
+_REFUSED = re.compile("[?]|%[0-9A-Fa-f]{2}|[\ud800-\udfff]")
+"""What SQLAlchemy or MLflow read as something else in a path: a query, an escaped character, bytes that are not UTF-8.
+Any other character works, as tests/tasks/test_workspace.py tries."""
 FORMAT = 1
 """Version of the workspace's layout; a newer one is refused."""
 
@@ -81,7 +85,7 @@ def find_workspace() -> Workspace:
     """The workspace that STILLHOUSE_HOME names, else ./workspace; it need not exist.
 
     Raises:
-        StillhouseError: there can be no folder of that name.
+        StillhouseError: there can be no folder of that name, or no database in it.
     """
     name = os.environ.get("STILLHOUSE_HOME") or "workspace"
     try:
@@ -89,6 +93,10 @@ def find_workspace() -> Workspace:
         root.exists()
     except (OSError, RuntimeError, ValueError) as error:  # a name too long, ~ of nobody, links in a circle
         raise StillhouseError(f"STILLHOUSE_HOME: {brief_path(name)} can be no folder: {one_line(error)}") from None
+    refused = _REFUSED.search(str(root))
+    if refused:
+        what = f"{brief_path(root)} holds {brief(refused.group())}, which addresses of databases and files cannot hold"
+        raise StillhouseError(f"STILLHOUSE_HOME: {what}; name another folder")
     return Workspace(root)
 
 

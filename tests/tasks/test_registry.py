@@ -11,7 +11,7 @@ from tasks.shared.recipe_teaching import Teacher
 from tasks.shared.registry import Registry
 from tasks.shared.registry_files import UnusableVersionError, VersionGoneError
 from tasks.shared.tracking import Tracker, open_client
-from tasks.shared.workspace import Workspace
+from tasks.shared.workspace import Workspace, open_workspace
 from tasks.train_teacher import TrainTeacher
 
 
@@ -123,3 +123,32 @@ def test_a_server_is_asked_for_the_files_once(toy, bench, registry, monkeypatch)
     with pytest.raises(UnusableVersionError):
         registry.folder(version)
     assert client.get_model_version("news", "2")
+
+
+def test_models_are_tracked_and_registered_whatever_the_path_holds(toy, tmp_path, monkeypatch):
+    # Each of these alone was tried too; `find_workspace` refuses what does not work.
+    odd = tmp_path / "50% #&;:@='\"`$HOME!*(x)[x]{x}<x>|\\~^,+ é日本\n\t\x01\x7f "
+    monkeypatch.setenv("STILLHOUSE_HOME", str(odd))
+    workspace = open_workspace()
+    tracker = Tracker(workspace, "toy")
+    run = tracker.start("register", {})
+    tracker.artifact(run, toy.teacher.path / "config.json")
+    registry = Registry(workspace)
+    tags = {"digest": "d", "sha256": hash_folder(toy.teacher.path)}
+    version = registry.add("news", toy.teacher.path, False, run, tags, workspace.root / "scratch")
+    assert registry.folder(version).is_relative_to(odd)
+    assert [path.name for path in tmp_path.iterdir() if path != odd and path.suffix == ".db"] == []
+
+
+def test_a_moved_workspace_finds_and_adds_models_where_it_is_now(toy, registry, bench, tmp_path, monkeypatch):
+    moved = tmp_path / "moved"
+    bench.workspace.root.rename(moved)
+    monkeypatch.setenv("STILLHOUSE_HOME", str(moved))
+    workspace = open_workspace()
+    there = Registry(workspace)
+    assert there.folder(there.find("models:/news@champion", "here")).is_relative_to(moved)
+    run = Tracker(workspace, "toy").start("register", {})
+    tags = {"digest": "digest 3", "sha256": hash_folder(toy.teacher.path)}
+    added = there.add("news", toy.teacher.path, False, run, tags, moved / "scratch")
+    assert there.folder(added).is_relative_to(moved)
+    assert not bench.workspace.root.exists()

@@ -89,3 +89,18 @@ def test_where_nothing_can_be_written(home, monkeypatch):
 def test_where_nothing_may_be_written(home):
     home.mkdir(mode=0o500)
     assert f"cannot write the workspace {home}: Permission denied" in complaint()
+
+
+@pytest.mark.parametrize("name", ["what?", "a?b=c", "my%20files", "%41", "caf\udce9"])
+def test_a_path_that_addresses_cannot_hold_is_refused_when_it_is_opened(home, monkeypatch, name):
+    monkeypatch.setenv("STILLHOUSE_HOME", str(home / name))
+    assert "cannot hold; name another folder" in complaint()
+    assert not home.exists()
+
+
+def test_a_workspace_is_the_same_by_whatever_name(home, monkeypatch):
+    open_workspace()
+    (home.parent / "link").symlink_to(home)
+    for spelling in (home / ".." / home.name, home.parent / "link", f"{home}/"):
+        monkeypatch.setenv("STILLHOUSE_HOME", str(spelling))
+        assert open_workspace().root == home
