@@ -305,6 +305,19 @@ def du() -> None:
 
 
 @main.command()
+@one_clear_line
+def verify() -> None:
+    """Check that all in the workspace is what was written, byte by byte; exit code 1 if anything is not.
+
+    Outputs, soft labels and registered models are read whole. Commands check what they use by themselves, once for each
+    file, and again when it has changed. `stillhouse labels verify` also asks the teachers again.
+    """
+    from flows.verify import verify_workspace
+
+    verify_workspace()
+
+
+@main.command()
 @click.option("--keep", default=10, show_default=True, type=click.IntRange(1), help="How many finished runs to keep.")
 @click.option("--delete", is_flag=True, help="Delete; without it, only say what would go.")
 @one_clear_line

@@ -15,6 +15,7 @@ from tasks.shared.dataset import NO_LABEL
 from tasks.shared.errors import StillhouseError, printable
 from tasks.shared.outputs import MANIFEST, read_json
 from tasks.shared.tracking import flatten
+from tasks.shared.verified import whole_output
 from tasks.shared.workspace import existing_workspace
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def _students(record: Mapping[str, Any]) -> "dict[int, Predictions]":
 
     found = {}
     for student in record["students"]:
+        whole_output(Path(student["scorecard"]), existing_workspace())
         found[student["seed"]] = read_predictions(Path(student["scorecard"]) / predictions_file("test"))
     return found
 

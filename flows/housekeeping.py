@@ -12,6 +12,7 @@ from flows.records import RECIPE, RECORD, all_runs, going_on, has_result, unread
 from tasks.shared.errors import StillhouseError, brief_path
 from tasks.shared.outputs import locked
 from tasks.shared.registry_files import fetch_lock
+from tasks.shared.verified import forget
 from tasks.shared.workspace import Workspace, existing_workspace
 
 _KEY = re.compile(r"[0-9a-f]{32,64}|\.[0-9a-f]{32,64}\..+")
@@ -55,7 +56,7 @@ def collect_garbage(keep: int, delete: bool) -> None:
     click.echo(f"{_megabytes(freed):>10}  in {len(garbage)} folders {done}")
 
 
-def _kept(workspace: Workspace, keep: int) -> list[Record]:
+def _kept(workspace: Workspace, keep: int) -> Sequence[Record]:
     """The latest finished runs, and all that began since."""
     runs = all_runs(workspace)
     finished = [place for place, record in enumerate(runs) if has_result(record)]
@@ -75,6 +76,7 @@ def _refuse_guesses(workspace: Workspace, kept: Sequence[Record], garbage: Seque
 def _remove(path: Path, workspace: Workspace) -> None:
     if path.parent != workspace.registry:
         shutil.rmtree(path)
+        forget(path.name, workspace)
         return
     # `predict` is no run that blocks this, and may be fetching.
     with locked(fetch_lock(workspace, path.name), lambda owner: click.echo(f"waiting for {owner}")):

@@ -21,8 +21,9 @@ from tasks.shared.label_files import open_files
 from tasks.shared.label_store import all_stores
 from tasks.shared.label_view import read_view
 from tasks.shared.labels_file import PREDICTED, PROBABILITY
-from tasks.shared.outputs import Output, find_output
+from tasks.shared.outputs import Output
 from tasks.shared.soft_labels import read_soft_labels
+from tasks.shared.verified import whole_output
 from tasks.shared.workspace import Workspace, existing_workspace
 
 Columns = Mapping[str, Sequence[str] | NDArray[np.float64]]
@@ -69,10 +70,10 @@ def _by_teacher(record: Mapping[str, Any]) -> dict[int, Path]:
 
 
 def _output(record: Mapping[str, Any], path: Path) -> Output:
-    output = find_output(path)
-    if output is None:
-        raise StillhouseError(f"{brief_path(path)} of run {record['run']} is gone; run its recipe again")
-    return output
+    try:
+        return whole_output(path, existing_workspace())
+    except StillhouseError as error:
+        raise StillhouseError(f"run {record['run']}: {error}") from None
 
 
 def _path(record: Mapping[str, Any], step: str) -> Path | None:

@@ -20,6 +20,7 @@ from tasks.shared.label_store import LabelStore
 from tasks.shared.labeller import Labeller
 from tasks.shared.outputs import Output, find_output
 from tasks.shared.prefect_server import prepare_environment
+from tasks.shared.verified import changed_files
 from tasks.shared.workspace import Workspace, existing_workspace
 
 WRONG = 1
@@ -51,7 +52,7 @@ def verify_labels(names: Sequence[str], sample: int, seed: int | None, url: str 
         click.echo(f"wrong  {error}")
     wrong = len(refused)
     for store in stores:
-        found = _check_files(store, sample, random)
+        found = check_files(store, sample, random)
         said = _compute_again(store.labeller, found, workspace) if len(found.keys) else ""
         for problem in found.problems:
             click.echo(f"wrong  {store.name[:SHORT]}  {problem}")
@@ -64,8 +65,9 @@ def verify_labels(names: Sequence[str], sample: int, seed: int | None, url: str 
         sys.exit(WRONG)
 
 
-def _check_files(store: LabelStore, sample: int, random: np.random.Generator) -> Found:
-    """Reads every part, and draws rows on the way."""
+def check_files(store: LabelStore, sample: int = 0, random: np.random.Generator | None = None) -> Found:
+    """Reads every part of a store against its checksum, and draws `sample` rows on the way."""
+    random = random or np.random.default_rng()
     nothing = np.empty(0, "S32"), np.empty((0, len(store.labeller.classes)), np.float32)
     try:
         parts = store.parts()
@@ -96,6 +98,9 @@ def _compute_again(labeller: Labeller, found: Found, workspace: Workspace) -> st
     teacher = next((made for made in _outputs(workspace, "train_teacher") if made.digest == labeller.teacher), None)
     if teacher is None:
         return "; nothing computed again, as its teacher is not in this workspace"
+    if changed_files(teacher, workspace):
+        found.problems.append(f"its teacher {teacher.path} changed since it was trained, so nothing is computed again")
+        return ""
     known = _texts(found.keys, workspace)
     if not known:
         return "; nothing computed again, as its texts are not in this workspace"

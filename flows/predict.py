@@ -26,6 +26,7 @@ from tasks.shared.registry_version import SCHEME
 from tasks.shared.rows import LONGEST_TEXT
 from tasks.shared.sources import open_sources
 from tasks.shared.texts import normalise
+from tasks.shared.verified import check_model
 from tasks.shared.workspace import existing_workspace, find_workspace
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class Classifier:
         from models.classifier import TextClassifier
         from models.teacher import load_classifier
 
+        check_model(folder, find_workspace())
         try:
             model, tokenizer = load_classifier(folder, "cpu")
         except (OSError, ValueError, KeyError) as error:

@@ -9,7 +9,11 @@ import click
 from flows.records import find_run, has_result, latest_run, what_it_is
 from flows.table import models_of
 from tasks.shared.errors import StillhouseError, brief_path
-from tasks.shared.workspace import existing_workspace
+from tasks.shared.verified import whole_output
+from tasks.shared.workspace import Workspace, existing_workspace
+
+_READ = ("load_data", "augment", "judge", "explain")
+"""Steps whose outputs a report is made of, beside the scorecards."""
 
 
 def rebuild_report(run: str | None, output: Path | None) -> None:
@@ -19,7 +23,7 @@ def rebuild_report(run: str | None, output: Path | None) -> None:
 
     workspace = existing_workspace()
     record = find_run(workspace, run) if run else latest_run(workspace)
-    folders = _folders(record)
+    folders = _folders(record, workspace)
     content = gather(
         record["recipe"],
         folders["load_data"],
@@ -38,7 +42,7 @@ def rebuild_report(run: str | None, output: Path | None) -> None:
         click.echo(brief_path(folder / name))
 
 
-def _folders(record: Mapping[str, Any]) -> dict[str, Path]:
+def _folders(record: Mapping[str, Any], workspace: Workspace) -> dict[str, Path]:
     """Where the steps of a run, in its first draw of labels, left what a report is made of."""
     found = {step["title"]: Path(step["path"]) for step in record["steps"]}
     missing = {"load_data", "judge", "explain"} - found.keys()
@@ -47,6 +51,9 @@ def _folders(record: Mapping[str, Any]) -> dict[str, Path]:
     if missing:
         what = "an older Stillhouse made it; run its recipe again"
         raise StillhouseError(f"run {record['run']} has nothing to report, {what}")
+    scorecards = [Path(one["scorecard"]) for one in models_of(record)]
+    for folder in [*(found[step] for step in _READ if step in found), *scorecards]:
+        whole_output(folder, workspace)
     return found
 
 

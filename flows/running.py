@@ -81,7 +81,7 @@ class Runner:
     def __call__(self, step: Step[Record]) -> Record:
         """Reuses or runs a step and gives its record."""
         began = time.monotonic()
-        output = self._find(step)
+        output = self._find(step, self.view.warn)
         state = "reused"
         if output is None:
             with self._held(step):
@@ -193,8 +193,8 @@ class Runner:
         lock = self.workspace.locks / f"{step.name}-{step.folder(self.workspace).name}.lock"
         return locked(lock, partial(self._waiting, step))
 
-    def _find(self, step: Step[Any]) -> Output | None:
-        return None if step.name in self.force else step.find(self.workspace)
+    def _find(self, step: Step[Any], warn: Callable[[str], None] = lambda said: None) -> Output | None:
+        return None if step.name in self.force else step.find(self.workspace, warn)
 
     def _waiting(self, step: Step[Any], owner: str) -> None:
         self.view.line("waiting", self._title(step), f"{owner} is making it")

@@ -36,6 +36,7 @@ class Output:
         digest: SHA-256 over its files, those that only measure this machine left out.
         facts: the counts and figures that the step wrote down.
         made_by: the tracked run that made it, by name of the tracker's id.
+        files: SHA-256 of each file, by its name relative to the folder, as it was written.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Output:
     digest: str
     facts: Mapping[str, Json]
     made_by: str | None
+    files: Mapping[str, str]
 
 
 def hash_of(parts: Json) -> str:
@@ -63,7 +65,10 @@ def hash_folder(folder: Path, ignore: frozenset[str] = frozenset()) -> str:
 
 
 def find_output(folder: Path) -> Output | None:
-    """The complete output in a folder, or None where there is none (then what is there may be made again)."""
+    """The complete output in a folder, or None where there is none (then what is there may be made again).
+
+    Its files are there, with the right sizes; `tasks.shared.verified` tells whether they hold the right bytes.
+    """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if manifest["schema"] != SCHEMA:
@@ -71,7 +76,8 @@ def find_output(folder: Path) -> Output | None:
         sizes = {name: entry["bytes"] for name, entry in manifest["files"].items()}
         if any((folder / name).stat().st_size != size for name, size in sizes.items()):
             return None
-        return Output(folder, manifest["key"], manifest["digest"], manifest["facts"], manifest["made_by"])
+        files = {name: str(entry["sha256"]) for name, entry in manifest["files"].items()}
+        return Output(folder, manifest["key"], manifest["digest"], manifest["facts"], manifest["made_by"], files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

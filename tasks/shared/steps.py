@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from tasks.shared.outputs import Json, Output, find_output, hash_of
+from tasks.shared.verified import changed_files
 from tasks.shared.workspace import Workspace
 
 Record = TypeVar("Record")
@@ -131,10 +132,13 @@ class Step(ABC, Generic[Record]):
         """Where the output is or will be."""
         return workspace.outputs / self.name / self.key[:32]
 
-    def find(self, workspace: Workspace) -> Output | None:
-        """The output if it is there, complete, and stands."""
+    def find(self, workspace: Workspace, warn: Callable[[str], None] = lambda said: None) -> Output | None:
+        """The output if it is there, whole, as it was written, and stands; `warn` is told of one that was changed."""
         output = find_output(self.folder(workspace))
-        return output if output and self.stands(output, workspace) else None
+        changed = changed_files(output, workspace) if output else []
+        if changed:
+            warn(f"{self.title}: {', '.join(changed[:3])} changed since it was made, so it is made anew")
+        return output if output and not changed and self.stands(output, workspace) else None
 
 
 def _unknown(values: tuple[Any, ...]) -> bool:

@@ -56,6 +56,11 @@ class Workspace:
         return self.root / "runs"
 
     @property
+    def verified(self) -> Path:
+        """What is remembered of files that were hashed and found as they were written."""
+        return self.root / "verified"
+
+    @property
     def locks(self) -> Path:
         """Lock files; an unlocked one means nothing."""
         return self.root / "locks"
