@@ -53,7 +53,7 @@ def _places(record: dict[str, Any]) -> list[tuple[str, str]]:
         *([("soft labels", ", ".join(_from_here(labels) for labels in record["labels"]))] if record["labels"] else []),
         *[("registered", step["note"]) for step in record["steps"] if step["step"] == "register"],
         *([("report", _from_here(str(report)))] if report.exists() else []),
-        ("tracked run", record["mlflow"]["run"]),
+        ("tracked run", f"{record['mlflow']['run']} in {record['mlflow']['uri']}"),
         ("log", _from_here(str(Path(record["path"]) / "log.txt"))),
     ]
 
