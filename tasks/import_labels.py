@@ -185,13 +185,20 @@ class ImportLabels(Step[ImportRecord]):
         )
 
     def check(self, record: ImportRecord) -> None:
-        """Stops a run whose teacher is below the floor, where that can be known."""
+        """Stops a run whose teacher is below the floor, or no better than the commonest class, where that is known."""
         accuracy = record.dev_accuracy
-        if accuracy is not None and accuracy < self.teacher.floor:
+        if accuracy is None:
+            return
+        score = f"teacher {self.number}, {self.teacher.labels}, gets {accuracy:.1%} of dev right"
+        if accuracy < self.teacher.floor:
             raise StillhouseError(
-                f"teacher {self.number}, {self.teacher.labels}, gets {accuracy:.1%} of dev right, below its floor of "
-                f"{self.teacher.floor:.1%}: use better labels, or lower teachers.{self.number}.floor"
+                f"{score}, below its floor of {self.teacher.floor:.1%}: use better labels, or lower "
+                f"teachers.{self.number}.floor"
             )
+        dev = read_labels(self.data.file("dev"))
+        majority = float(np.bincount(dev).max() / len(dev))
+        if accuracy <= majority:
+            raise StillhouseError(f"{score}, no more than the commonest class's {majority:.1%}: use better labels")
 
     def consumed(self) -> Mapping[str, tuple[str, Path]]:
         """The file."""
