@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from tasks.shared.bases import find_base
 from tasks.shared.dataset import KEY, NO_LABEL, DataRecord, PartWriter, part_file, read_chunks, read_keys
-from tasks.shared.errors import brief_path
-from tasks.shared.held import check_folder
+from tasks.shared.held import HeldModel, hold_model
 from tasks.shared.key_index import KeyIndex
-from tasks.shared.outputs import Json, Output, hash_folder, hash_of
+from tasks.shared.outputs import Json, Output, hash_of
 from tasks.shared.recipe_noise import Augment as AugmentOptions
 from tasks.shared.steps import Advance, Context, Step
 from tasks.shared.texts import NORMALISATION, draw_order, normalise, text_key
@@ -75,7 +74,11 @@ class Augment(Step[DataRecord]):
 
     @cached_property
     def _vectors_digest(self) -> str:
-        return hash_vectors(self.options.vectors) if self.options.vectors else hash_folder(self._base)
+        return hash_vectors(self.options.vectors) if self.options.vectors else self._held_base.digest
+
+    @cached_property
+    def _held_base(self) -> HeldModel:
+        return hold_model(self._base)
 
     @property
     def _held_out(self) -> list[str]:
@@ -158,7 +161,7 @@ class Augment(Step[DataRecord]):
             return WordNeighbours(list(found), np.stack(list(found.values())))
         found = token_vectors(self._base, words)
         vectors = np.stack(list(found.values()))
-        check_folder(self._base, self._vectors_digest, f"student.tokenizer: {brief_path(self._base)}")
+        self._held_base.check("student.tokenizer")
         return WordNeighbours(list(found), vectors)
 
     def read(self, output: Output) -> DataRecord:

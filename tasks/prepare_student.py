@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from tasks.shared.bases import find_base
 from tasks.shared.dataset import DataRecord
 from tasks.shared.encoder_file import read_encoder
-from tasks.shared.errors import StillhouseError, brief_path, one_line
-from tasks.shared.held import check_folder
+from tasks.shared.errors import StillhouseError, one_line
+from tasks.shared.held import HeldModel, hold_model
 from tasks.shared.inside_teacher import copied_layers
 from tasks.shared.objective import TEACHER_IDS
-from tasks.shared.outputs import Json, Output, hash_folder, write_json
+from tasks.shared.outputs import Json, Output, write_json
 from tasks.shared.recipe_student import Student
 from tasks.shared.steps import Context, Step
 from tasks.shared.word_vectors import hash_vectors, read_vectors
@@ -44,15 +44,13 @@ class Origin:
         path: its Hugging Face folder.
         digest: of weights, configuration and tokenizer.
         max_length: tokens read of a text, unless the student says otherwise.
+        held: what its files were when the digest was taken.
     """
 
     path: Path
     digest: str
     max_length: int = 128
-
-    def check(self) -> None:
-        """Raises StillhouseError where the folder is not any more what the digest is of."""
-        check_folder(self.path, self.digest, f"student.tokenizer: {brief_path(self.path)}")
+    held: HeldModel | None = None
 
 
 def origin_of(model: str) -> Origin:
@@ -61,8 +59,8 @@ def origin_of(model: str) -> Origin:
     Raises:
         StillhouseError: there is none.
     """
-    base = find_base(model, "student.tokenizer").path
-    return Origin(base, hash_folder(base))
+    held = hold_model(find_base(model, "student.tokenizer").path)
+    return Origin(held.path, held.digest, held=held)
 
 
 @dataclass(frozen=True)
@@ -173,8 +171,8 @@ class PrepareStudent(Step[PreparedRecord]):
         }
 
     def _check_origin(self) -> None:
-        if isinstance(self.teacher, Origin):
-            self.teacher.check()
+        if isinstance(self.teacher, Origin) and self.teacher.held:
+            self.teacher.held.check("student.tokenizer")
 
     def _start(
         self, model: "PreTrainedModel", vocabulary: "Vocabulary", folder: Path

@@ -12,10 +12,10 @@ import numpy as np
 from tasks.shared.bases import Base, find_base
 from tasks.shared.class_names import columns_by_name
 from tasks.shared.dataset import DataRecord
-from tasks.shared.errors import StillhouseError, brief_path, one_line
-from tasks.shared.held import check_folder
+from tasks.shared.errors import StillhouseError, one_line
+from tasks.shared.held import HeldModel, hold_model
 from tasks.shared.history import HISTORY, write_history
-from tasks.shared.outputs import Json, Output, hash_folder
+from tasks.shared.outputs import Json, Output
 from tasks.shared.recipe_teaching import Teacher
 from tasks.shared.steps import Context, Step
 
@@ -98,18 +98,17 @@ class TrainTeacher(Step[TeacherRecord]):
             "gold": self.data.digests["gold"],
             "dev": self.data.digests["dev"],
             "classes": self.data.classes,
-            "base": self._base_digest,
+            "base": self._held_base.digest,
             "options": self.teacher.decided(added=["processes", "precision"], but=["model", "floor"]),
         }
 
     @cached_property
-    def _base_digest(self) -> str:
-        return hash_folder(self.base.path, ignore=_NOT_WEIGHTS)
+    def _held_base(self) -> HeldModel:
+        return hold_model(self.base.path, _NOT_WEIGHTS)
 
     def _check_base(self) -> None:
         """Raises StillhouseError where the base is not any more what the key says."""
-        at = f"teachers.{self.number}.model: {brief_path(self.teacher.model)}"
-        check_folder(self.base.path, self._base_digest, at, ignore=_NOT_WEIGHTS)
+        self._held_base.check(f"teachers.{self.number}.model")
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Writes the teacher's Hugging Face folder."""

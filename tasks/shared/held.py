@@ -4,13 +4,14 @@ Every look is at the bytes. Dates and sizes can be set back, and a file system's
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
-from tasks.shared.errors import StillhouseError
-from tasks.shared.outputs import hash_folder
+from tasks.shared.errors import StillhouseError, brief_path
+from tasks.shared.outputs import MANIFEST, hash_file, hash_files, hash_of
 
 
 def changed(at: str) -> StillhouseError:
@@ -55,18 +56,46 @@ def _check(stream: BufferedReader, digest: str | None, at: str) -> None:
         raise changed(at) from None
 
 
-def check_folder(folder: Path, digest: str, at: str, ignore: frozenset[str] = frozenset()) -> None:
-    """Finds out whether a model's folder still has the digest that `hash_folder` gave.
+@dataclass(frozen=True)
+class HeldModel:
+    """A model's folder, held to what it was when it was hashed.
 
-    To be called when the model has been read, and again when it is not used any more: its weights are mapped into
-    memory, so that what is written to the file meanwhile may show in them.
-
-    Raises:
-        StillhouseError: it was changed.
+    Attributes:
+        path: its Hugging Face folder.
+        digest: what `hash_folder` gave of it.
+        files: SHA-256 in hex of its own files by name: what is in its folders is not read with it, and one of these may
+            be our workspace.
+        ignore: names of files that do not matter.
     """
-    try:
-        found = hash_folder(folder, ignore)
-    except OSError:  # a file was taken away between listing and reading
-        found = ""
-    if found != digest:
-        raise changed(at)
+
+    path: Path
+    digest: str
+    files: Mapping[str, str]
+    ignore: frozenset[str]
+
+    def check(self, where: str) -> None:
+        """Finds out whether all is still as it was.
+
+        To be called when the model has been read, and again when it is not used any more: its weights are mapped into
+        memory, so that what is written to the file meanwhile may show in them.
+
+        Args:
+            where: the recipe's path of the setting, for messages.
+
+        Raises:
+            StillhouseError: it was changed.
+        """
+        try:
+            now = {path.name for path in self.path.iterdir() if path.is_file()} - self.ignore - {MANIFEST}
+            same = now == self.files.keys() and all(hash_file(self.path / name) == self.files[name] for name in now)
+        except OSError:  # taken away
+            same = False
+        if not same:
+            raise changed(f"{where}: {brief_path(self.path)}")
+
+
+def hold_model(folder: Path, ignore: frozenset[str] = frozenset()) -> HeldModel:
+    """Hashes a model's folder, but for the files of those names."""
+    every = {name: sha for name, sha in hash_files(folder).items() if name not in ignore}
+    own = {name: sha for name, sha in every.items() if "/" not in name}
+    return HeldModel(folder, hash_of(every), own, ignore)

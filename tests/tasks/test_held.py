@@ -25,6 +25,7 @@ from tasks.shared.recipe_noise import Augment as AugmentOptions
 from tasks.shared.recipe_noise import Robustness
 from tasks.shared.recipe_student import Student
 from tasks.shared.recipe_teaching import Labelling, Teacher
+from tasks.shared.workspace import Workspace
 from tasks.train_teacher import TrainTeacher
 from tests.bench import Bench
 from tests.tiny import tiny_bert
@@ -360,6 +361,25 @@ def test_a_base_that_is_written_over_while_it_is_being_trained(toy, bench, base)
     file, other = base / "model.safetensors", other_weights(base)
     meddled = Meddled(bench.workspace, after=2, act=lambda: written_over(file, other))
     refused(meddled, TrainTeacher(toy.data, Teacher(model=str(base), epochs=1, max_length=16), 0))
+
+
+def test_a_model_may_have_our_workspace_among_its_folders(toy, base):
+    """What is written there is not read with it."""
+    bench = Bench(Workspace(base / "workspace"))
+    record = bench(TrainTeacher(toy.data, Teacher(model=str(base), epochs=1, max_length=16), 0))
+    assert record.path.is_relative_to(base)
+
+
+def test_a_file_that_comes_to_a_base_is_a_change_too(toy, bench, base):
+    step = TrainTeacher(toy.data, Teacher(model=str(base), epochs=1, max_length=16), 0)
+    assert step.key
+    (base / "README.md").write_text("of no matter", encoding="utf-8")
+    bench.make(step)
+    again = replace(step)
+    assert again.key == step.key
+    (base / "generation_config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(StillhouseError, match=CHANGED):
+        bench.make(again)
 
 
 @pytest.mark.parametrize("way", WAYS)
