@@ -114,7 +114,15 @@ def _crash(client: SyncPrefectClient, flow_run: FlowRun) -> None:
 
 def _leftovers(workspace: Workspace) -> list[Path]:
     """What was being written: under temporary names, until it is whole."""
-    patterns = ("outputs/*/.*", "labels/*/.*", "labels/*/*/.*", "plans/*.partial", "runs/*/.*", "mlflow/.new-*", "verified/.*")
+    patterns = (
+        "outputs/*/.*",
+        "labels/*/.*",
+        "labels/*/*/.*",
+        "plans/*.partial",
+        "runs/*/.*",
+        "mlflow/.new-*",
+        "verified/.*",
+    )
     return [path for pattern in patterns for path in workspace.root.glob(pattern)]
 
 

@@ -107,8 +107,9 @@ def distil(recipe: Recipe, do: Do) -> ResultRecord:
     all_scores, all_labels = (tuple(draw.scores for draw in draws), tuple(draw.fused for draw in draws))
     result = do(Judge(all_scores, all_labels, recipe.worthwhile, tuple(draw.data for draw in draws)))
     explanation = do(Explain(data, scores, soft_labels))
-    do(Register(data, result, recipe.registered_student, recipe.registered_teacher))
-    do(Report(data, scores, result, explanation, recipe))
+    names = (recipe.registered_student, recipe.registered_teacher)
+    registered = do(Register(data, result, *names, recipe.promotion))
+    do(Report(data, scores, result, explanation, recipe, registered))
     return result
 
 

@@ -31,6 +31,7 @@ def rebuild_report(run: str | None, output: Path | None) -> None:
         _places(record),
         folders["judge"],
         folders["explain"],
+        folders.get("register"),
     )
     folder = output or Path(record["path"])
     try:

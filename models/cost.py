@@ -39,8 +39,13 @@ def size(model: PreTrainedModel, folder: Path) -> dict[str, int]:
     return {
         "parameters": parameters,
         "parameters_without_embeddings": parameters - sum(table.numel() for table in tables),
-        "bytes": sum(file.stat().st_size for file in folder.glob("*.safetensors")),
+        "bytes": weights_bytes(folder),
     }
+
+
+def weights_bytes(folder: Path) -> int:
+    """Bytes of the weights' files in a Hugging Face folder."""
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
 
 
 @dataclass(frozen=True)

@@ -71,13 +71,10 @@ def right(test: Said, classes: Sequence[str]) -> dict[str, Any]:
         one class, or is said to be), and for each of `classes` its `precision`, `recall`, `f1` and `rows`. Macro-F1 is
         the unweighted mean over all classes; a class that is neither there nor predicted counts as 0.
     """
-    from sklearn.metrics import matthews_corrcoef, precision_recall_fscore_support
+    from sklearn.metrics import matthews_corrcoef
 
     gold, predicted = test.gold, test.logits.argmax(-1)
-    if not len(gold):
-        parts: Sequence[Sequence[float]] = [[0.0] * len(classes)] * 4
-    else:
-        parts = precision_recall_fscore_support(gold, predicted, labels=range(len(classes)), zero_division=0.0)
+    parts = _by_class(gold, predicted, len(classes)) if len(gold) else [[0.0] * len(classes)] * 4
     named = [
         {"name": name, "precision": float(p), "recall": float(r), "f1": float(f), "rows": int(rows)}
         for name, p, r, f, rows in zip(classes, *parts, strict=True)
@@ -91,6 +88,27 @@ def right(test: Said, classes: Sequence[str]) -> dict[str, Any]:
         "mcc": float(matthews_corrcoef(gold, predicted)) if several else 0.0,
         "classes": named,
     }
+
+
+def macro_f1(gold: Labels, predicted: Labels, classes: int) -> float:
+    """The unweighted mean of F1 over classes numbered from 0, as `right` has it.
+
+    Args:
+        gold: class of each row, [rows], at least one.
+        predicted: the class that is named, [rows]; a number that is no class is wrong of any.
+        classes: how many there are.
+    """
+    return float(np.mean(_by_class(gold, predicted, classes)[2]))
+
+
+def _by_class(gold: Labels, predicted: Labels, classes: int) -> Sequence[Sequence[float]]:
+    """Precision, recall, F1 and rows, a number a class."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    parts: Sequence[Sequence[float]] = precision_recall_fscore_support(
+        gold, predicted, labels=range(classes), zero_division=0.0
+    )
+    return parts
 
 
 def sure(test: Said, temperature: float) -> dict[str, Any]:

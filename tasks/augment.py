@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from tasks.shared.bases import find_base
 from tasks.shared.dataset import KEY, NO_LABEL, DataRecord, PartWriter, part_file, read_chunks, read_keys
+from tasks.shared.held import HeldModel, hold_model
 from tasks.shared.key_index import KeyIndex
-from tasks.shared.outputs import Json, Output, hash_folder, hash_of
+from tasks.shared.outputs import Json, Output, hash_of
 from tasks.shared.recipe_noise import Augment as AugmentOptions
 from tasks.shared.steps import Advance, Context, Step
 from tasks.shared.texts import NORMALISATION, draw_order, normalise, text_key
 from tasks.shared.token_vectors import token_vectors
-from tasks.shared.word_vectors import hash_vectors, read_vectors, size_of
+from tasks.shared.word_vectors import hash_vectors, read_vectors
 
 if TYPE_CHECKING:
     from models.augmentation import WordNeighbours
@@ -71,9 +72,13 @@ class Augment(Step[DataRecord]):
                 return str(found["content"] if isinstance(found, dict) else found)
         return None
 
-    @property
+    @cached_property
     def _vectors_digest(self) -> str:
-        return hash_vectors(self.options.vectors) if self.options.vectors else hash_folder(self._base)
+        return hash_vectors(self.options.vectors) if self.options.vectors else self._held_base.digest
+
+    @cached_property
+    def _held_base(self) -> HeldModel:
+        return hold_model(self._base)
 
     @property
     def _held_out(self) -> list[str]:
@@ -151,8 +156,13 @@ class Augment(Step[DataRecord]):
 
         words = common_words(self._texts())
         file = self.options.vectors
-        found = read_vectors(file, size_of(file), words) if file else token_vectors(self._base, words)
-        return WordNeighbours(list(found), np.stack(list(found.values())))
+        if file:
+            found = read_vectors(file, None, words, self._vectors_digest)
+            return WordNeighbours(list(found), np.stack(list(found.values())))
+        found = token_vectors(self._base, words)
+        vectors = np.stack(list(found.values()))
+        self._held_base.check("student.tokenizer")
+        return WordNeighbours(list(found), vectors)
 
     def read(self, output: Output) -> DataRecord:
         """The record of the data with the longer transfer part."""

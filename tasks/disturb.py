@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -66,13 +67,17 @@ class Disturb(Step[DisturbRecord]):
     def inputs(self) -> Mapping[str, Json]:
         """The test rows, and what is put into them."""
         options = self.options.model_dump(exclude={"adversary", "candidates", "misspellings"})
-        words = self.options.misspellings and read_misspellings(self.options.misspellings)
         return {
             "test": self.data.digests["test"],
             "options": options,
-            "misspellings": words,
+            "misspellings": self._misspellings,
             "normalisation": NORMALISATION,
         }
+
+    @cached_property
+    def _misspellings(self) -> Mapping[str, Sequence[str]] | None:
+        """What the recipe's file says, read once: it may be another one later."""
+        return read_misspellings(self.options.misspellings) if self.options.misspellings else None
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Writes the texts."""
@@ -117,7 +122,7 @@ class Disturb(Step[DisturbRecord]):
         from models.noise_data import MISSPELLINGS
 
         options = self.options
-        words = read_misspellings(options.misspellings) if options.misspellings else MISSPELLINGS
+        words = MISSPELLINGS if self._misspellings is None else self._misspellings
 
         def disturbed(text: str, noise: Noise, strength: float) -> str:
             return normalise(perturb(text, noise, strength, options.seed, words))

@@ -42,9 +42,9 @@ def check_labels(data: Data, labels: str, classes: Sequence[str] | None, where: 
         pass
 
 
-def _file(data: Data, labels: str, classes: Sequence[str], where: str) -> LabelsFile:
+def _file(data: Data, labels: str, classes: Sequence[str], where: str, held_to: str | None = None) -> LabelsFile:
     columns = Columns(data.text, data.text_pair, data.label)
-    return LabelsFile(Path(labels).expanduser(), columns, classes, where)
+    return LabelsFile(Path(labels).expanduser(), columns, classes, where, held_to)
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,19 @@ class ImportLabels(Step[ImportRecord]):
         """The labels."""
         return f"labels of teacher {self.number}"
 
-    @cached_property
+    @property
     def file(self) -> LabelsFile:
-        """The file."""
+        """The file, held to the bytes that the labels' identity stands for."""
+        return self._opened(self._digest)
+
+    def _opened(self, held_to: str | None) -> LabelsFile:
         where = f"teachers.{self.number}.labels"
-        return _file(self.columns, str(self.teacher.labels), self.data.classes, where)
+        return _file(self.columns, str(self.teacher.labels), self.data.classes, where, held_to)
+
+    @cached_property
+    def _digest(self) -> str:
+        self._opened(None)  # is it there?
+        return hash_file(self._path)
 
     @property
     def _columns(self) -> list[str | None]:
@@ -100,9 +108,8 @@ class ImportLabels(Step[ImportRecord]):
     @cached_property
     def labeller(self) -> Labeller:
         """The identity of the labels: the file's bytes, and how it is read."""
-        _ = self.file  # is it there?
         return Labeller(
-            teacher=hash_of([hash_file(self._path), self._columns]),
+            teacher=hash_of([self._digest, self._columns]),
             classes=self.data.classes,
             max_length=0,
             precision="unknown",
@@ -178,13 +185,20 @@ class ImportLabels(Step[ImportRecord]):
         )
 
     def check(self, record: ImportRecord) -> None:
-        """Stops a run whose teacher is below the floor, where that can be known."""
+        """Stops a run whose teacher is below the floor, or no better than the commonest class, where that is known."""
         accuracy = record.dev_accuracy
-        if accuracy is not None and accuracy < self.teacher.floor:
+        if accuracy is None:
+            return
+        score = f"teacher {self.number}, {self.teacher.labels}, gets {accuracy:.1%} of dev right"
+        if accuracy < self.teacher.floor:
             raise StillhouseError(
-                f"teacher {self.number}, {self.teacher.labels}, gets {accuracy:.1%} of dev right, below its floor of "
-                f"{self.teacher.floor:.1%}: use better labels, or lower teachers.{self.number}.floor"
+                f"{score}, below its floor of {self.teacher.floor:.1%}: use better labels, or lower "
+                f"teachers.{self.number}.floor"
             )
+        dev = read_labels(self.data.file("dev"))
+        majority = float(np.bincount(dev).max() / len(dev))
+        if accuracy <= majority:
+            raise StillhouseError(f"{score}, no more than the commonest class's {majority:.1%}: use better labels")
 
     def consumed(self) -> Mapping[str, tuple[str, Path]]:
         """The file."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
@@ -43,8 +45,13 @@ class LoadData(Step[DataRecord]):
     def inputs(self) -> Mapping[str, Json]:
         """The options of the draw, and the digests of the sources, in place of their paths."""
         options = self.data.decided(["dev_share", "group"], but=["train", "test", "tests", "dev", "gate", "unlabelled"])
-        sources = {part: [source.digest() for source in found] for part, found in self._sources().items()}
+        sources = {part: [source.held_to for source in found] for part, found in self._held_sources.items()}
         return {"options": options, "sources": sources, "normalisation": NORMALISATION}
+
+    @cached_property
+    def _held_sources(self) -> dict[str, list[Source]]:
+        """The sources, held to what they were when the key was made: no file that came since is among them."""
+        return {part: [source.held() for source in found] for part, found in self._sources().items()}
 
     def _sources(self) -> dict[str, list[Source]]:
         data = self.data
@@ -66,10 +73,15 @@ class LoadData(Step[DataRecord]):
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Writes a Parquet file a part; the facts hold classes, counts, digests and warnings."""
-        sources = self._sources()
-        with context.progress(None, "rows") as advance:
-            classes, draw = self._choose(sources, advance)
-            rows, digests = self._write(folder, sources, draw.places, classes, advance)
+        sources = self._held_sources
+        try:
+            with context.progress(None, "rows") as advance:
+                classes, draw = self._choose(sources, advance)
+                rows, digests = self._write(folder, sources, draw.places, classes, advance)
+        except (StillhouseError, KeyError):  # a label that was not there a moment ago, for one
+            for source in chain.from_iterable(sources.values()):
+                source.check_held()
+            raise
         for warning in draw.warnings:
             context.warn(warning)
         return {"classes": classes.names, "rows": rows, "digests": digests, "warnings": draw.warnings}

@@ -6,6 +6,7 @@ That is the teacher's tokenizer cut down to the transfer set, the starting token
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,9 +17,10 @@ from tasks.shared.bases import find_base
 from tasks.shared.dataset import DataRecord
 from tasks.shared.encoder_file import read_encoder
 from tasks.shared.errors import StillhouseError, one_line
+from tasks.shared.held import HeldModel, hold_model
 from tasks.shared.inside_teacher import copied_layers
 from tasks.shared.objective import TEACHER_IDS
-from tasks.shared.outputs import Json, Output, hash_folder, write_json
+from tasks.shared.outputs import Json, Output, write_json
 from tasks.shared.recipe_student import Student
 from tasks.shared.steps import Context, Step
 from tasks.shared.word_vectors import hash_vectors, read_vectors
@@ -42,11 +44,13 @@ class Origin:
         path: its Hugging Face folder.
         digest: of weights, configuration and tokenizer.
         max_length: tokens read of a text, unless the student says otherwise.
+        held: what its files were when the digest was taken.
     """
 
     path: Path
     digest: str
     max_length: int = 128
+    held: HeldModel | None = None
 
 
 def origin_of(model: str) -> Origin:
@@ -55,8 +59,8 @@ def origin_of(model: str) -> Origin:
     Raises:
         StillhouseError: there is none.
     """
-    base = find_base(model, "student.tokenizer").path
-    return Origin(base, hash_folder(base))
+    held = hold_model(find_base(model, "student.tokenizer").path)
+    return Origin(held.path, held.digest, held=held)
 
 
 @dataclass(frozen=True)
@@ -105,16 +109,27 @@ class PrepareStudent(Step[PreparedRecord]):
 
     def inputs(self) -> Mapping[str, Json]:
         """The texts that are tokenised, the teacher, and the shape and start of the token vectors."""
-        student, file = self.student, self.student.vectors_file
+        student = self.student
         return {
             "texts": {part: self.data.digests[part] for part in ENCODED_PARTS},
             "teacher": self.teacher.digest,
             "max_length": self.max_length,
             "embedding_size": None if student.teacher_layers else student.embedding_size,
-            "embeddings": hash_vectors(file) if file else student.embeddings,
+            "embeddings": self._vectors_digest or student.embeddings,
             "teacher_layers": student.teacher_layers,
-            "encoder": read_encoder(student.configuration, self.max_length) if student.configuration else None,
+            "encoder": self._encoder,
         }
+
+    @cached_property
+    def _vectors_digest(self) -> str | None:
+        """Of the file of word vectors, if there is one."""
+        return hash_vectors(self.student.vectors_file) if self.student.vectors_file else None
+
+    @cached_property
+    def _encoder(self) -> Mapping[str, Any] | None:
+        """What the recipe's configuration says, read once: the file may be another one later."""
+        file = self.student.configuration
+        return read_encoder(file, self.max_length) if file else None
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Writes tokenizer, token ids and starting weights."""
@@ -128,6 +143,7 @@ class PrepareStudent(Step[PreparedRecord]):
         try:
             model, tokenizer = load_base(self.teacher.path, self.data.classes, 0, "cpu")
         except (OSError, ValueError) as error:
+            self._check_origin()
             raise StillhouseError(f"student.tokenizer: cannot use {self.teacher.path}: {one_line(error)}") from None
         length, rows = self.max_length, self.data.rows
         with context.progress(rows["transfer"] + rows["dev"], "texts") as advance:
@@ -145,6 +161,7 @@ class PrepareStudent(Step[PreparedRecord]):
                 encode_part(self.data.file(part), shipped, length, advance).save(folder / part)
         start, facts = self._start(model, vocabulary, folder)
         save_file(start, folder / "start.safetensors")
+        self._check_origin()
         return {
             "vocabulary": len(vocabulary.kept),
             "of": len(tokenizer),
@@ -152,6 +169,10 @@ class PrepareStudent(Step[PreparedRecord]):
             "embedding_size": start["embeddings"].shape[1] if "embeddings" in start else self.student.embedding_size,
             **facts,
         }
+
+    def _check_origin(self) -> None:
+        if isinstance(self.teacher, Origin) and self.teacher.held:
+            self.teacher.held.check("student.tokenizer")
 
     def _start(
         self, model: "PreTrainedModel", vocabulary: "Vocabulary", folder: Path
@@ -171,15 +192,15 @@ class PrepareStudent(Step[PreparedRecord]):
         elif student.vectors_file:
             words = words_of(_tokens_of_rows(vocabulary))
             wanted = {form for word in words if word for form in (word, word.lower())}
-            vectors = read_vectors(student.vectors_file, student.embedding_size, wanted)
+            vectors = read_vectors(student.vectors_file, student.embedding_size, wanted, self._vectors_digest)
             start["embeddings"] = from_vectors(words, vectors, student.embedding_size)
             facts["with_vector"] = sum(
                 word is not None and (word in vectors or word.lower() in vectors) for word in words
             )
         elif student.embeddings == "teacher":
             start["embeddings"] = project(table, vocabulary.kept, student.embedding_size).contiguous()
-        if student.configuration:
-            write_json(folder / ENCODER, read_encoder(student.configuration, self.max_length))
+        if self._encoder is not None:
+            write_json(folder / ENCODER, self._encoder)
         if vocabulary.token_map is not None:
             start["token_map"] = torch.from_numpy(vocabulary.token_map)
         return start, facts

@@ -1,24 +1,29 @@
 """Step register: teacher and best student become versions in MLflow's Model Registry, and perhaps its champions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, partial
+from math import inf
 from pathlib import Path
+from statistics import fmean
 from typing import Any, ClassVar
 
 from tasks.judge import ResultRecord
 from tasks.shared.costing import Model
 from tasks.shared.dataset import DataRecord
+from tasks.shared.gate_rows import GateRows
 from tasks.shared.outputs import Json, Output, hash_folder, locked, write_json
-from tasks.shared.promotion import Decision, Gate
+from tasks.shared.promotion import Decision, Evidence, Gate
+from tasks.shared.recipe_promotion import Promotion
 from tasks.shared.registry import CHAMPION, PREVIOUS, Registry
 from tasks.shared.registry_files import UnusableVersionError
 from tasks.shared.registry_version import Version
+from tasks.shared.report.content import REGISTERED
 from tasks.shared.steps import Context, Step
 from tasks.shared.workspace import Workspace, find_workspace
 from tasks.train_teacher import TeacherRecord
 
-REGISTERED = "registered.json"
+_MOVED = "; its alias was moved since"
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,8 @@ class RegisterRecord:
     def sentence(self) -> str:
         """All models in a line."""
         return "; ".join(
-            f"{model.name} version {model.version}{f', {CHAMPION}' if model.champion else ''}" for model in self.models
+            f"{model.name} version {model.version}, {CHAMPION if model.champion else f'not {CHAMPION}: {model.reason}'}"
+            for model in self.models
         )
 
 
@@ -76,10 +82,10 @@ class RegisterRecord:
 class Register(Step[RegisterRecord]):
     """Registers the student that does best on dev, and the teachers; compares each with the champion of its name.
 
-    Whether a candidate becomes champion is decided once for the same facts: model, gate rows, verdict. The decision is
-    remembered on the version, so that no rerun, from wherever, moves an alias that a person moved back, not even one
-    that is forced, or one that registers again what was lost.
-    The verdict is about the student alone: what decides about a teacher is its score on the gate rows.
+    Whether a candidate becomes champion is decided once for the same facts: model, gate rows, verdict, bounds. The
+    decision is remembered on the version, so that no rerun, from wherever, moves an alias that a person moved back, not
+    even one that is forced, or one that registers again what was lost.
+    Verdict and bounds are about the student alone: what decides about a teacher is its score on the gate rows.
     """
 
     name: ClassVar[str] = "register"
@@ -87,13 +93,15 @@ class Register(Step[RegisterRecord]):
     result: ResultRecord
     student: str
     teacher: str
+    bounds: Promotion = field(default_factory=Promotion)
 
     def inputs(self) -> Mapping[str, Json]:
         """Which models, under which names, and what is decided by or written on them; `stands` asks the registry."""
         return {
             "models": {name: model.digest for name, model in self._candidates.items()},
-            "gate": self._gate.rows,
-            "verdict": [self.result.verdict["outcome"], self.result.verdict["difference"]],
+            "gate": self._gate.rows.digest,
+            "verdict": [self._evidence.outcome, self._evidence.gain],
+            **({"promotion": self._gate.terms} if self._gate.terms else {}),
         }
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
@@ -142,23 +150,38 @@ class Register(Step[RegisterRecord]):
         # Last: a version that lacks these has not been decided about to the end.
         done = {"decided": facts} if decision.settled else {}
         registry.tag(version, {"promoted": "yes" if decision.champion else "no", **done})
-        reason = decision.reason if decision.champion == leads else f"{decision.reason}; its alias was moved since"
+        reason = decision.reason if decision.champion == leads else decision.reason + _MOVED
         return Registered(
             candidate.role, name, version.number, score, leads, reason, candidate.digest, decision.settled
         )
 
     def _tags(self, candidate: Model, score: float, decision: Decision) -> dict[str, str]:
         """What was measured and is about to be decided."""
-        tags = {"gate_score": str(score), "gate_rows": self._gate.rows, "reason": decision.reason}
+        from models.cost import weights_bytes
+
+        tags = {"gate_score": str(score), "gate_rows": self._gate.rows.digest, "reason": decision.reason}
+        tags["bytes"] = str(weights_bytes(candidate.path))
         if candidate.role == "student":
-            verdict = self.result.verdict
-            tags |= {"verdict": verdict["outcome"], "difference": str(verdict["difference"])}
+            tags |= {"verdict": self._evidence.outcome, "difference": str(self._evidence.gain)}
         return tags
 
-    @property
+    @cached_property
     def _gate(self) -> Gate:
         """What decides."""
-        return Gate(self.data, self.result.verdict["outcome"])
+        return Gate(GateRows(self.data), self._evidence, self.bounds)
+
+    @cached_property
+    def _evidence(self) -> Evidence:
+        """The verdict; where test has no labels, so that there is no difference, that of dev is looked at instead."""
+        best, gain, part = self.result.best_score, self.result.verdict["difference"], "test"
+        if best.accuracy is None:
+            student, twin = (
+                fmean(score.model.dev_accuracy for score in self.result.scores if score.model.role == role)
+                for role in ("student", "twin")
+            )
+            gain, part = round(student - twin, 9), "dev"  # no rounding error is a loss
+        slow = float(best.cost.get("ms_per_text", inf))
+        return Evidence(self.result.verdict["outcome"], gain, part, slow)
 
     @property
     def _candidates(self) -> dict[str, Model]:
@@ -173,7 +196,7 @@ class Register(Step[RegisterRecord]):
         champions = {name: registry.with_alias(name, CHAMPION) for name in {m["name"] for m in output.facts["models"]}}
         numbers = {name: champion.number for name, champion in champions.items() if champion}
         models = (Registered(**model) for model in output.facts["models"])
-        now = tuple(replace(model, champion=numbers.get(model.name) == model.version) for model in models)
+        now = tuple(_seen_now(model, numbers.get(model.name) == model.version) for model in models)
         return RegisterRecord(output.path, output.digest, now)
 
     def stands(self, output: Output, workspace: Workspace) -> bool:
@@ -189,6 +212,14 @@ class Register(Step[RegisterRecord]):
     def summary(self, record: RegisterRecord) -> str:
         """Names, versions and champions."""
         return record.sentence
+
+
+def _seen_now(model: Registered, champion: bool) -> Registered:
+    """A model with the alias that it has now; the reason says where that is not what was decided."""
+    if champion == model.champion:
+        return model
+    decided = model.reason.removesuffix(_MOVED)
+    return replace(model, champion=champion, reason=decided if decided != model.reason else decided + _MOVED)
 
 
 def _is_there(registry: Registry, model: Registered) -> bool:

@@ -8,6 +8,7 @@ from typing import ClassVar
 from tasks.evaluate import ScoreRecord
 from tasks.explain import ExplainRecord
 from tasks.judge import ResultRecord
+from tasks.register import RegisterRecord
 from tasks.shared.dataset import DataRecord
 from tasks.shared.history import HISTORY
 from tasks.shared.outputs import Json, Output, hash_file
@@ -42,6 +43,7 @@ class Report(Step[ReportRecord]):
     result: ResultRecord
     explanation: ExplainRecord
     recipe: Recipe
+    registered: RegisterRecord | None = None
 
     def inputs(self) -> Mapping[str, Json]:
         """All that is told, what only measured a machine included."""
@@ -54,6 +56,7 @@ class Report(Step[ReportRecord]):
             "result": self.result.digest,
             "explanation": self.explanation.digest,
             "recipe": self.recipe.model_dump(mode="json"),
+            **({"registered": self.registered.digest} if self.registered else {}),
         }
 
     @staticmethod
@@ -70,7 +73,9 @@ class Report(Step[ReportRecord]):
         recipe = self.recipe.model_dump(mode="json")
         transfer = self.data.elsewhere.get("transfer")
         augmented = transfer.parent if transfer else None
-        write_report(folder, gather(recipe, self.data.path, augmented, places, self.result.path, self.explanation.path))
+        register = self.registered.path if self.registered else None
+        judge, explain = self.result.path, self.explanation.path
+        write_report(folder, gather(recipe, self.data.path, augmented, places, judge, explain, register))
         return {}
 
     def read(self, output: Output) -> ReportRecord:

@@ -13,8 +13,9 @@ from tasks.shared.bases import Base, find_base
 from tasks.shared.class_names import columns_by_name
 from tasks.shared.dataset import DataRecord
 from tasks.shared.errors import StillhouseError, one_line
+from tasks.shared.held import HeldModel, hold_model
 from tasks.shared.history import HISTORY, write_history
-from tasks.shared.outputs import Json, Output, hash_folder
+from tasks.shared.outputs import Json, Output
 from tasks.shared.recipe_teaching import Teacher
 from tasks.shared.steps import Context, Step
 
@@ -97,9 +98,17 @@ class TrainTeacher(Step[TeacherRecord]):
             "gold": self.data.digests["gold"],
             "dev": self.data.digests["dev"],
             "classes": self.data.classes,
-            "base": hash_folder(self.base.path, ignore=_NOT_WEIGHTS),
+            "base": self._held_base.digest,
             "options": self.teacher.decided(added=["processes", "precision"], but=["model", "floor"]),
         }
+
+    @cached_property
+    def _held_base(self) -> HeldModel:
+        return hold_model(self.base.path, _NOT_WEIGHTS)
+
+    def _check_base(self) -> None:
+        """Raises StillhouseError where the base is not any more what the key says."""
+        self._held_base.check(f"teachers.{self.number}.model")
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Writes the teacher's Hugging Face folder."""
@@ -121,8 +130,10 @@ class TrainTeacher(Step[TeacherRecord]):
             if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
                 raise ValueError("it has no tokenizer files")
         except (OSError, ValueError) as error:
+            self._check_base()
             where = f"teachers.{self.number}.model"
             raise StillhouseError(f"{where}: cannot use {self.teacher.model}: {one_line(error)}") from None
+        self._check_base()
         gold, dev = (read_examples(self.data.file(part), tokenizer, options.max_length) for part in ("gold", "dev"))
         if options.epochs:
             self._fine_tune(model, gold, dev, folder, context)
@@ -131,6 +142,7 @@ class TrainTeacher(Step[TeacherRecord]):
         # Set in both places: only what is in `init_kwargs` is saved. Whoever uses the teacher reads as much of a text.
         tokenizer.model_max_length = tokenizer.init_kwargs["model_max_length"] = options.max_length
         save(model, tokenizer, folder / MODEL)
+        self._check_base()  # its weights were mapped into memory all along
         return {
             "base": self.base.name,
             "columns": columns,

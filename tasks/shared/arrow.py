@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from tasks.shared.errors import StillhouseError, brief
 from tasks.shared.rows import Columns, Row, Table, check_columns, label_text, reason
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 1024
 
 
-def read_parquet(table: Table) -> Iterator[Row]:
+def read_parquet(table: Table, stream: BinaryIO) -> Iterator[Row]:
     """Parquet, a batch of rows at a time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -22,7 +22,7 @@ def read_parquet(table: Table) -> Iterator[Row]:
     columns = table.columns
     try:
         # Column chunks are read piece by piece: by default the whole file would be fetched into memory.
-        with pq.ParquetFile(table.path, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True) as file:
+        with pq.ParquetFile(stream, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True) as file:
             groups = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
             if sum(groups) != file.metadata.num_rows:
                 raise pa.ArrowInvalid("it counts its rows in two ways")

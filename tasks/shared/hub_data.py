@@ -5,7 +5,7 @@ import importlib.util
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tasks.shared.arrow import arrow_rows
 from tasks.shared.errors import StillhouseError, brief, brief_path
+from tasks.shared.held import changed
 from tasks.shared.hub import files_on_hub
 from tasks.shared.rows import Columns, Row, check_columns, reason, within_limits
 
@@ -36,6 +37,7 @@ class HubSource:
     split: str
     columns: Columns
     at: str
+    held_to: str | None = None
 
     @property
     def size(self) -> float:
@@ -53,14 +55,36 @@ class HubSource:
 
     def digest(self) -> str:
         """SHA-256 of the columns as they are read; what `datasets` calls a fingerprint changes with file dates."""
-        found, rows = hashlib.sha256(), self.rows()
-        while batch := list(islice(rows, _ROWS_AT_ONCE)):
-            # Without groups as it was before there were any, so that older outputs stay good.
-            found.update(json.dumps(batch if self.columns.group else [row[:-1] for row in batch]).encode())
+        found = hashlib.sha256()
+        for _ in self._hashed(found):
+            pass
         return found.hexdigest()
+
+    def held(self) -> "HubSource":
+        """See `Source.held`; it opens the data set anew, as whoever comes later would."""
+        return replace(self, held_to=self.digest())
+
+    def check_held(self) -> None:
+        """See `Source.check_held`."""
+        if self.held_to is not None and self.digest() != self.held_to:
+            raise changed(self.at)
 
     def rows(self) -> Iterator[Row]:
         """The split's rows; see `Source.rows`. The data set is downloaded first, then read from disk."""
+        found = hashlib.sha256()
+        yield from self._hashed(found) if self.held_to else self._rows()
+        if self.held_to and found.hexdigest() != self.held_to:
+            raise changed(self.at)
+
+    def _hashed(self, found: "hashlib._Hash") -> Iterator[Row]:
+        """The rows as they are, which `found` hashes on their way."""
+        rows = self._rows()
+        while batch := list(islice(rows, _ROWS_AT_ONCE)):
+            # Without groups as it was before there were any, so that older outputs stay good.
+            found.update(json.dumps(batch if self.columns.group else [row[:-1] for row in batch]).encode())
+            yield from batch
+
+    def _rows(self) -> Iterator[Row]:
         if len(self._dataset) == 0:
             raise StillhouseError(f"{self.at}: split {brief(self.split)} has no rows; choose one with #SPLIT")
         check_columns(self._dataset.column_names, self.columns, self.at)

@@ -8,11 +8,13 @@ import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.shared.errors import StillhouseError, brief, brief_path
+from tasks.shared.held import changed, opened
 from tasks.shared.lines import decoded_lines
 from tasks.shared.readers import json_object, separated_cells
 from tasks.shared.rows import LONGEST_TEXT, Columns, Table, described, label_text, missing_column, reason
@@ -38,7 +40,9 @@ Record = Mapping[str, object]
 class LabelsFile:
     """A file of soft labels for certain classes."""
 
-    def __init__(self, path: Path, columns: Columns, classes: Sequence[str], where: str) -> None:
+    def __init__(
+        self, path: Path, columns: Columns, classes: Sequence[str], where: str, held_to: str | None = None
+    ) -> None:
         """Opens nothing yet.
 
         Args:
@@ -46,6 +50,7 @@ class LabelsFile:
             columns: of text, pair and chosen class.
             classes: of the data, in order.
             where: the recipe's path of the setting, for messages.
+            held_to: SHA-256 in hex that its bytes must have when they have been read; None where any will do.
 
         Raises:
             StillhouseError: it is of an unknown kind, or not there.
@@ -55,26 +60,33 @@ class LabelsFile:
             raise StillhouseError(f"{where}: {name} is of an unknown kind; known are {', '.join(_FORMATS)}")
         if not path.is_file():
             raise StillhouseError(f"{where}: no file {name}; looked for {brief_path(path.absolute())}")
-        self._path, self._seen = path, _signature(path)
+        self._held_to = held_to
         self._table = Table(path, f"{where}: {name}", Columns(columns.text, columns.text_pair, None))
         self._label, self._classes = columns.label, list(classes)
         prefixes = (PROBABILITY, LOGIT, "")
         self._wanted = [*columns.names, *(prefix + name for prefix in prefixes for name in classes)]
 
-    def check_unchanged(self) -> None:
-        """Raises StillhouseError where the file is not the one any more that was opened."""
-        if _signature(self._path) != self._seen:
-            raise StillhouseError(f"{self._table.at}: changed while it was read; run again")
+    def changed(self) -> StillhouseError:
+        """The error for a file that is not any more what was read before."""
+        return changed(self._table.at)
 
     def rows(self) -> Iterator[tuple[bytes, NDArray[np.float32]]]:
         """Key and logits [classes] of each row that has a text.
 
         Raises:
-            StillhouseError: a column is missing, or a row does not say what it should; one line says where.
+            StillhouseError: a column is missing, a row does not say what it should, or the file, once it is read, was
+                not what it is held to; one line says where.
         """
+        try:
+            with opened(self._table.path, self._held_to, self._table.at) as stream:
+                yield from self._rows(stream)
+        except OSError as error:
+            raise StillhouseError(f"{self._table.at}: cannot be read: {error.strerror}") from None
+
+    def _rows(self, stream: BinaryIO) -> Iterator[tuple[bytes, NDArray[np.float32]]]:
         columns = self._table.columns
         read = None
-        for line, record in _records(self._table, self._wanted):
+        for line, record in _records(self._table, stream, self._wanted):
             at = f"{self._table.at} row {line}"
             for name in columns.names:
                 if name not in record:
@@ -106,11 +118,6 @@ class LabelsFile:
             f"or {brief(self._classes[0])} and so on for each class, nor {brief(self._label)}; there is "
             + ", ".join(brief(name) for name in names[:10])
         )
-
-
-def _signature(path: Path) -> tuple[int, int, int]:
-    found = path.stat()
-    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class _Reader:
@@ -158,19 +165,20 @@ class _Chosen(_Reader):
         return row
 
 
-def _records(table: Table, wanted: Collection[str]) -> Iterator[tuple[int, Record]]:
+def _records(table: Table, stream: BinaryIO, wanted: Collection[str]) -> Iterator[tuple[int, Record]]:
     """Line or number of each row, and its columns; of a Parquet file the wanted ones alone."""
     suffix = table.path.suffix.lower()
     if suffix in (".csv", ".tsv"):
-        for line, names, cells in separated_cells(table, "," if suffix == ".csv" else "\t", quoted=suffix == ".csv"):
+        separator = "," if suffix == ".csv" else "\t"
+        for line, names, cells in separated_cells(table, stream, separator, quoted=suffix == ".csv"):
             record = dict(zip(names, cells, strict=True))
             if len(record) != len(names):
                 _check_distinct(names, wanted, table)
             yield line, record
     elif suffix == ".parquet":
-        yield from enumerate(_parquet_records(table, wanted), 1)
+        yield from enumerate(_parquet_records(table, stream, wanted), 1)
     else:
-        for number, text in enumerate(decoded_lines(table, newline="\n"), 1):
+        for number, text in enumerate(decoded_lines(table, stream, newline="\n"), 1):
             if text.strip():
                 yield number, json_object(text.rstrip(), table.at, number)
 
@@ -181,12 +189,12 @@ def _check_distinct(names: Sequence[str], wanted: Collection[str], table: Table)
         raise StillhouseError(f"{table.at}: has more than one column {brief(twice)}; rename one of them")
 
 
-def _parquet_records(table: Table, wanted: Collection[str]) -> Iterable[Record]:
+def _parquet_records(table: Table, stream: BinaryIO, wanted: Collection[str]) -> Iterable[Record]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(table.path, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True) as file:
+        with pq.ParquetFile(stream, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True) as file:
             names = file.schema_arrow.names
             _check_distinct(names, wanted, table)
             columns = [name for name in names if name in set(wanted)]

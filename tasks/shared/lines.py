@@ -2,6 +2,8 @@
 
 import codecs
 from collections.abc import Iterator
+from io import TextIOWrapper
+from typing import BinaryIO
 
 from tasks.shared.errors import StillhouseError
 from tasks.shared.rows import Table
@@ -21,58 +23,61 @@ _BEGINNINGS = {
 }
 
 
-def decoded_lines(table: Table, newline: str | None) -> Iterator[str]:
+def decoded_lines(table: Table, stream: BinaryIO, newline: str | None) -> Iterator[str]:
     """The decoded lines, ends included; a byte order mark is dropped.
 
     Args:
         table: the file and its encoding.
+        stream: its bytes.
         newline: as `open` takes it.
 
     Raises:
         StillhouseError: the bytes are no text in that encoding, or a line is too long.
     """
-    number = 0
+    number, lines = 0, TextIOWrapper(stream, encoding=table.encoding, newline=newline)
     try:
-        with table.path.open(encoding=table.encoding, newline=newline) as stream:
-            # Not `for line in stream`: a large file without line ends would be one line in memory.
-            while line := stream.readline(LONGEST_LINE):
-                number += 1
-                if "\0" in line:
-                    raise _not_text(table, number, "holds a NUL byte", "set data.encoding, for example utf-16")
-                if len(line) == LONGEST_LINE:
-                    raise StillhouseError(
-                        f"{table.at} line {number}: longer than {LONGEST_LINE:,} characters; put each row on its line"
-                    )
-                yield line.removeprefix("\ufeff") if number == 1 else line
+        # Not `for line in lines`: a large file without line ends would be one line in memory.
+        while line := lines.readline(LONGEST_LINE):
+            number += 1
+            if "\0" in line:
+                raise _not_text(table, stream, number, "holds a NUL byte", "set data.encoding, for example utf-16")
+            if len(line) == LONGEST_LINE:
+                raise StillhouseError(
+                    f"{table.at} line {number}: longer than {LONGEST_LINE:,} characters; put each row on its line"
+                )
+            yield line.removeprefix("\ufeff") if number == 1 else line
     except UnicodeError as error:
-        line_number = _undecodable_line(table) or number + 1
+        line_number = _undecodable_line(table, stream) or number + 1
         reason = f"byte 0x{error.object[error.start]:02x}" if isinstance(error, UnicodeDecodeError) else str(error)
         what = f"not {table.encoding} text ({reason})"
         advice = "set data.encoding to the file's own, for example gbk, cp1252 or utf-16"
-        raise _not_text(table, line_number, what, advice) from None
+        raise _not_text(table, stream, line_number, what, advice) from None
     except OSError as error:
         raise StillhouseError(f"{table.at}: cannot be read: {error.strerror}") from None
+    finally:
+        if not stream.closed:
+            lines.detach()  # it is the caller's to close
 
 
-def _not_text(table: Table, line: int, what: str, advice: str) -> StillhouseError:
+def _not_text(table: Table, stream: BinaryIO, line: int, what: str, advice: str) -> StillhouseError:
     """The error for bytes that are no text; says what they are where their beginning tells."""
-    with table.path.open("rb") as stream:
-        beginning = stream.read(8)
+    stream.seek(0)
+    beginning = stream.read(8)
     for known, said in _BEGINNINGS.items():
         if beginning.startswith(known) and not table.encoding.lower().replace("_", "-").startswith("utf-16"):
             return StillhouseError(f"{table.at} line {line}: {what}; it looks like {said}")
     return StillhouseError(f"{table.at} line {line}: {what}; {advice}")
 
 
-def _undecodable_line(table: Table) -> int | None:
-    """The first line that does not decode; the failing stream itself has read ahead and cannot tell."""
+def _undecodable_line(table: Table, stream: BinaryIO) -> int | None:
+    """The first line that does not decode; who decoded the stream has read ahead and cannot tell."""
     decoder = codecs.getincrementaldecoder(table.encoding)()
     done = 0
-    with table.path.open("rb") as stream:
-        try:
-            while raw := stream.readline(LONGEST_LINE):
-                done += decoder.decode(raw).count("\n")
-            decoder.decode(b"", final=True)
-        except UnicodeError:
-            return done + 1
+    stream.seek(0)
+    try:
+        while raw := stream.readline(LONGEST_LINE):
+            done += decoder.decode(raw).count("\n")
+        decoder.decode(b"", final=True)
+    except UnicodeError:
+        return done + 1
     return None

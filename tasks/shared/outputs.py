@@ -61,7 +61,12 @@ def hash_file(path: Path) -> str:
 
 def hash_folder(folder: Path, ignore: frozenset[str] = frozenset()) -> str:
     """SHA-256 over the names and bytes of all files in a folder, but those whose relative names are in `ignore`."""
-    return hash_of({name: sha for name, (sha, _) in _files(folder).items() if name not in ignore})
+    return hash_of({name: sha for name, sha in hash_files(folder).items() if name not in ignore})
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file that `hash_folder` is over, by its relative name."""
+    return {name: sha for name, (sha, _) in _files(folder).items()}
 
 
 def find_output(folder: Path) -> Output | None:

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
+from typing import BinaryIO
 
 from tasks.shared.arrow import read_parquet
 from tasks.shared.errors import StillhouseError, brief
@@ -14,27 +15,27 @@ from tasks.shared.rows import Row, Table, check_columns, described, label_text, 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def read_csv(table: Table) -> Iterator[Row]:
+def read_csv(table: Table, stream: BinaryIO) -> Iterator[Row]:
     """Comma-separated values with standard quoting."""
-    return _separated(table, table.separator or ",", quoted=True)
+    return _separated(table, stream, table.separator or ",", quoted=True)
 
 
-def read_tsv(table: Table) -> Iterator[Row]:
+def read_tsv(table: Table, stream: BinaryIO) -> Iterator[Row]:
     """Tab-separated values; a quotation mark is a character like any other."""
-    return _separated(table, table.separator or "\t", quoted=False)
+    return _separated(table, stream, table.separator or "\t", quoted=False)
 
 
-def read_txt(table: Table) -> Iterator[Row]:
+def read_txt(table: Table, stream: BinaryIO) -> Iterator[Row]:
     """One text a line, blank lines included; there are no columns, so neither pairs nor labels."""
-    for number, line in enumerate(decoded_lines(table, newline=None), 1):
+    for number, line in enumerate(decoded_lines(table, stream, newline=None), 1):
         yield Row(line.removesuffix("\n"), None, None, number)
 
 
-def read_jsonl(table: Table) -> Iterator[Row]:
+def read_jsonl(table: Table, stream: BinaryIO) -> Iterator[Row]:
     """One JSON object a line; the keys of label and group may be absent on some lines, not on all."""
     text_key, pair_key = table.columns.text, table.columns.text_pair
     seen, keys = set[str](), None
-    for number, line in enumerate(decoded_lines(table, newline="\n"), 1):
+    for number, line in enumerate(decoded_lines(table, stream, newline="\n"), 1):
         line = line.rstrip()
         if not line:
             continue
@@ -61,7 +62,7 @@ def read_jsonl(table: Table) -> Iterator[Row]:
             raise missing_column(name, f"data.{what}", keys, table.at)
 
 
-READERS: dict[str, Callable[[Table], Iterator[Row]]] = {
+READERS: dict[str, Callable[[Table, BinaryIO], Iterator[Row]]] = {
     ".csv": read_csv,
     ".tsv": read_tsv,
     ".tab": read_tsv,
@@ -73,16 +74,18 @@ READERS: dict[str, Callable[[Table], Iterator[Row]]] = {
 """The reader of each file name extension, in lower case."""
 
 
-def _separated(table: Table, separator: str, *, quoted: bool) -> Iterator[Row]:
+def _separated(table: Table, stream: BinaryIO, separator: str, *, quoted: bool) -> Iterator[Row]:
     places = None
-    for line, names, cells in separated_cells(table, separator, quoted=quoted):
+    for line, names, cells in separated_cells(table, stream, separator, quoted=quoted):
         text_at, pair_at, label_at, group_at = places = places or _positions(names, table)
         label = None if label_at is None else label_text(cells[label_at], table.at, "line", line)
         group = None if group_at is None else label_text(cells[group_at], table.at, "line", line, "group")
         yield Row(cells[text_at], None if pair_at is None else cells[pair_at], label, line, group)
 
 
-def separated_cells(table: Table, separator: str, *, quoted: bool) -> Iterator[tuple[int, list[str], list[str]]]:
+def separated_cells(
+    table: Table, stream: BinaryIO, separator: str, *, quoted: bool
+) -> Iterator[tuple[int, list[str], list[str]]]:
     """Line, column names and cells of each row of separated values.
 
     Raises:
@@ -91,7 +94,7 @@ def separated_cells(table: Table, separator: str, *, quoted: bool) -> Iterator[t
     csv.field_size_limit(LONGEST_LINE)
     # strict: a stray or open quotation mark is an error, where it would quietly join texts.
     reader = csv.reader(
-        decoded_lines(table, newline=""),
+        decoded_lines(table, stream, newline=""),
         delimiter=separator,
         quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
         strict=True,

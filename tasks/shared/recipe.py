@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from tasks.shared.recipe_data import Data
 from tasks.shared.recipe_learning import INSIDE, Term, Training
 from tasks.shared.recipe_noise import Augment, Robustness
+from tasks.shared.recipe_promotion import Promotion
 from tasks.shared.recipe_section import Section, Seed
 from tasks.shared.recipe_student import Student
 from tasks.shared.recipe_sweep import Sweep
@@ -89,6 +90,7 @@ class Recipe(Section):
         0.005, ge=0, lt=1, description="Gain in accuracy worth having; below it the verdict can be NO BETTER."
     )
     sweep: Sweep | None = Field(None, description="What `stillhouse sweep` tries.")
+    promotion: Promotion = Promotion()
     registry: Names = Names()
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where models run; auto takes a GPU if there is one."

@@ -38,8 +38,8 @@ class Version:
 
     @property
     def gate_score(self) -> float | None:
-        """The share of the gate rows that is written on it; see `written_score`."""
-        return written_score(self.tags)
+        """The share of the gate rows that is written on it; see `written_share`."""
+        return written_share(self.tags, "gate_score")
 
 
 def version_of(found: "ModelVersion", aliases: Mapping[str, int]) -> Version:
@@ -54,18 +54,24 @@ def version_of(found: "ModelVersion", aliases: Mapping[str, int]) -> Version:
     )
 
 
-def written_score(tags: Mapping[str, str]) -> float | None:
-    """The share of the gate rows that tags tell; None where they tell none, as a person may have changed them."""
+def written_share(tags: Mapping[str, str], name: str) -> float | None:
+    """The share that a tag tells; None where it tells none, as a person may have changed it."""
     try:
-        score = float(tags.get("gate_score", "nan"))
+        share = float(tags.get(name, "nan"))
     except ValueError:
         return None
-    return score if 0.0 <= score <= 1.0 else None  # nan is neither
+    return share if 0.0 <= share <= 1.0 else None  # nan is neither
+
+
+def written_bytes(tags: Mapping[str, str]) -> int | None:
+    """The size of the weights that the tags tell; None likewise."""
+    size = tags.get("bytes", "")
+    return int(size) if size.isascii() and size.isdecimal() and len(size) < 20 and int(size) else None
 
 
 def described(tags: Mapping[str, str]) -> str:
     """What MLflow's pages say of a version: their column of tags is too narrow to be read."""
-    score, said = written_score(tags), []
+    score, said = written_share(tags, "gate_score"), []
     if score is not None:
         said.append(f"{score:.1%} of the gate rows right")
     if "verdict" in tags:

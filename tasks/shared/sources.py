@@ -3,7 +3,7 @@
 import codecs
 import difflib
 import glob
-import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from tasks.shared.errors import StillhouseError, brief, brief_path
+from tasks.shared.held import changed, opened
 from tasks.shared.hub_data import HubSource, hub_source
+from tasks.shared.outputs import hash_file
 from tasks.shared.readers import READERS
 from tasks.shared.rows import Columns, Row, Table, within_limits
 from tasks.shared.samples import sample_table
@@ -32,6 +34,10 @@ class Source(Protocol):
         """The source as a person knows it: the path or the spec in the recipe."""
 
     @property
+    def held_to(self) -> str | None:
+        """The digest that what is read must have; None where any will do."""
+
+    @property
     def size(self) -> float:
         """How large it is; infinite where nobody knows before it is read."""
 
@@ -45,11 +51,18 @@ class Source(Protocol):
     def digest(self) -> str:
         """SHA-256 in hex of what is there now: a file's bytes, or the rows of a hub data set as they are read."""
 
+    def held(self) -> "Source":
+        """The same source, held to what is there now."""
+
+    def check_held(self) -> None:
+        """Raises StillhouseError where it is not any more what it is held to."""
+
     def rows(self) -> Iterator[Row]:
         """The rows in order, streaming: memory does not grow with their number.
 
         Raises:
-            StillhouseError: the source cannot be read, lacks a column or has no rows; one line says where.
+            StillhouseError: the source cannot be read, lacks a column, has no rows, or, once it is read, was not what
+                it is held to; one line says where.
         """
 
     def place(self, line: int) -> str:
@@ -87,6 +100,7 @@ class FileSource:
 
     name: str
     table: Table
+    held_to: str | None = None
 
     @property
     def size(self) -> float:
@@ -101,21 +115,34 @@ class FileSource:
     def digest(self) -> str:
         """SHA-256 of the file's bytes."""
         try:
-            with self.table.path.open("rb") as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest()
+            return hash_file(self.table.path)
         except OSError as error:
             raise StillhouseError(f"{self.table.at}: cannot be read: {error.strerror}") from None
 
+    def held(self) -> "FileSource":
+        """See `Source.held`."""
+        return replace(self, held_to=self.digest())
+
+    def check_held(self) -> None:
+        """See `Source.check_held`."""
+        if self.held_to is not None and self.digest() != self.held_to:
+            raise changed(self.table.at)
+
     def rows(self) -> Iterator[Row]:
         """The file's rows; see `Source.rows`."""
-        empty = StillhouseError(f"{self.table.at}: has no rows; name a file with data, or remove it")
-        if self.table.path.is_file() and self.table.path.stat().st_size == 0:
-            raise empty  # before the reader finds that it is not even the right format
-        rows = READERS[self.table.path.suffix.lower()](self.table)
-        first = next(rows, None)
-        if first is None:
-            raise empty
-        yield from within_limits(chain([first], rows), f"{self.table.at} {self._unit}")
+        table = self.table
+        empty = StillhouseError(f"{table.at}: has no rows; name a file with data, or remove it")
+        try:
+            with opened(table.path, self.held_to, table.at) as stream:
+                if os.fstat(stream.fileno()).st_size == 0:
+                    raise empty  # before the reader finds that it is not even the right format
+                rows = READERS[table.path.suffix.lower()](table, stream)
+                first = next(rows, None)
+                if first is None:
+                    raise empty
+                yield from within_limits(chain([first], rows), f"{table.at} {self._unit}")
+        except OSError as error:
+            raise StillhouseError(f"{table.at}: cannot be read: {error.strerror}") from None
 
     def place(self, line: int) -> str:
         """See `Source.place`."""

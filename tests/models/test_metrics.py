@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as sk
 
 from models.calibration import log_softmax
-from models.metrics import NO_LABEL, Said, loyalty, right, selective, sure
+from models.metrics import NO_LABEL, Said, loyalty, macro_f1, right, selective, sure
 
 CLASSES = ("earn", "grain", "crude")
 EXACT = {"abs": 1e-9, "rel": 0}
@@ -56,6 +56,13 @@ def test_they_equal_scikit_learn():
     assert worth["log_loss"] == pytest.approx(sk.log_loss(test.gold, probabilities), **EXACT)
     brier = sk.brier_score_loss(test.gold, probabilities, labels=[0, 1, 2], scale_by_half=False)
     assert worth["brier"] == pytest.approx(brier, **EXACT)
+
+
+def test_what_is_no_class_is_wrong_of_any():
+    gold, predicted = np.array([0, 0, 1, 2]), np.array([0, -1, 1, 1])
+    assert macro_f1(gold, predicted, 3) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3, **EXACT)
+    test = drawn()
+    assert macro_f1(test.gold, test.logits.argmax(-1), 3) == right(test, CLASSES)["macro_f1"]
 
 
 def test_probabilities_by_hand():

@@ -153,6 +153,13 @@ def test_a_score_below_the_floor_stops_the_run(toy, bench, frame, tmp_path):
         part.check(bench(part))
 
 
+def test_labels_no_better_than_the_commonest_class_stop_the_run(toy, bench, tmp_path):
+    frame = pd.DataFrame({"text": texts_of(toy, "transfer", "dev"), "label": "food"})
+    part = step(toy, written(frame, tmp_path / "labels.csv"))
+    with pytest.raises(StillhouseError, match=r"gets 33\.3% of dev right, no more than the commonest class's 33\.3%"):
+        part.check(bench(part))
+
+
 def test_a_student_learns_from_imported_labels_with_a_tokenizer_of_its_own(toy, bench, tmp_path):
     rows = toy_rows(240, seed=0)
     frame = pd.DataFrame([{"text": text, "label": label} for text, label in rows])

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_data import Data
 from tasks.shared.recipe_learning import Term
+from tasks.shared.recipe_promotion import Promotion
 from tasks.shared.recipe_teaching import Teacher
 
 DATA = {"train": "train.csv", "test": "test.csv"}
@@ -213,3 +214,19 @@ def test_models_are_registered_under_the_recipes_name_unless_it_names_them():
             Recipe(data=DATA, registry={"student": name})
     with pytest.raises(ValidationError, match="student and teacher both news-student"):
         Recipe(name="news", data=DATA, registry={"teacher": "news-student"})
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [{"max_megabytes": 0}, {"max_growth": 0.9}, {"max_ms_per_text": -1}, {"max_macro_f1_loss": 1.1}]
+    + [{name: value} for name in Promotion.model_fields for value in (float("nan"), float("inf"), True, "large")]
+    + [{"max_size": 1}],
+)
+def test_a_bound_on_promotion_that_bounds_nothing_is_refused(bounds):
+    with pytest.raises(ValidationError, match=next(iter(bounds))):
+        Recipe(data=DATA, promotion=bounds)
+
+
+def test_only_growth_is_bounded_unless_a_recipe_says_so():
+    assert Promotion().model_dump(exclude_none=True) == {"max_growth": 2.0}
+    assert Recipe(data=DATA, promotion={"max_growth": None}).promotion.max_growth is None

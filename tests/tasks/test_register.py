@@ -135,10 +135,10 @@ def test_no_better_is_not_promoted_even_where_there_is_no_champion(register, reg
 
 
 def test_on_other_rows_the_champion_is_scored_again(toy, register, registry, student):
-    register(0.01)
+    register(0.4)
     other = replace(toy.data, digests={**toy.data.digests, "dev": "other rows"})
-    model = register(0.02, data=other)
-    assert not model.champion, "it does better than the 0.01 on the rows of old, but not on these"
+    model = register(0.41, data=other)
+    assert not model.champion, "it does better than the 0.4 on the rows of old, but not on these"
     tags = registry.with_alias("toy-student", "champion").tags
     assert float(tags["gate_score"]) == student.dev_accuracy
     assert tags["gate_rows"] == registry.get("toy-student", 2).tags["gate_rows"]
@@ -219,7 +219,7 @@ def test_a_champion_whose_files_were_changed_is_refused_and_replaced(toy, bench,
     with pytest.raises(UnusableVersionError, match=r"models:/toy-student/1 .* are not those that were registered"):
         registry.folder(champion)
     other = replace(toy.data, digests={**toy.data.digests, "dev": "other rows"})
-    model = register(0.1, data=other)
+    model = register(0.4, data=other)
     assert model.champion
     assert "cannot be compared: the files of models:/toy-student/1" in model.reason
     assert any("so it is replaced" in warning for warning in bench.warnings)
@@ -268,7 +268,7 @@ def test_a_champion_that_cannot_be_read_here_is_kept_until_a_person_decides(toy,
     assert any(model.reason in warning for warning in bench.warnings)
     assert aliases(registry) == ({"champion": 1}, 2)
     folder.with_name("on another machine").rename(folder)
-    assert not register(0.01, data=other).champion, "where it can be read, it is compared"
+    assert not register(0.4, data=other).champion, "where it can be read, it is compared"
     open_client(bench.workspace).delete_registered_model_alias("toy-student", "champion")
     assert register(0.9, data=other).champion, "what was not decided is decided now"
     assert aliases(registry) == ({"champion": 2}, 3)
@@ -281,7 +281,7 @@ def test_a_score_that_a_person_changed_is_measured_anew(bench, register, registr
     client.delete_model_version_tag("toy-student", "1", "stillhouse.gate_score")
     if written:
         client.set_model_version_tag("toy-student", "1", "stillhouse.gate_score", written)
-    model = register(0.01)
+    model = register(0.4)
     assert not model.champion
     assert float(registry.get("toy-student", 1).tags["gate_score"]) == student.dev_accuracy
 

@@ -3,7 +3,7 @@
 import filecmp
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -12,9 +12,11 @@ import pytest
 from tasks.explain import Explain
 from tasks.judge import Judge
 from tasks.load_data import LoadData
+from tasks.register import Registered, RegisterRecord
 from tasks.report import Report
 from tasks.shared.dataset import read_chunks
 from tasks.shared.errors import StillhouseError
+from tasks.shared.outputs import write_json
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_data import Data
 from tasks.shared.report.content import EXPLANATION, Place, gather
@@ -205,6 +207,23 @@ def test_plain_text_in_markdown():
     assert plain("-0.3 (1.5)") == "-0.3 (1.5)"
     assert plain("see http://e.example and WWW.e.example") == r"see http\://e.example and WWW\.e.example"
     assert plain("<b> [x](y) ~z~ `q` #1 & !") == r"\<b\> \[x\](y) \~z\~ \`q\` \#1 \& \!"
+
+
+def test_it_says_of_each_registered_model_why_it_is_champion_or_not(toy, told, tmp_path):
+    reason = "68.70% of dev right, no more than the 68.70% of always saying 'food'"
+    models = [
+        Registered("student", "toy-student", 2, 0.687, False, reason, "digest", True),
+        Registered("teacher", "toy-teacher", 1, 0.9, True, "the first champion of this name", "digest", True),
+    ]
+    write_json(tmp_path / "registered.json", [asdict(model) for model in models])
+    step = replace(told.step, registered=RegisterRecord(tmp_path, "digest", tuple(models)))
+    assert step.key != told.step.key
+    made = toy.bench(step)
+    html, markdown = ((made.path / name).read_text(encoding="utf-8") for name in (HTML, MARKDOWN))
+    told_of = [f"toy-student version 2 is not champion: {reason}.", "toy-teacher version 1 became champion: the first"]
+    for line in told_of:
+        assert line in Page(html).text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "- toy-student version 2 is not champion: 68.70% of dev right" in markdown
 
 
 def test_what_decides_a_report(toy, told):

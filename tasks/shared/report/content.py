@@ -11,6 +11,7 @@ from tasks.shared.scorecard import COST, QUALITY, Cost, Quality, read_card
 
 RESULT, RESULT_VERSION = "result.json", 4
 EXPLANATION, EXPLANATION_VERSION = "explanation.json", 1
+REGISTERED = "registered.json"
 
 ROLES = ("teacher", "student", "unaugmented", "twin", "scratch")
 """In the order of tables and legends."""
@@ -50,6 +51,7 @@ class Content:
         cards: the models.
         result: what the judge wrote.
         explanation: what explain wrote.
+        registered: what register wrote: of each model what was decided, and why.
     """
 
     recipe: Mapping[str, Json]
@@ -60,6 +62,7 @@ class Content:
     cards: Sequence[Card]
     result: Mapping[str, Json]
     explanation: Mapping[str, Json]
+    registered: Sequence[Mapping[str, Json]] = ()
 
     @cached_property
     def roles(self) -> list[str]:
@@ -89,6 +92,7 @@ def gather(
     models: Sequence[Place],
     judge: Path,
     explain: Path,
+    register: Path | None = None,
 ) -> Content:
     """Reads the folders that the steps of a run left.
 
@@ -99,6 +103,7 @@ def gather(
         models: where the models' scorecards are.
         judge: of judge.
         explain: of explain.
+        register: of register; None where nothing is told of it.
 
     Raises:
         StillhouseError: one is gone or damaged.
@@ -114,6 +119,7 @@ def gather(
         cards=[_card(place) for place in models],
         result=read_versioned(judge / RESULT, RESULT_VERSION),
         explanation=read_versioned(explain / EXPLANATION, EXPLANATION_VERSION),
+        registered=read_json(register / REGISTERED) if register else (),
     )
 
 

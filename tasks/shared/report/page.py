@@ -64,6 +64,7 @@ def write_page(content: Content) -> Page:
         probabilities,
         _training,
         _data,
+        _registered,
     ]
     machine = content.cards[0].cost.machine
     where = f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}"
@@ -77,7 +78,8 @@ def write_page(content: Content) -> Page:
         recipe=yaml.safe_dump(dict(content.recipe), sort_keys=False, allow_unicode=True, width=110),
         foot=f"Times and memory: {where}, Python {machine['python']}, PyTorch {machine['torch']}. All else follows "
         "from data, recipe and models. Nothing here was chosen on test: the best weights, temperatures, thresholds and "
-        "the student that is registered come from dev. (NO BETTER keeps that student from becoming champion.)",
+        "the student that is registered come from dev. (NO BETTER, or a loss where a gain was hoped for, keeps that "
+        "student from becoming champion; it chooses no other.)",
     )
 
 
@@ -121,6 +123,18 @@ def _data(content: Content) -> Section:
     if not content.warnings:
         texts.append("No text is shared by parts that must not share one.")
     return Section("The data", texts, points=list(content.warnings))
+
+
+def _registered(content: Content) -> Section | None:
+    """What became of the models in the registry when this run registered them."""
+    if not content.registered:
+        return None
+    lines = [
+        f"{one['name']} version {one['version']} {'became champion' if one['champion'] else 'is not champion'}: "
+        f"{one['reason']}."
+        for one in content.registered
+    ]
+    return Section("The registry", points=lines)
 
 
 def _ends(found: Mapping[str, Any], verdict: Mapping[str, Any], digits: int = 1) -> str:
