@@ -17,6 +17,7 @@ from flows.records import all_runs, draw_of, find_run, step_folder
 from tasks.fuse import SOFT_LABELS
 from tasks.shared.dataset import part_file, read_chunks, read_keys
 from tasks.shared.errors import StillhouseError, brief_path
+from tasks.shared.key_index import KeyIndex
 from tasks.shared.label_files import open_files
 from tasks.shared.label_store import all_stores
 from tasks.shared.label_view import read_view
@@ -104,7 +105,9 @@ def _logits(
     store = next(all_stores(files, _refuse, [facts["store"]]), None)
     if store is None:
         raise StillhouseError(f"the soft labels {facts['store']} are gone from {files.place}; run with --force label")
-    return read_view(store, facts["view"], keys)
+    augmented = step_folder(record, "augment", draw)
+    labelled = read_keys(part_file(_output(record, augmented).path, "transfer")) if augmented else keys
+    return read_view(store, facts["view"], labelled)[KeyIndex(labelled).find(keys)]
 
 
 def _refuse(error: StillhouseError) -> None:
