@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from flows.records import find_run, has_result, what_it_is
+from flows.records import find_run, has_result, step_folder, what_it_is
 from flows.table import models_of, rich_table
 from tasks.shared.dataset import NO_LABEL
 from tasks.shared.errors import StillhouseError, printable
@@ -91,8 +91,10 @@ def _verdict(first: Mapping[str, Any], second: Mapping[str, Any]) -> "Verdict":
 
 def _labelled_rows(record: Mapping[str, Any], said: "Predictions") -> list[str | None]:
     """The gold label of each test row, by name: runs may number their classes differently."""
-    [data] = {step["path"] for step in record["steps"] if step["title"] == "load_data"}
-    classes = read_json(Path(data) / MANIFEST)["facts"]["classes"]
+    data = step_folder(record, "load_data")
+    if data is None:
+        raise StillhouseError(f"run {record['run']} has read no data, so its students cannot be compared")
+    classes = read_json(data / MANIFEST)["facts"]["classes"]
     return [None if number == NO_LABEL else classes[number] for number in said.gold.tolist()]
 
 

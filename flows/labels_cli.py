@@ -74,6 +74,13 @@ def import_(file: Path, recipe: str, overrides: tuple[str, ...]) -> None:
 @click.option("--run", "run_id", metavar="RUN", help="Whose soft labels; the latest run's by default.")
 @click.option("--teacher", type=click.IntRange(0), help="One teacher's, by position; else what students learn from.")
 @click.option(
+    "--draw",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Of which draw of labels, where a recipe has several `draws`; texts and teachers are that draw's.",
+)
+@click.option(
     "--temperature",
     default=1.0,
     show_default=True,
@@ -81,7 +88,7 @@ def import_(file: Path, recipe: str, overrides: tuple[str, ...]) -> None:
     help="T of the softmax.",
 )
 @one_clear_line
-def export(output: Path, run_id: str | None, teacher: int | None, temperature: float) -> None:
+def export(output: Path, run_id: str | None, teacher: int | None, draw: int, temperature: float) -> None:
     """Write a run's soft labels to OUTPUT, one plain .parquet or .csv.
 
     Columns: the text (and pair), the class that the teacher names, and a probability for each class.
@@ -93,4 +100,4 @@ def export(output: Path, run_id: str | None, teacher: int | None, temperature: f
     """
     from flows.labels_export import export_labels
 
-    export_labels(output, run_id, teacher, temperature)
+    export_labels(output, run_id, teacher, draw, temperature)

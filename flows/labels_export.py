@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from flows.records import all_runs, find_run
+from flows.records import all_runs, draw_of, find_run, step_folder
 from tasks.fuse import SOFT_LABELS
 from tasks.shared.dataset import part_file, read_chunks, read_keys
 from tasks.shared.errors import StillhouseError, brief_path
+from tasks.shared.key_index import KeyIndex
 from tasks.shared.label_files import open_files
 from tasks.shared.label_store import all_stores
 from tasks.shared.label_view import read_view
@@ -26,21 +27,23 @@ from tasks.shared.soft_labels import read_soft_labels
 from tasks.shared.verified import whole_output
 from tasks.shared.workspace import Workspace, existing_workspace
 
+_LABELLING = ("label", "import_labels")
+
 Columns = Mapping[str, Sequence[str] | NDArray[np.float64]]
 Write = Callable[[Columns], None]
 
 
-def export_labels(output: Path, run: str | None, teacher: int | None, temperature: float) -> None:
+def export_labels(output: Path, run: str | None, teacher: int | None, draw: int, temperature: float) -> None:
     """Writes the file; see the command's help."""
     writers = {".csv": _csv, ".parquet": _parquet}
     if output.suffix.lower() not in writers:
         raise StillhouseError(f"{brief_path(output)}: write to a .csv or a .parquet file")
     workspace = existing_workspace()
     record = find_run(workspace, run) if run else _latest(workspace)
-    data = _output(record, _path(record, "load_data") or workspace.outputs)
+    data = _output(record, step_folder(record, "load_data", draw) or _no_draw(record, draw))
     transfer = part_file(data.path, "transfer")
     keys = read_keys(transfer)
-    logits = _logits(record, keys, teacher, workspace)
+    logits = _logits(record, keys, teacher, draw, workspace)
     classes = data.facts["classes"]
     with _whole(output) as temporary, writers[output.suffix.lower()](temporary) as write:
         start = 0
@@ -58,15 +61,18 @@ def export_labels(output: Path, run: str | None, teacher: int | None, temperatur
 
 def _latest(workspace: Workspace) -> dict[str, Any]:
     for record in all_runs(workspace):
-        if _by_teacher(record):
+        if any(step["step"] in _LABELLING for step in record["steps"]):
             return record
     raise StillhouseError(f"no run in {workspace.root} has labelled yet; start one with: stillhouse label RECIPE")
 
 
-def _by_teacher(record: Mapping[str, Any]) -> dict[int, Path]:
-    """Where each teacher's label view is, by its position in the recipe."""
-    steps = [step for step in record["steps"] if step["step"] in ("label", "import_labels")]
-    return {int(step["title"].rpartition(" ")[2]): Path(step["path"]) for step in steps}
+def _by_teacher(record: Mapping[str, Any], draw: int) -> dict[int, Path]:
+    """Where each teacher's label view of a draw of labels is, by the teacher's position in the recipe."""
+    steps = [step for step in record["steps"] if step["step"] in _LABELLING and draw_of(step) == draw]
+    if any("teacher" not in step for step in steps):
+        what = "does not say which labels are whose, an older Stillhouse wrote it; run its recipe again"
+        raise StillhouseError(f"the record of run {record['run']} {what}")
+    return {step["teacher"]: Path(step["path"]) for step in reversed(steps)}  # of a sweep's, the first
 
 
 def _output(record: Mapping[str, Any], path: Path) -> Output:
@@ -76,17 +82,19 @@ def _output(record: Mapping[str, Any], path: Path) -> Output:
         raise StillhouseError(f"run {record['run']}: {error}") from None
 
 
-def _path(record: Mapping[str, Any], step: str) -> Path | None:
-    return next((Path(done["path"]) for done in record["steps"] if done["step"] == step), None)
+def _no_draw(record: Mapping[str, Any], draw: int) -> Path:
+    known = ", ".join(str(number) for number in sorted({draw_of(step) for step in record["steps"]})) or "none"
+    raise StillhouseError(f"run {record['run']} has no draw {draw} of labels; it has {known}")
 
 
 def _logits(
-    record: Mapping[str, Any], keys: NDArray[np.bytes_], teacher: int | None, workspace: Workspace
+    record: Mapping[str, Any], keys: NDArray[np.bytes_], teacher: int | None, draw: int, workspace: Workspace
 ) -> NDArray[np.float32]:
     """What students learn from, or what one teacher says, [texts, classes]; a run that only labels has the latter."""
-    fused, views = _path(record, "fuse"), _by_teacher(record)
+    fused = step_folder(record, "fuse", draw)
     if teacher is None and fused:
         return read_soft_labels(_output(record, fused).path / SOFT_LABELS, keys)
+    views = _by_teacher(record, draw)
     if teacher is None and len(views) > 1:
         raise StillhouseError(f"run {record['run']} only labels, by {len(views)} teachers; name one with --teacher")
     number = next(iter(views), 0) if teacher is None else teacher
@@ -98,7 +106,9 @@ def _logits(
     store = next(all_stores(files, _refuse, [facts["store"]]), None)
     if store is None:
         raise StillhouseError(f"the soft labels {facts['store']} are gone from {files.place}; run with --force label")
-    return read_view(store, facts["view"], keys)
+    augmented = step_folder(record, "augment", draw)
+    labelled = read_keys(part_file(_output(record, augmented).path, "transfer")) if augmented else keys
+    return read_view(store, facts["view"], labelled)[KeyIndex(labelled).find(keys)]
 
 
 def _refuse(error: StillhouseError) -> None:

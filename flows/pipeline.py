@@ -102,7 +102,7 @@ def distil(recipe: Recipe, do: Do) -> ResultRecord:
                                -> prepare_student                           |            -> register -> report
                                                  +-> train_twin x seeds ----+
     """
-    draws = [_compare(recipe.of_draw(n), do.named(f", draw {n}") if n else do) for n in range(recipe.draws)]
+    draws = [_compare(recipe.of_draw(n), do.of_draw(n)) for n in range(recipe.draws)]
     data, scores, soft_labels = draws[0].data, draws[0].scores, draws[0].fused
     all_scores, all_labels = (tuple(draw.scores for draw in draws), tuple(draw.fused for draw in draws))
     result = do(Judge(all_scores, all_labels, recipe.worthwhile, tuple(draw.data for draw in draws)))

@@ -8,7 +8,7 @@ from typing import Any, cast
 from rich.console import Console
 from rich.text import Text
 
-from tasks.shared.steps import Record, Step, Unknown
+from tasks.shared.steps import Record, Step, Unknown, suffix_of_draw
 from tasks.shared.workspace import Workspace
 
 _STYLES = {"reuse": "blue", "run": "cyan", "depends": "yellow"}
@@ -24,10 +24,10 @@ class Planner:
         self._found: list[tuple[str, str]] = []
         self._suffix = ""
 
-    def named(self, suffix: str) -> "Planner":
-        """The same plan, whose further steps are called by longer titles."""
+    def of_draw(self, number: int) -> "Planner":
+        """The same plan, whose further steps are of that draw of labels."""
         other = copy(self)
-        other._suffix = suffix
+        other._suffix = suffix_of_draw(number)
         return other
 
     def __call__(self, step: Step[Record]) -> Record:

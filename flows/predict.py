@@ -100,7 +100,7 @@ class Classifier:
         try:
             model, tokenizer = load_classifier(folder, "cpu")
         except (OSError, ValueError, KeyError) as error:
-            raise StillhouseError(f"{folder} is not a student's folder: {one_line(error)}") from None
+            raise StillhouseError(f"cannot use {brief_path(folder)}: {one_line(error)}") from None
         self._classifier = TextClassifier(model, tokenizer)
         self._pairs: bool | None = getattr(model.config, "pairs", None)
 

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from tasks.import_labels import check_labels
 from tasks.load_data import LoadData
-from tasks.shared.bases import check_base
+from tasks.shared.bases import check_base, check_classifier
 from tasks.shared.devices import pick_device
 from tasks.shared.encoder_file import read_encoder
 from tasks.shared.errors import StillhouseError, brief, brief_path, one_line
@@ -58,7 +58,7 @@ def check_inputs(recipe: Recipe) -> None:
     models = {f"teachers.{number}.model": teacher.model for number, teacher in enumerate(recipe.teachers)}
     if isinstance(recipe.student.tokenizer, str):
         models["student.tokenizer"] = recipe.student.tokenizer
-        folder = check_base(recipe.student.tokenizer, "student.tokenizer", None)
+        folder = check_base(recipe.student.tokenizer, "student.tokenizer")
         if folder:
             check_inside(recipe, folder, None, _tokens_read(recipe))
     if any(model.startswith(SCHEME) for model in models.values()):
@@ -67,8 +67,9 @@ def check_inputs(recipe: Recipe) -> None:
         if teacher.labels is not None:
             check_labels(recipe.data, teacher.labels, classes, f"teachers.{number}.labels")
             continue
-        taken_as_it_is = teacher.epochs == 0
-        folder = check_base(teacher.model, f"teachers.{number}.model", classes if taken_as_it_is else None)
+        folder = check_base(teacher.model, f"teachers.{number}.model")
+        if folder and teacher.epochs == 0:
+            check_classifier(folder, teacher.model, f"teachers.{number}.model", classes)
         if folder:
             check_inside(recipe, folder, number, _tokens_read(recipe))
 

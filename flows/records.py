@@ -72,6 +72,16 @@ def unreadable(workspace: Workspace) -> list[Path]:
     return [file for file in sorted(workspace.runs.glob(f"*/{RECORD}")) if read_record(file, workspace) is None]
 
 
+def step_folder(record: Mapping[str, Any], step: str, draw: int = 0) -> Path | None:
+    """Where a run left what a step made, the first of its kind in a draw of labels; None where it did not."""
+    return next((Path(one["path"]) for one in record["steps"] if one["step"] == step and draw_of(one) == draw), None)
+
+
+def draw_of(step: Mapping[str, Any]) -> int:
+    """The draw of labels that a step of a record belongs to; an older Stillhouse did not say, the first comes first."""
+    return int(step.get("draw", 0))
+
+
 def has_result(record: Mapping[str, Any]) -> bool:
     """Whether a run came to its end, and that end was a verdict: one that only labels has none."""
     return record["state"] == "done" and record["verdict"] is not None

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from flows.records import find_run, has_result, latest_run, what_it_is
+from flows.records import find_run, has_result, latest_run, step_folder, what_it_is
 from flows.table import models_of
 from tasks.shared.errors import StillhouseError, brief_path
 from tasks.shared.verified import whole_output
@@ -45,7 +45,8 @@ def rebuild_report(run: str | None, output: Path | None) -> None:
 
 def _folders(record: Mapping[str, Any], workspace: Workspace) -> dict[str, Path]:
     """Where the steps of a run, in its first draw of labels, left what a report is made of."""
-    found = {step["title"]: Path(step["path"]) for step in record["steps"]}
+    folders = {step: step_folder(record, step) for step in ("load_data", "augment", "judge", "explain")}
+    found = {step: folder for step, folder in folders.items() if folder}
     missing = {"load_data", "judge", "explain"} - found.keys()
     if not has_result(record):
         raise StillhouseError(f"run {record['run']} has nothing to report, it {what_it_is(record)}")

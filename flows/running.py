@@ -23,7 +23,7 @@ from tasks.shared.devices import pick_device
 from tasks.shared.errors import DivergedError, StillhouseError
 from tasks.shared.outputs import Output, locked, make_output
 from tasks.shared.resources import RAY, STEPS, Resource
-from tasks.shared.steps import Advance, Context, Record, Step, Stopped
+from tasks.shared.steps import Advance, Context, Record, Step, Stopped, suffix_of_draw
 from tasks.shared.tracking import Tracker
 from tasks.shared.workspace import Workspace
 
@@ -60,6 +60,7 @@ class Runner:
         records: what the steps gave, in the same order.
         after: called when a step has ended.
         suffix: of the titles under which steps are shown and tracked.
+        draw: of labels, that the steps belong to; numbered from 0.
         looked: called at each look at dev of a training; may raise Stopped, which a step passes on.
     """
 
@@ -76,6 +77,7 @@ class Runner:
     records: list[Any] = field(default_factory=list)
     after: Callable[[], None] = lambda: None
     suffix: str = ""
+    draw: int = 0
     looked: Callable[[int, float], None] = lambda look, accuracy: None
 
     def __call__(self, step: Step[Record]) -> Record:
@@ -90,9 +92,9 @@ class Runner:
                     state, output = "done", self._make(step)
         return self._ended(step, output, state, time.monotonic() - began)
 
-    def named(self, suffix: str) -> "Runner":
-        """The same run, whose further steps are called by longer titles."""
-        return replace(self, suffix=suffix)
+    def of_draw(self, number: int) -> "Runner":
+        """The same run, whose further steps are of that draw of labels."""
+        return replace(self, draw=number, suffix=suffix_of_draw(number))
 
     def _title(self, step: Step[Any]) -> str:
         return step.title + self.suffix
@@ -174,7 +176,8 @@ class Runner:
         if state == "reused":
             self._note_reused(step, output)
         self.records.append(record)
-        self.done.append(_entry(step, self._title(step), output, state, seconds) | {"note": step.summary(record)})
+        entry = _entry(step, self._title(step), output, state, seconds)
+        self.done.append(entry | {"draw": self.draw, "teacher": step.of_teacher, "note": step.summary(record)})
         self.after()
         self.view.line(state, self._title(step), step.summary(record), None if state == "reused" else seconds)
         try:

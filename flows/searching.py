@@ -56,8 +56,8 @@ class _Once:
             self.found[step.key] = self.do(step)
         return cast(Record, self.found[step.key])
 
-    def named(self, suffix: str) -> "_Once":
-        return replace(self, do=self.do.named(suffix))
+    def of_draw(self, number: int) -> "_Once":
+        return replace(self, do=self.do.of_draw(number))
 
     def spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
         if step.key not in self.found:

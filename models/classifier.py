@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 # Relative: registered models carry copies of these modules.
 from .encoding import encode
 from .inference import predict_logits
+from .padding import most_tokens
 
 BATCH_SIZE = 32
 
@@ -22,7 +23,7 @@ class TextClassifier:
         """Takes a model that stays on its device."""
         self._model = model
         self._tokenizer = tokenizer
-        self._max_length = min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", 10**6))
+        self._max_length = most_tokens(model, tokenizer)
         self.classes = class_names(model)
 
     def probabilities(self, texts: Sequence[str], pairs: Sequence[str] | None) -> NDArray[np.float64]:
@@ -37,3 +38,14 @@ def class_names(model: PreTrainedModel) -> list[str]:
     """The names of the model's classes, in the order of its logits."""
     names: dict[Any, str] = model.config.id2label or {}
     return [str(names[number]) for number in range(len(names))]
+
+
+def check_kind(problem_type: str | None, outputs: int) -> None:
+    """Raises ValueError unless a classifier names one class a text, as its configuration has it."""
+    if problem_type not in (None, "single_label_classification"):
+        what = f"its config.json says problem_type: {problem_type}"
+    elif outputs < 2:
+        what = "it has a single output"
+    else:
+        return
+    raise ValueError(f"{what}, and only classifiers that give a text one of several classes can be used")

@@ -5,7 +5,7 @@ bounds training and inference.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,14 +51,24 @@ class Encoded:
         end = int(self.offsets[rows])
         return Encoded(self.ids[:end], self.types[:end], self.offsets[: rows + 1], self.pad_id)
 
+    def filled_with(self, pad_id: int) -> "Encoded":
+        """The same texts, but that batches are filled up with another token."""
+        return replace(self, pad_id=pad_id)
+
     def batch(self, rows: Ints) -> Batch:
-        """`input_ids`, `attention_mask` (and `token_type_ids`) of some texts, padded on the right to the longest."""
+        """`input_ids`, `attention_mask` (and `token_type_ids`) of some texts, padded on the right to the longest.
+
+        All are int64, the mask too: some models subtract it from 1, which a boolean one does not bear.
+        """
         starts = self.offsets[rows]
         lengths = self.offsets[rows + 1] - starts
         columns = np.arange(lengths.max())
         mask = columns < lengths[:, None]
         places = (starts[:, None] + columns)[mask]
-        batch = {"input_ids": _spread(self.ids, places, mask, self.pad_id), "attention_mask": torch.from_numpy(mask)}
+        batch = {
+            "input_ids": _spread(self.ids, places, mask, self.pad_id),
+            "attention_mask": torch.from_numpy(mask.astype(np.int64)),
+        }
         if len(self.types):
             batch["token_type_ids"] = _spread(self.types, places, mask, 0)
         return batch

@@ -103,9 +103,8 @@ class Student(PreTrainedModel):  # type: ignore[no-untyped-call]
         With labels [texts] also the mean cross-entropy; with `output_hidden_states` also the token vectors and each
         layer's states, [texts, tokens, width], of which those at padding mean nothing.
         """
-        mask = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
-        # A text without a token is read as one padding token, as `encode` has it.
-        mask = mask | (torch.arange(mask.shape[1], device=mask.device) == 0)
+        mask = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask != 0
+        mask[:, 0] = True  # a text without a token is read as one padding token, as `encode` has it
         rows = self.token_map[input_ids] if self.config.token_map_size else input_ids
         vectors = self.embeddings(rows)
         states, pooled = self.read(rows, vectors, mask, token_type_ids)

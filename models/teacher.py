@@ -7,12 +7,16 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from transformers import (
+    AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
+
+from models.classifier import check_kind
+from models.padding import give_padding, settle_padding
 
 
 def load_base(
@@ -21,8 +25,27 @@ def load_base(
     """A pretrained model with a head for `classes`, ready to be fine-tuned; a new head depends on `seed` alone.
 
     Raises:
+        OSError, ValueError: the folder holds no such model, or no safetensors weights, or not all but the head's, or
+            what it says of a text depends on the texts beside it.
+    """
+    model = _with_new_head(folder, classes, seed)
+    tokenizer = _tokenizer(folder)
+    settle_padding(model, tokenizer)  # on the CPU, where nothing is rounded to fewer digits
+    return model.to(device), tokenizer
+
+
+def load_parts(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A pretrained model whose token vectors, layers and tokenizer are looked at; that reads nothing.
+
+    Raises:
         OSError, ValueError: the folder holds no such model, or no safetensors weights, or not all but the head's.
     """
+    model, tokenizer = _with_new_head(folder, ["one", "other"], 0), _tokenizer(folder)
+    give_padding(model, tokenizer)
+    return model, tokenizer
+
+
+def _with_new_head(folder: Path, classes: Sequence[str], seed: int) -> Any:  # noqa: ANN401 - any model
     torch.manual_seed(seed)
     model, fresh = _load(
         folder,
@@ -35,19 +58,24 @@ def load_base(
     body = [name for name in fresh if name.startswith(f"{model.base_model_prefix}.") and "pooler" not in name]
     if body:
         raise ValueError(f"its weights do not fit its config.json, or lack {_some(body)}")
-    return _with_padding(model.to(device), AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
+    return model
 
 
 def load_classifier(folder: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A fine-tuned classifier, teacher or student, with its own classes.
 
     Raises:
-        OSError, ValueError: the folder holds no such model, or no safetensors weights, or not all of them.
+        OSError, ValueError: the folder holds no such model, or no safetensors weights, or not all of them, or one for
+            another kind of task, or what it says of a text depends on the texts beside it.
     """
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    check_kind(config.problem_type, config.num_labels)
     model, fresh = _load(folder)
     if fresh:
         raise ValueError(f"it is no fine-tuned classifier, its weights lack {_some(fresh)}")
-    return _with_padding(model.to(device).eval(), AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
+    tokenizer = _tokenizer(folder)
+    settle_padding(model.eval(), tokenizer)
+    return model.to(device), tokenizer
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
@@ -79,20 +107,11 @@ def _load(folder: Path, **settings: object) -> tuple[Any, list[str]]:
     return model, sorted({*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])})
 
 
+def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    return found
+
+
 def _some(names: Sequence[str]) -> str:
     shown = ", ".join(name[:40] for name in names[:10])
     return shown if len(names) <= 10 else f"{shown} ... ({len(names)})"
-
-
-def _with_padding(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Gives a decoder without a pad token (GPT-2) one, as batches need it: its end-of-text token."""
-    if tokenizer.pad_token_id is None:
-        if tokenizer.eos_token is None:
-            raise ValueError("its tokenizer has neither a padding nor an end-of-text token")
-        tokenizer.pad_token = tokenizer.eos_token
-    if model.config.pad_token_id is None:
-        model.config.pad_token_id = tokenizer.pad_token_id
-    tokenizer.padding_side = "right"
-    return model, tokenizer

@@ -79,6 +79,11 @@ class ImportLabels(Step[ImportRecord]):
         return f"{self.name} {self.number}"
 
     @property
+    def of_teacher(self) -> int:
+        """Its position."""
+        return self.number
+
+    @property
     def makes(self) -> str:
         """The labels."""
         return f"labels of teacher {self.number}"

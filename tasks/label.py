@@ -64,6 +64,11 @@ class ByTeacher(Step[Record]):
     number: int
 
     @property
+    def of_teacher(self) -> int:
+        """Whose labels."""
+        return self.number
+
+    @property
     def work(self) -> tuple[int | None, str]:
         """The transfer texts."""
         return self.data.rows["transfer"], "texts"
@@ -117,7 +122,10 @@ class ByTeacher(Step[Record]):
         from tasks.shared.labelling import carry_out, first_texts
 
         options, length = self.labelling, self.teacher.max_length
-        model, tokenizer = load_classifier(self.teacher.path, context.device)
+        try:
+            model, tokenizer = load_classifier(self.teacher.path, context.device)
+        except ValueError as error:
+            raise StillhouseError(f"teachers.{self.number}: cannot use its model: {one_line(error)}") from None
         sample = first_texts(plan, transfer, tokenizer, length)
         try:
             model, deviation = to_precision(model, options.precision, sample, options.tokens_per_batch)

@@ -135,13 +135,13 @@ class PrepareStudent(Step[PreparedRecord]):
         """Writes tokenizer, token ids and starting weights."""
         from safetensors.torch import save_file
 
-        from models.teacher import load_base
+        from models.teacher import load_parts
         from models.vocabulary import prune
         from tasks.shared.examples import encode_part
 
         # Only its embeddings, layers and tokenizer are looked at, so it need not be a classifier.
         try:
-            model, tokenizer = load_base(self.teacher.path, self.data.classes, 0, "cpu")
+            model, tokenizer = load_parts(self.teacher.path)
         except (OSError, ValueError) as error:
             self._check_origin()
             raise StillhouseError(f"student.tokenizer: cannot use {self.teacher.path}: {one_line(error)}") from None

@@ -16,11 +16,12 @@ from tasks.shared.errors import StillhouseError, one_line
 from tasks.shared.held import HeldModel, hold_model
 from tasks.shared.history import HISTORY, write_history
 from tasks.shared.outputs import Json, Output
+from tasks.shared.reading import reading_of
 from tasks.shared.recipe_teaching import Teacher
 from tasks.shared.steps import Context, Step
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from models.training import Examples
 
@@ -83,6 +84,11 @@ class TrainTeacher(Step[TeacherRecord]):
         return f"{self.name} {self.number}"
 
     @property
+    def of_teacher(self) -> int:
+        """Its position."""
+        return self.number
+
+    @property
     def makes(self) -> str:
         """The teacher."""
         return f"teacher {self.number}"
@@ -100,6 +106,7 @@ class TrainTeacher(Step[TeacherRecord]):
             "classes": self.data.classes,
             "base": self._held_base.digest,
             "options": self.teacher.decided(added=["processes", "precision"], but=["model", "floor"]),
+            **reading_of(self.base.path),
         }
 
     @cached_property
@@ -136,7 +143,7 @@ class TrainTeacher(Step[TeacherRecord]):
         self._check_base()
         gold, dev = (read_examples(self.data.file(part), tokenizer, options.max_length) for part in ("gold", "dev"))
         if options.epochs:
-            self._fine_tune(model, gold, dev, folder, context)
+            self._fine_tune(model, tokenizer, gold, dev, folder, context)
         logits = predict_logits(model, dev.encoded, _DEV_BATCH)[:, columns]
         np.save(folder / DEV_LOGITS, logits)
         # Set in both places: only what is in `init_kwargs` is saved. Whoever uses the teacher reads as much of a text.
@@ -153,7 +160,13 @@ class TrainTeacher(Step[TeacherRecord]):
         }
 
     def _fine_tune(
-        self, model: "PreTrainedModel", gold: "Examples", dev: "Examples", folder: Path, context: Context
+        self,
+        model: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerBase",
+        gold: "Examples",
+        dev: "Examples",
+        folder: Path,
+        context: Context,
     ) -> None:
         from models.training import Schedule, steps_for, train
         from tasks.shared.objective import hard_objective
@@ -169,7 +182,7 @@ class TrainTeacher(Step[TeacherRecord]):
                 history = train(model, gold, dev, hard_objective(), *what)
             else:
                 self._check_devices(context.device)
-                history = train_in_processes(options.processes, folder, model, gold, *what)
+                history = train_in_processes(options.processes, folder, model, tokenizer, gold, *what)
         write_history(folder, history, steps, time.monotonic() - began, context.device)
         context.metrics("loss", history.loss)
 

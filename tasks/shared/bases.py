@@ -56,7 +56,7 @@ def find_base(model: str, where: str) -> Base:
     return Base(folder.absolute(), model)
 
 
-def check_base(model: str, where: str, classes: Sequence[str] | None) -> Path | None:
+def check_base(model: str, where: str) -> Path | None:
     """Finds out, without loading or downloading weights, whether a model will be found and can be used.
 
     Gives its folder, where it has one already.
@@ -64,14 +64,13 @@ def check_base(model: str, where: str, classes: Sequence[str] | None) -> Path | 
     Args:
         model: as for `find_base`.
         where: the recipe's path of this setting, for messages.
-        classes: of the data, where the model is taken as it is and has to have the same ones.
 
     Raises:
-        StillhouseError: it will not, or its classes are others.
+        StillhouseError: it will not.
     """
     if model.startswith(SCHEME):
-        Registry(find_workspace()).find(model, where)
-        return None
+        registry = Registry(find_workspace())
+        return registry.folder_here(registry.find(model, where))
     if model.startswith("sample:"):
         folder = _sample(sample_model, model, where)
     else:
@@ -79,15 +78,35 @@ def check_base(model: str, where: str, classes: Sequence[str] | None) -> Path | 
         if found is None:
             return None
         folder = found
-    config = _check_folder(folder, where)
-    names = config.get("id2label")
-    if classes is None or not isinstance(names, dict) or names.keys() != {str(number) for number in range(len(names))}:
-        return folder
+    _check_folder(folder, where)
+    return folder
+
+
+def check_classifier(folder: Path, model: str, where: str, classes: Sequence[str] | None) -> None:
+    """Finds out, by its configuration alone, whether a model can be taken as it is.
+
+    Args:
+        folder: the model's.
+        model: the recipe's name of it.
+        where: the recipe's path of this setting, for messages.
+        classes: of the data, where they are known.
+
+    Raises:
+        StillhouseError: it is for another kind of task, or its classes are others.
+    """
+    config = _json(folder / "config.json", where)
+    named = config.get("id2label")
+    names = named if isinstance(named, dict) else {}
+    problem_type, outputs = config.get("problem_type"), len(names) or config.get("num_labels", 2)
     try:
-        columns_by_name([str(names[str(number)]) for number in range(len(names))], classes)
+        if problem_type not in (None, "single_label_classification") or outputs == 1:
+            from models.classifier import check_kind  # takes seconds, which good models need not wait for
+
+            check_kind(problem_type, outputs)
+        if classes is not None and names and names.keys() == {str(number) for number in range(len(names))}:
+            columns_by_name([str(names[str(number)]) for number in range(len(names))], classes)
     except ValueError as error:
         raise StillhouseError(f"{where}: cannot use {brief_path(model)}: {one_line(error)}") from None
-    return folder
 
 
 def _sample(find: Callable[[str], Path], model: str, where: str) -> Path:
@@ -141,12 +160,12 @@ def _from_hub(model: str, where: str, *, local_files_only: bool) -> Path:
         ) from None
 
 
-def _check_folder(folder: Path, where: str) -> dict[str, Any]:
-    """The configuration of a model whose files are all there and whole; pickled weights count for nothing."""
+def _check_folder(folder: Path, where: str) -> None:
+    """Raises StillhouseError unless a model's files are all there and whole; pickled weights count for nothing."""
     shown = brief_path(folder)
     if not (folder / "config.json").is_file():
         raise StillhouseError(f"{where}: {shown} is not a model folder, it has no config.json")
-    config = _json(folder / "config.json", where)
+    _json(folder / "config.json", where)
     names = [_WEIGHTS]
     if not (folder / _WEIGHTS).is_file():
         if not (folder / _INDEX).is_file():
@@ -154,7 +173,6 @@ def _check_folder(folder: Path, where: str) -> dict[str, Any]:
         names = sorted({str(name) for name in _json(folder / _INDEX, where).get("weight_map", {}).values()})
     for name in names:
         _check_weights(folder, name, where)
-    return config
 
 
 def _check_weights(folder: Path, name: str, where: str) -> None:

@@ -13,7 +13,8 @@ HUGGING_FACE = "artifacts/model"
 
 _HERE = Path(__file__).parent
 _MODELS = _HERE.parent.parent / "models"
-_CODE = [_MODELS / f"{name}.py" for name in ("classifier", "encoding", "inference", "student")] + [_HERE / "texts.py"]
+_NAMES = ("classifier", "encoding", "inference", "padding", "student")
+_CODE = [*(_MODELS / f"{name}.py" for name in _NAMES), _HERE / "texts.py"]
 _FAMILIES = _MODELS / "families"
 _PACKAGES = ("mlflow", "numpy", "pandas", "safetensors", "tokenizers", "torch", "transformers")
 _EXAMPLE = {"text": "The train to the coast leaves at nine.", "text_pair": "It was late again."}

@@ -23,7 +23,7 @@ from tasks.shared.outputs import write_json
 from tasks.shared.serving.environment import bare_environment
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from models.training import Advance, Examples, History, Schedule
 
@@ -39,6 +39,7 @@ def train_in_processes(
     processes: int,
     folder: Path,
     model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
     examples: "Examples",
     schedule: "Schedule",
     seed: int,
@@ -52,6 +53,7 @@ def train_in_processes(
         processes: how many.
         folder: for a scratch folder; holds the model, the examples and what comes back until it is done.
         model: trained in place.
+        tokenizer: the model's.
         examples: the rows to learn from, without soft labels.
         schedule: how long and how fast, without looks at dev; its batches are those of all processes together.
         seed: of dropout and of the order of the batches.
@@ -64,6 +66,7 @@ def train_in_processes(
     import torch
     from safetensors.torch import load_model
 
+    from models.teacher import save
     from models.training import History
 
     device = model.device
@@ -71,7 +74,7 @@ def train_in_processes(
 
     with TemporaryDirectory(prefix=".processes-", dir=folder) as name:
         scratch = Path(name)
-        model.save_pretrained(scratch / "model")
+        save(model, tokenizer, scratch / "model")
         (scratch / "examples").mkdir()
         examples.encoded.save(scratch / "examples")
         np.save(scratch / "examples" / "labels.npy", examples.labels)
@@ -126,8 +129,8 @@ def _failure(scratch: Path, codes: Sequence[int]) -> Exception:
 
 def _train_one(scratch: Path) -> None:
     import torch
-    from transformers import AutoModelForSequenceClassification
 
+    from models.teacher import load_classifier
     from models.training import Schedule, train
     from tasks.shared.objective import hard_objective
 
@@ -138,9 +141,7 @@ def _train_one(scratch: Path) -> None:
     store = torch.distributed.FileStore(str(scratch / "store"), world)  # type: ignore[attr-defined]
     torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=world)
     device = torch.device("cuda", rank) if job["device"] == "cuda" else torch.device("cpu")
-    model = AutoModelForSequenceClassification.from_pretrained(
-        scratch / "model", dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-    ).to(device)
+    model, _ = load_classifier(scratch / "model", str(device))
     schedule, objective = Schedule(**job["schedule"]), hard_objective()
     examples = _examples(scratch / "examples")
     with (scratch / _STEPS).open("ab", buffering=0) as steps:

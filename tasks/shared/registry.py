@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tasks.shared.errors import StillhouseError, brief, one_line, printable, without_logins
 from tasks.shared.mlflow_model import quiet_mlflow, save_model
-from tasks.shared.registry_files import UnusableVersionError, check_files, model_folder
+from tasks.shared.registry_files import UnusableVersionError, check_files, local_folder, model_folder
 from tasks.shared.registry_version import PREFIX, SCHEME, Version, described, version_of
 from tasks.shared.tracking_place import check_tracking_server, tracking_uri
 from tasks.shared.workspace import Workspace
@@ -148,6 +148,11 @@ class Registry:
         if sha is None:
             raise UnusableVersionError(f"{version.address} was not registered by Stillhouse; it cannot be read safely")
         return model_folder(version.address, self._source(version), sha, self._uri)
+
+    def folder_here(self, version: Version) -> Path | None:
+        """The Hugging Face folder of a version, unread, if its files are on this machine."""
+        folder = local_folder(self._source(version))
+        return folder if folder and (folder / "config.json").is_file() else None
 
     def check_files(self, version: Version) -> None:
         """Raises UnusableVersionError if files of a version are missing; reads none, so that it can be asked often."""

@@ -35,7 +35,7 @@ def model_folder(address: str, source: str, sha: str, registry: str) -> Path:
         UnusableVersionError: it is not what was registered.
         VersionGoneError: it is not there.
     """
-    folder = _local(source)
+    folder = local_folder(source)
     if folder is None:
         return _copy(address, source, sha, registry)
     if not _names(address, source, registry):
@@ -63,7 +63,7 @@ def fetch_lock(workspace: Workspace, name: str) -> Path:
     return workspace.locks / f"fetch-{name.lstrip('.')[:16]}.lock"
 
 
-def _local(source: str) -> Path | None:
+def local_folder(source: str) -> Path | None:
     """The Hugging Face folder, if the files are on this machine or were when they were registered."""
     from mlflow.utils.file_utils import local_file_uri_to_path
     from mlflow.utils.uri import is_local_uri
@@ -78,7 +78,7 @@ def _names(address: str, source: str, registry: str) -> set[str]:
     from mlflow.exceptions import MlflowException
 
     try:
-        folder = _local(source)
+        folder = local_folder(source)
         if folder is not None:
             return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
         return {Path(file.path).name for file in _repository(source, registry).list_artifacts(HUGGING_FACE)}

@@ -34,6 +34,7 @@ class ServedModel(PythonModel):
         model = loader.from_pretrained(folder, use_safetensors=True, trust_remote_code=False, dtype="float32")
         # With the configuration at hand the tokenizer does not look for one of a kind that transformers knows.
         tokenizer = AutoTokenizer.from_pretrained(folder, config=model.config, trust_remote_code=False)
+        import_module(f"{code}.padding").settle_padding(model, tokenizer)
         self._classifier = import_module(f"{code}.classifier").TextClassifier(model, tokenizer)
         self._normalise = import_module(f"{code}.texts").normalise
 

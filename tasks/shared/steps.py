@@ -72,6 +72,11 @@ class Step(ABC, Generic[Record]):
         return self.name
 
     @property
+    def of_teacher(self) -> int | None:
+        """Position, among the recipe's teachers, of the one that the step is about; for a run's record."""
+        return None
+
+    @property
     def ready(self) -> bool:
         """Whether all inputs are known; not so in a plan behind a step that has yet to run."""
         values = [getattr(self, field.name) for field in fields(self)]
@@ -145,14 +150,19 @@ def _unknown(values: tuple[Any, ...]) -> bool:
     return any(isinstance(value, Unknown) or (isinstance(value, tuple) and _unknown(value)) for value in values)
 
 
+def suffix_of_draw(number: int) -> str:
+    """What the titles of steps say of the draw of labels that they belong to: nothing of the first."""
+    return f", draw {number}" if number else ""
+
+
 class Do(Protocol):
     """What carries a step out: runs it or finds it done, and gives its record."""
 
     def __call__(self, step: Step[Record]) -> Record:
         """The record of a step."""
 
-    def named(self, suffix: str) -> "Do":
-        """The same, but that what it does is called by a longer title."""
+    def of_draw(self, number: int) -> "Do":
+        """The same for a draw of labels, numbered from 0; the titles of what it does say which, but for the first."""
 
     def spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
         """Carries out, side by side on a cluster, the shares of a step that is not done; it then has little to do."""

@@ -16,10 +16,10 @@ def token_vectors(model: Path, wanted: Collection[str]) -> dict[str, NDArray[np.
         StillhouseError: the folder holds no such model, or no wanted word is a token.
     """
     from models.embeddings import words_of
-    from models.teacher import load_base
+    from models.teacher import load_parts
 
     try:
-        loaded, tokenizer = load_base(model, ["one", "other"], 0, "cpu")
+        loaded, tokenizer = load_parts(model)
     except (OSError, ValueError) as error:
         raise StillhouseError(f"augment.neighbours: cannot use {model}: {one_line(error)}") from None
     table = loaded.get_input_embeddings().get_parameter("weight").detach().numpy()

@@ -158,20 +158,17 @@ def summary(record: Mapping[str, Any]) -> dict[str, Any]:
     from models.interval import interval
     from tasks.shared.predictions import read_predictions
 
-    right: dict[str, list[Any]] = {"teacher": [], "student": [], "twin": []}
-    clusters = None
-    for step in record["steps"]:
-        role = step["title"].split()[1] if step["step"] == "evaluate" else None
-        if role in right:
-            said = read_predictions(Path(step["path"]) / "predictions-test.parquet")
-            right[role].append(said.right.astype(float))
-            clusters = said.clusters()
     found: dict[str, Any] = {}
     for role, models in (("teacher", "teachers"), ("student", "students"), ("twin", "twins")):
         entries = record[models]
         if not entries:
             continue
-        spread = interval(right[role], clusters=clusters) if len(entries) > 1 else None
+        said = [read_predictions(Path(entry["scorecard"]) / "predictions-test.parquet") for entry in entries]
+        spread = (
+            interval([one.right.astype(float) for one in said], clusters=said[0].clusters())
+            if len(entries) > 1
+            else None
+        )
         found[role] = {
             "accuracy": statistics.fmean(entry["accuracy"] for entry in entries),
             "interval": spread and [spread.low, spread.high],

@@ -172,6 +172,15 @@ def test_predict_from_arguments_standard_input_and_files(world: World) -> None:
     assert [json.loads(line)["label"] is None for line in piped.stdout.splitlines()] == [False, True, False]
 
 
+def test_predict_refuses_a_model_that_gives_a_text_several_classes(world: World, first: dict, tmp_path: Path) -> None:
+    folder = shutil.copytree(first["teachers"][0]["path"], tmp_path / "several")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"problem_type": "multi_label_classification"}))
+    result = world.run("predict", str(folder), "the soup")
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert f"cannot use {folder}: its config.json says problem_type: multi_label_classification" in result.stderr
+
+
 def test_predict_writes_to_a_pipe_and_never_replaces_it(world: World) -> None:
     """Found by a user: `--output /dev/stdout` became a regular file."""
     write_csv(world.folder / "in.csv", [("bank shares profit", "")])

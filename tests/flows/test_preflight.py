@@ -100,6 +100,13 @@ def index(name: str, shard: str) -> str:
     return name
 
 
+def settings(name: str, **changes: object) -> str:
+    """A teacher with changes to its configuration."""
+    file = write_teacher(name, CLASSES) / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    return name
+
+
 def jsonl(*lines: str) -> str:
     return content("bad.jsonl", "".join(line + "\n" for line in lines).encode())
 
@@ -202,6 +209,14 @@ TEACHERS = {
     "other classes": (
         lambda: str(write_teacher("t", ["food", "money", "weather"])),
         "cannot use t: its classes are food, money, weather, the data's are food, money, sport",
+    ),
+    "several classes a text": (
+        lambda: settings("t", problem_type="multi_label_classification"),
+        "cannot use t: its config.json says problem_type: multi_label_classification, and only classifiers that give ",
+    ),
+    "a single output": (
+        lambda: settings("t", id2label={"0": "LABEL_0"}),
+        "cannot use t: it has a single output, and only classifiers that give a text one of several classes can be",
     ),
     "a hub that cannot be reached": (lambda: "a/b", "a/b is no folder here, and the hub cannot be reached; "),
     "a hub name that leads out": (lambda: "a/../b", "'a/../b' is neither a folder, sample:NAME, nor a hub id "),

@@ -5,9 +5,15 @@ import json
 import sqlite3
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
+from tasks.shared.dataset import read_keys
+from tasks.shared.label_files import FolderFiles
+from tasks.shared.label_store import all_stores
+from tasks.shared.label_view import read_view
 from tests.flows.conftest import World
 from tests.toy import toy_rows, write_csv
 
@@ -140,8 +146,37 @@ def test_draws_baselines_noised_texts_and_further_tests(world: World) -> None:
         "Learning from augmented texts",
     ):
         assert told in page
+    _check_exports(world, record)
     plan = world.done("plan", "toy.yaml", *(word for setting in settings for word in ("--set", setting)))
     assert f"{len(titles)} steps to reuse, 0 to run" in plan
+
+
+def _check_exports(world: World, record: dict) -> None:
+    """Of several draws of labels it is the first whose teachers' labels are exported, unless another is named."""
+    for draw in (0, 1):
+        steps = {
+            step["step"]: step for step in record["steps"] if step["draw"] == draw and step["teacher"] in (0, None)
+        }
+        said = []
+        for teacher in ([], ["--teacher", "0"]):
+            file = world.folder / "exported.parquet"
+            world.done("labels", "export", str(file), *(["--draw", "1"] if draw else []), *teacher)
+            said.append(pd.read_parquet(file))
+        texts = pd.read_parquet(Path(steps["load_data"]["path"]) / "transfer.parquet")["text"].tolist()
+        assert said[0]["text"].tolist() == said[1]["text"].tolist() == texts
+        view = json.loads((Path(steps["label"]["path"]) / "manifest.json").read_text(encoding="utf-8"))["facts"]
+        store = next(all_stores(FolderFiles(world.workspace / "labels"), pytest.fail, [view["store"]]))
+        logits = read_view(store, view["view"], read_keys(Path(steps["augment"]["path"]) / "transfer.parquet"))
+        wanted = np.exp(logits[: len(texts)].astype(np.float64))  # the copies come after them
+        found = said[1][[name for name in said[1] if name.startswith("probability_")]]
+        np.testing.assert_allclose(found, wanted / wanted.sum(axis=1, keepdims=True), atol=1e-6)
+    for option, told in (
+        (["--teacher", "1"], "has no labels of teacher 1; it has those of 0"),
+        (["--draw", "2"], "has no draw 2 of labels; it has 0, 1"),
+    ):
+        refused = world.run("labels", "export", "exported.parquet", *option)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert told in refused.stderr
 
 
 def test_what_has_no_report_says_so(world: World, first: dict) -> None:

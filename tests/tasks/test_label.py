@@ -1,5 +1,6 @@
 """Step label: each text gets what the teacher says of it, once, and a killed labelling ends as an undisturbed one."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -105,6 +106,25 @@ def test_pairs_and_a_decoder_without_a_pad_token(bench, tmp_path):
     for text, pair, _ in rows[:60:13]:
         if text in labels:
             np.testing.assert_allclose(labels[text], said_by(teacher.path, text, teacher.columns, pair), atol=1e-5)
+
+
+@pytest.mark.parametrize("settled_before", [True, False])
+def test_labels_of_a_decoder_with_two_padding_tokens_are_those_of_each_text_alone(
+    bench, load, tmp_path, settled_before
+):
+    """Also those of a teacher that was made before its padding was settled."""
+    data, rows = load(), toy_rows(150, seed=0)
+    tokenizer = bpe_tokenizer([text for text, _ in rows])
+    tokenizer.add_special_tokens({"pad_token": "<pad>"})
+    gpt2 = tiny_gpt2(tmp_path / "gpt2", tokenizer)
+    teacher = bench(TrainTeacher(data, Teacher(model=str(gpt2), epochs=1, max_length=16), 0))
+    config = json.loads((teacher.path / "config.json").read_text())
+    (teacher.path / "config.json").write_text(json.dumps(config | {"pad_token_id": tokenizer.eos_token_id}))
+    if settled_before:
+        teacher = bench(TrainTeacher(data, Teacher(model=str(teacher.path), epochs=0, max_length=16), 0))
+    labels = labels_of(bench, bench(Label(data, teacher, Labelling(), 0)), data)
+    for text in list(labels)[::17]:
+        np.testing.assert_allclose(labels[text], said_by(teacher.path, text, teacher.columns), atol=1e-5)
 
 
 def test_what_was_labelled_is_not_labelled_again(toy, bench, load):

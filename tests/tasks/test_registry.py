@@ -1,11 +1,20 @@
 """The registry by itself: names that lead to a folder, and names that do not; teachers taken from it."""
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import mlflow
+import numpy as np
+import pandas as pd
 import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, GPT2Config, XLNetConfig
 
+from tasks.shared.bases import check_base, check_classifier
 from tasks.shared.errors import StillhouseError
+from tasks.shared.mlflow_model import save_model
 from tasks.shared.outputs import hash_folder
 from tasks.shared.recipe_teaching import Teacher
 from tasks.shared.registry import Registry
@@ -13,6 +22,10 @@ from tasks.shared.registry_files import UnusableVersionError, VersionGoneError
 from tasks.shared.tracking import Tracker, open_client
 from tasks.shared.workspace import Workspace, open_workspace
 from tasks.train_teacher import TrainTeacher
+from tests.tiny import bpe_tokenizer
+from tests.toy import toy_rows
+
+TEXTS = [text for text, _ in toy_rows(12, seed=0)]
 
 
 @pytest.fixture
@@ -152,3 +165,46 @@ def test_a_moved_workspace_finds_and_adds_models_where_it_is_now(toy, registry, 
     added = there.add("news", toy.teacher.path, False, run, tags, moved / "scratch")
     assert there.folder(added).is_relative_to(moved)
     assert not bench.workspace.root.exists()
+
+
+def test_a_registered_model_of_another_kind_is_refused_before_a_run(toy, bench, registry, tmp_path, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_HOME", str(bench.workspace.root))
+    several = tmp_path / "several"
+    shutil.copytree(toy.teacher.path, several)
+    config = json.loads((several / "config.json").read_text())
+    (several / "config.json").write_text(json.dumps(config | {"problem_type": "multi_label_classification"}))
+    run = Tracker(bench.workspace, "toy").start("register", {})
+    tags = {"digest": "another", "sha256": hash_folder(several)}
+    registry.add("topics", several, False, run, tags, bench.workspace.root / "scratch")
+    for name in ("news", "topics"):
+        address = f"models:/{name}/1"
+        folder = check_base(address, "teachers.0.model")
+        assert folder == registry.folder(registry.find(address, "here"))
+        if name == "news":
+            check_classifier(folder, address, "teachers.0.model", toy.data.classes)
+    with pytest.raises(StillhouseError, match=r"^teachers.0.model: cannot use models:/topics/1: .* multi_label_class"):
+        check_classifier(folder, address, "teachers.0.model", None)
+
+
+def test_a_registered_decoder_is_served_as_it_reads_a_text_alone(toy, bench, tmp_path):
+    """Of GPT-2 with two padding tokens, and of XLNet, which pads on the left."""
+    gpt2, texts = bpe_tokenizer(TEXTS), TEXTS
+    gpt2.add_special_tokens({"pad_token": "<pad>"})
+    shapes = {
+        "gpt2": (
+            GPT2Config(n_embd=8, n_layer=1, n_head=2, initializer_range=0.5, pad_token_id=gpt2.eos_token_id),
+            gpt2,
+        ),
+        "xlnet": (XLNetConfig(d_model=8, n_layer=1, n_head=2, d_inner=8, initializer_range=0.5), gpt2),
+    }
+    for name, (config, tokenizer) in shapes.items():
+        torch.manual_seed(0)
+        config.vocab_size = len(tokenizer)
+        AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path / name)
+        tokenizer.save_pretrained(tmp_path / name)
+        save_model(tmp_path / f"{name}-saved", tmp_path / name, False)
+        served = mlflow.pyfunc.load_model(str(tmp_path / f"{name}-saved"))
+        together = served.predict(pd.DataFrame({"text": texts}))["probability_LABEL_0"]
+        alone = [served.predict(pd.DataFrame({"text": [text]}))["probability_LABEL_0"][0] for text in texts]
+        np.testing.assert_allclose(together, alone, atol=1e-5)
+        assert np.ptp(together) > 1e-2

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, FNetConfig, FNetModel
 
 from tasks.shared.dataset import read_chunks
 from tasks.shared.errors import StillhouseError
@@ -129,6 +129,64 @@ def test_other_classes_are_refused(complaint, tokenizer, tmp_path, classes):
 
 def test_a_model_without_a_head_is_no_teacher_as_it_is(complaint, toy):
     assert "cannot use" in complaint(toy.base, epochs=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"problem_type": "multi_label_classification"}, "says problem_type: multi_label_classification, and only"),
+        ({"problem_type": "regression"}, "says problem_type: regression, and only"),
+        ({"problem_type": None, "id2label": {"0": "LABEL_0"}}, "it has a single output, and only"),
+    ],
+)
+def test_a_classifier_of_another_kind_is_refused_as_it_is_and_can_be_fine_tuned(
+    complaint, train, toy, tmp_path, settings, said
+):
+    folder = with_settings(shutil.copytree(toy.teacher.path, tmp_path / "other-kind"), settings)
+    assert said in complaint(folder, epochs=0)
+    assert train(folder, epochs=1).columns == (0, 1, 2)
+
+
+def with_settings(folder, settings):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | settings))
+    return folder
+
+
+# How it is read
+
+
+def test_only_a_model_that_came_to_be_read_otherwise_has_that_in_its_key(toy, tmp_path):
+    """Teachers and soft labels of all others, made before, are found again."""
+
+    def reading(model_type, **settings):
+        folder = with_settings(
+            shutil.copytree(toy.base, tmp_path / f"{model_type}{len(settings)}"), {"model_type": model_type, **settings}
+        )
+        return TrainTeacher(toy.data, teacher(folder), 0).inputs().get("reading")
+
+    assert reading("bert", pad_token_id=7) is None
+    assert reading("deberta-v2", conv_kernel_size=3) is None, "it could not be read at all"
+    assert reading("gpt2", pad_token_id=None) is None
+    assert reading("gpt2", pad_token_id=3, more=0) == reading("fnet") == reading("xlnet") == 1
+
+
+def test_a_decoder_with_two_padding_tokens_is_scored_and_saved_as_it_reads_a_text_alone(toy, train, tmp_path):
+    tokenizer = bpe_tokenizer([text for text, _ in toy_rows(99, seed=0)])
+    tokenizer.add_special_tokens({"pad_token": "<pad>"})
+    folder = tiny_gpt2(tmp_path / "gpt2", tokenizer)
+    with_settings(folder, {"pad_token_id": tokenizer.eos_token_id})
+    for options in ({"epochs": 2}, {"epochs": 0}):
+        found = train(folder, **options)
+        assert found.dev_accuracy == pytest.approx(accuracy_on_dev(toy, found.path, found.columns))
+        folder = found.path
+
+
+def test_a_model_whose_answers_depend_on_the_batch_does_not_teach(complaint, tokenizer, tmp_path):
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 32, "max_position_embeddings": 64}
+    FNetModel(FNetConfig(vocab_size=len(tokenizer), **shape)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert "what it says of a text depends on the texts beside it in a batch" in complaint(tmp_path)
 
 
 # Refused

@@ -133,10 +133,12 @@ def robustness(content: Content) -> "Figure | None":
     if not found:
         return None
     noises = list(dict.fromkeys(one["noise"] for one in found))
+    roles = {card.title: card.role for card in content.cards}
     columns = min(4, len(noises))
     figure, axes = _panels(-(-len(noises) // columns), columns)
     for axis, noise in zip(axes, noises, strict=False):
-        _noise_panel(axis, sorted((one for one in found if one["noise"] == noise), key=itemgetter("strength")), noise)
+        of_noise = sorted((one for one in found if one["noise"] == noise), key=itemgetter("strength"))
+        _noise_panel(axis, of_noise, noise, roles)
     _same_scale([axis for axis, noise in zip(axes, noises, strict=False) if noise != ADVERSARY])
     for axis in axes[len(noises) :]:
         axis.set_visible(False)
@@ -153,11 +155,11 @@ def _same_scale(axes: "Sequence[Axes]") -> None:
         axis.set_ylim(min(ends), max(ends))
 
 
-def _noise_panel(axis: "Axes", found: Sequence[Mapping[str, Any]], noise: str) -> None:
+def _noise_panel(axis: "Axes", found: Sequence[Mapping[str, Any]], noise: str, roles: Mapping[str, str]) -> None:
     edits = noise == ADVERSARY
     strengths = [0.0, *((1 if edits else 100) * one["strength"] for one in found)]
     for role in found[0]["drop"]:
-        look = role.partition(" ")[0]  # of several teachers each has its number
+        look = roles.get(role, role)  # of several teachers each is named by itself
         clean = [100 * one["clean"][role] for one in found]
         values = [clean[0], *(100 * one["accuracy"][role] for one in found)]
         axis.plot(strengths, values, color=COLOURS[look], marker=MARKS[look], markersize=4, label=role)

@@ -54,7 +54,8 @@ class Page:
 def write_page(content: Content) -> Page:
     """The page of a run."""
     verdict = content.result["verdict"]
-    outcome, _, meaning = verdict["sentence"].partition(": ")
+    outcome = str(verdict["outcome"])
+    meaning = verdict["sentence"].removeprefix(f"{outcome}: ")
     makers: list[Callable[[Content], Section | None]] = [
         models,
         comparisons,
