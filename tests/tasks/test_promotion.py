@@ -244,11 +244,11 @@ def test_macro_f1_is_compared_on_the_rows_that_decide(toy, student, register, re
     """By its score on dev it may be champion; of dev's classes it knows one."""
     register(0.5)
     one_class = replace(
-        student, path=monotonous(student.path, tmp_path / "one", "sport"), digest="one class", dev_accuracy=0.9
+        student, path=monotonous(student.path, tmp_path / "one", "sport"), digest="one class", dev_accuracy=1.0
     )
     model = register(model=one_class, max_macro_f1_loss=0.05)
     assert not model.champion
-    assert model.reason.startswith("90.00% of dev right, but macro-F1 falls from the ")
+    assert model.reason.startswith("100.00% of dev right, but macro-F1 falls from the ")
     assert model.reason.endswith(" of the champion, version 1, to 16.7, by more than promotion.max_macro_f1_loss, 0.05")
     assert registry.get("toy-student", 1).tags["gate_score"] == "0.5", "what was written of it stays"
     other = replace(toy.data, digests={**toy.data.digests, "dev": "other rows"})
