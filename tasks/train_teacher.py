@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tasks.shared.bases import Base, find_base
+from tasks.shared.bases import Base, check_classifier, find_base
 from tasks.shared.class_names import columns_by_name
 from tasks.shared.dataset import DataRecord
 from tasks.shared.errors import StillhouseError, one_line
@@ -96,7 +96,11 @@ class TrainTeacher(Step[TeacherRecord]):
     @cached_property
     def base(self) -> Base:
         """What it starts from, looked up once: an alias may move while a run goes on."""
-        return find_base(self.teacher.model, f"teachers.{self.number}.model")
+        where = f"teachers.{self.number}.model"
+        found = find_base(self.teacher.model, where)
+        if not self.teacher.epochs:  # a model of the hub was not looked at before
+            check_classifier(found.path, self.teacher.model, where, self.data.classes)
+        return found
 
     def inputs(self) -> Mapping[str, Json]:
         """Gold and dev rows, the classes, the base model's files, the options; not the floor, which decides nothing."""

@@ -17,8 +17,7 @@ _ENCODERS = (
 """Kinds of model whose answers padding on the right never changed, as was measured of each."""
 
 _DECODERS = (
-    "falcon gpt2 gpt_bigcode gpt_neo gpt_neox gptj granite llama mistral mixtral mpt phi qwen2 qwen3 stablelm "
-    "starcoder2"
+    "falcon gpt2 gpt_bigcode gpt_neo gpt_neox gptj llama mistral mixtral mpt phi qwen2 qwen3 stablelm starcoder2"
 )
 """Kinds of which that holds where only the tokenizer names a padding token: it became the model's own."""
 
