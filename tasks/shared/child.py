@@ -100,16 +100,19 @@ def end_marked(mark: str) -> int:
 
 
 def with_mark(mark: str) -> list[psutil.Process]:
-    """The processes of this machine, but this one, that carry a mark: we started them, or they started each other.
+    """The processes of this machine that carry a mark: we started them, or they started each other.
 
-    What is in the environment of a process its user alone can read and set.
+    What is in the environment of a process its user alone can read and set. This process and those that led to it are
+    not among them, whatever they carry.
     """
-    return [process for process in psutil.process_iter() if _carries(process, mark)]
+    here = psutil.Process()
+    own = {here.pid, *(process.pid for process in here.parents())}
+    return [process for process in psutil.process_iter() if process.pid not in own and _carries(process, mark)]
 
 
 def _carries(process: psutil.Process, mark: str) -> bool:
     try:
-        return process.pid != os.getpid() and mark in process.environ().get(_MARKS, "").split()
+        return mark in process.environ().get(_MARKS, "").split()
     except (psutil.Error, OSError):  # of another user, or just gone
         return False
 

@@ -8,8 +8,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import load_file, save_file
 
 from flows.records import all_runs
 from tasks.shared.workspace import Workspace
@@ -137,3 +139,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     made = make_world(tmp_path_factory.mktemp("world"))
     made.done("run", "toy.yaml")
     return made
+
+
+def spoil(weights: Path) -> None:
+    """Other values, the same names, shapes and size."""
+    size = weights.stat().st_size
+    random = np.random.default_rng(0)
+    content = {name: random.normal(size=value.shape).astype(value.dtype) for name, value in load_file(weights).items()}
+    save_file(content, weights, metadata={"format": "pt"})
+    assert weights.stat().st_size == size

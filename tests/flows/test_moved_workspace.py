@@ -13,7 +13,7 @@ from flows.housekeeping import collect_garbage
 from flows.record_paths import from_file, to_file
 from tasks.shared.errors import StillhouseError
 from tasks.shared.workspace import Workspace
-from tests.flows.conftest import World
+from tests.flows.conftest import World, spoil
 
 
 @pytest.fixture
@@ -69,10 +69,17 @@ def test_gc_keeps_what_runs_need_however_the_workspace_is_named(moved: World, sp
 
 
 @pytest.mark.slow
-def test_a_run_in_a_moved_workspace_reuses_all_and_tracks_and_registers_there(moved: World) -> None:
-    moved.done("run", "toy.yaml", "--force", "register")
-    states = moved.states()
-    assert {state for step, state in states.items() if step != "register"} == {"reused"}
+def test_a_run_in_a_moved_workspace_reuses_what_is_as_it_was_and_tracks_and_registers_there(moved: World) -> None:
+    before = moved.record()
+    [teacher] = [step["path"] for step in before["steps"] if step["step"] == "train_teacher"]
+    spoil(Path(teacher) / "model" / "model.safetensors")
+    printed = " ".join(moved.done("run", "toy.yaml", "--force", "register").split())
+    assert "model/model.safetensors changed since it was made, so it is made anew" in printed
+    after, states = moved.record(), moved.states()
+    made_anew = {"train_teacher 0", "register", "report"}  # the report tells how long training took
+    assert {step for step, state in states.items() if state != "reused"} <= made_anew
+    assert states["train_teacher 0"] == "done"
+    assert [student["digest"] for student in after["students"]] == [student["digest"] for student in before["students"]]
     with sqlite3.connect(moved.workspace / "mlflow" / "mlflow.db") as database:
         places = [place for (place,) in database.execute("SELECT artifact_uri FROM runs")]
         places += [place for (place,) in database.execute("SELECT source FROM model_versions")]

@@ -5,11 +5,9 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
 
-from tests.flows.conftest import World
+from tests.flows.conftest import World, spoil
 
 
 @pytest.fixture
@@ -17,15 +15,6 @@ def copied(world: World, tmp_path: Path) -> World:
     """A workspace of its own to spoil."""
     shutil.copytree(world.workspace, tmp_path / "copied", symlinks=True)
     return replace(world, home=str(tmp_path / "copied"))
-
-
-def spoil(weights: Path) -> None:
-    """Other values, the same names, shapes and size."""
-    size = weights.stat().st_size
-    random = np.random.default_rng(0)
-    content = {name: random.normal(size=value.shape).astype(value.dtype) for name, value in load_file(weights).items()}
-    save_file(content, weights, metadata={"format": "pt"})
-    assert weights.stat().st_size == size
 
 
 @pytest.fixture
@@ -62,18 +51,6 @@ def test_verify_reads_labels_registered_models_and_damaged_manifests_too(copied:
     assert result.returncode == 1
     assert len(wrong) == 3
     assert all(any(what in line for line in wrong) for what in ("labels ", "models:/toy-teacher", "manifest.json"))
-
-
-@pytest.mark.slow
-def test_a_run_makes_a_changed_teacher_anew_and_says_so(copied: World) -> None:
-    before = copied.record()
-    [teacher] = [step["path"] for step in before["steps"] if step["step"] == "train_teacher"]
-    spoil(Path(teacher) / "model" / "model.safetensors")
-    printed = copied.done("run", "toy.yaml")
-    assert "model/model.safetensors changed since it was made, so it is made anew" in " ".join(printed.split())
-    after = copied.record()
-    assert copied.states()["train_teacher 0"] == "done"
-    assert [student["digest"] for student in after["students"]] == [student["digest"] for student in before["students"]]
 
 
 def test_a_report_is_not_made_of_changed_scorecards(copied: World) -> None:
