@@ -182,8 +182,8 @@ class _Servers:
         prefect, mlflow = self._addresses.prefect, self._addresses.mlflow
         sign_in = f"?{KEY}={self._key}" if sys.stdout.isatty() else ""  # a log is no place for it
         click.echo(f"""
-  Prefect   {prefect}/{sign_in}   (flow runs, deployments)
-  MLflow    {mlflow}/{sign_in}   (tracked runs)
+  Prefect   {prefect}/{sign_in}
+  MLflow    {mlflow}/{sign_in}
   worker    runs what is deployed, from the folder it was deployed in
   logs      {self._workspace.servers}
 

@@ -27,12 +27,12 @@ _LOOPBACK = ("127.0.0.1", "::1")
 _PATIENCE_SECONDS = 10
 _STRANGER = "stranger.example"
 _TRIALS: Mapping[str, tuple[Mapping[str, str], int]] = {
-    "without a key": ({}, 401),
-    "from a foreign page": ({"Origin": f"http://{_STRANGER}"}, 403),
-    "by a foreign name": ({"Host": _STRANGER}, 421),
+    "no key": ({}, 401),
+    "foreign pages": ({"Origin": f"http://{_STRANGER}"}, 403),
+    "foreign names": ({"Host": _STRANGER}, 421),
 }
 """Headers of requests that must be refused, and how; who comes from elsewhere is refused whatever the key."""
-_GUARDED = {True: f"refuses requests {', '.join(_TRIALS)}", False: "is no web server; pages cannot talk to it"}
+_GUARDED = {True: f"refuses {', '.join(_TRIALS)}", False: "is no web server; pages cannot talk to it"}
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,12 @@ def check_servers() -> None:
         wrong = _wrong(listener)
         faults += bool(wrong)
         said = f"OPEN: {'; '.join(wrong)}" if wrong else _GUARDED[_answers(listener, {}) is not None]
-        click.echo(f"{listener.name:<24} {listener.address}:{listener.port:<6} {said}")
-    click.echo(f"{'key':<24} {brief_path(key_file(workspace))}, for its owner alone")
+        click.echo(f"{listener.name:<20} {listener.address}:{listener.port:<6} {said}")
+    click.echo(f"{'key':<20} {brief_path(key_file(workspace))}, for its owner alone")
     if servers and sys.stdout.isatty():  # anywhere else is no place for it
         sign_in = f"?{KEY}={make_key(workspace)}"
-        click.echo(
-            f"\nTo open in a browser:\n  Prefect   {servers.prefect}/{sign_in}\n  MLflow    {servers.mlflow}/{sign_in}"
-        )
+        click.echo("\nTo open in a browser:")
+        click.echo(f"  Prefect   {servers.prefect}/{sign_in}\n  MLflow    {servers.mlflow}/{sign_in}")
     if faults:
         raise StillhouseError(f"{faults} of {len(found)} ports are open to others; stop those processes")
 
@@ -111,7 +110,7 @@ def _wrong(listener: Listener) -> list[str]:
     found = [] if listener.address in _LOOPBACK else [f"it listens on {listener.address}"]
     for trial, (headers, refusal) in _TRIALS.items():
         if _answers(listener, headers) not in (refusal, None):
-            found.append(f"a request {trial} is answered")
+            found.append(f"it answers {trial}")
     return found
 
 

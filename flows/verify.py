@@ -31,11 +31,11 @@ def verify_workspace() -> None:
     """Prints what is not as it was written, and how much is; exits with 1 where anything is wrong."""
     workspace = existing_workspace()
     counts, wrong = dict[str, int](), 0
-    with View(Console(stderr=True)).progress("verify", None, "things") as advance:
+    with View(Console(stderr=True)).progress("verify", None, "checked") as advance:
         for kind, findings in (
-            ("outputs", _outputs(workspace)),
-            ("label stores", _stores(workspace)),
-            ("registered versions", _versions(workspace)),
+            ("output", _outputs(workspace)),
+            ("label store", _stores(workspace)),
+            ("registered version", _versions(workspace)),
         ):
             for name, problems in findings:
                 for problem in problems:
@@ -43,7 +43,10 @@ def verify_workspace() -> None:
                 wrong += bool(problems)
                 counts[kind] = counts.get(kind, 0) + 1
                 advance(1)
-    seen = ", ".join(f"{count:,} {kind}" for kind, count in counts.items()) or "nothing is there yet"
+    seen = (
+        ", ".join(f"{count:,} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
+        or "nothing is there yet"
+    )
     click.echo(f"{seen}; {f'{wrong:,} of them wrong' if wrong else 'all as they were written'}")
     if wrong:
         sys.exit(WRONG)

@@ -23,7 +23,7 @@ from tasks.shared.steps import Context, Step
 from tasks.shared.workspace import Workspace, find_workspace
 from tasks.train_teacher import TeacherRecord
 
-_MOVED = "; its alias was moved since"
+_MOVED = "; the alias has moved since"
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,7 @@ class Register(Step[RegisterRecord]):
         leads = champion is not None and version is not None and champion.number == version.number
         if champion and fallen:
             reason = f"the same model as the champion before, version {champion.number}: {lost[champion.number]}"
+            context.warn(f"{name} is registered anew, as {reason}")
             decision = Decision(True, reason)
         elif decided:
             decision = Decision(decided.tags.get("promoted") == "yes", decided.tags.get("reason", ""))

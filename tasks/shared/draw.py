@@ -254,7 +254,7 @@ def _without_groups_of(
     for part, other in held_out.items():
         shared = usable & np.isin(groups, other.groups)
         if shared.any():
-            count = f"{int(shared.sum()):,} more texts of train or unlabelled"
+            count = f"{int(shared.sum()):,} texts of train or unlabelled"
             warnings.append(f"{count} are of groups that {part} has too; learning leaves them out")
             usable &= ~shared
     return warnings

@@ -126,7 +126,7 @@ class Gate:
             return f"{self._said(score)}, no more than the {share:.2%} of always saying {brief(name)}"
         size = weights_bytes(candidate.path) / 1e6
         if student and bounds.max_megabytes is not None and size > bounds.max_megabytes:
-            return f"{size:.1f} MB of weights, more than promotion.max_megabytes, {bounds.max_megabytes:g}"
+            return f"{size:.3g} MB of weights, more than promotion.max_megabytes, {bounds.max_megabytes:g}"
         if student and self._slow:
             return f"{known.ms_per_text:.2f} ms a text, more than promotion.max_ms_per_text, {bounds.max_ms_per_text:g}"
         return ""
@@ -168,8 +168,8 @@ class Gate:
             registry.tag(champion, {"bytes": str(before)})
         if size <= most * before:
             return ""
-        times = f"{size / before:.1f} times the {before / 1e6:.1f} MB of the champion, version {champion.number}"
-        return f"its {size / 1e6:.1f} MB of weights are {times}, more than promotion.max_growth, {most:g}"
+        times = f"{size / before:.1f} times the {before / 1e6:.3g} MB of the champion, version {champion.number}"
+        return f"its {size / 1e6:.3g} MB of weights are {times}, more than promotion.max_growth, {most:g}"
 
     def _loss(self, candidate: "Model", champion: Version, registry: Registry, context: Context) -> str:
         """What is wrong with a student's macro-F1 beside the champion's; empty if nothing is."""

@@ -127,7 +127,8 @@ def _repository(source: str, registry: str) -> "ArtifactRepository":
 
 def _check(folder: Path, address: str, source: str, sha: str) -> None:
     if hash_folder(folder) != sha:
-        raise UnusableVersionError(f"the files of {address} at {source} are not those that were registered")
+        what = f"the files of {address} at {source} are not those that were registered"
+        raise UnusableVersionError(f"{what}; run its recipe with --force register, which registers them anew")
 
 
 def _gone(address: str, source: str) -> VersionGoneError:

@@ -115,7 +115,7 @@ def existing_workspace() -> Workspace:
     marker = workspace.root / MARKER
     if not marker.is_file():
         raise StillhouseError(
-            f"no workspace at {workspace.root} yet; stillhouse run makes it, STILLHOUSE_HOME moves it"
+            f"no workspace at {workspace.root} yet; stillhouse run makes it, STILLHOUSE_HOME names another"
         )
     _check(marker)
     return workspace

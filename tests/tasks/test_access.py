@@ -192,6 +192,8 @@ def test_signing_in_leads_nowhere_else(path: str) -> None:
 def test_a_person_without_the_key_is_told_where_it_is() -> None:
     page = client().get("/", headers={"Accept": "text/html"})
     assert (page.status_code, "stillhouse up --check" in page.text, 'name="key"' in page.text) == (401, True, True)
+    assert "another one's" not in page.text
+    assert "another one's" in client().get("/", params={"key": "wrong"}, headers={"Accept": "text/html"}).text
     assert "servers/key" in client().get("/api/flows").text
 
 

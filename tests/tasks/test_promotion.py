@@ -158,7 +158,7 @@ def test_an_alias_that_a_person_gives_such_a_student_stays_with_it(bench, step, 
     registry.point("champion", registry.get("toy-student", 1))
     [model, _] = bench(step(0.7, gain=-0.26)).models
     assert model.champion
-    assert model.reason.endswith("on test; its alias was moved since")
+    assert model.reason.endswith("on test; the alias has moved since")
     bench.make(step(0.7, gain=-0.26))
     assert champion(registry) == 1
     assert register(0.71).champion, "it is compared with, as any champion"
@@ -187,7 +187,7 @@ def test_a_student_much_larger_than_the_champion_takes_its_place_only_where_that
     register(0.8)
     model = register(model=large)
     assert not model.champion
-    sizes = f"its {megabytes(large):.1f} MB of weights are {times:.1f} times the {megabytes(student):.1f} MB"
+    sizes = f"its {megabytes(large):.3g} MB of weights are {times:.1f} times the {megabytes(student):.3g} MB"
     told = f"{sizes} of the champion, version 1, more than promotion.max_growth, 2"
     assert model.reason == f"99.00% of dev right, but {told}"
     assert not register(model=large, max_growth=times - 0.01).champion
@@ -222,7 +222,7 @@ def test_a_student_larger_than_allowed(large, register, registry):
     size = megabytes(large)
     model = register(model=large, max_megabytes=size - 1e-3)
     assert (model.champion, champion(registry)) == (False, None)
-    assert model.reason == f"{size:.1f} MB of weights, more than promotion.max_megabytes, {size - 1e-3:g}"
+    assert model.reason == f"{size:.3g} MB of weights, more than promotion.max_megabytes, {size - 1e-3:g}"
     assert register(model=large, max_megabytes=size).champion
 
 

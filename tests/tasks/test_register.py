@@ -179,7 +179,7 @@ def test_no_rerun_undoes_what_a_person_did(bench, register, registry, monkeypatc
     model = step.read(bench.make(step)).models[0]
     assert aliases(registry)[0]["champion"] == 1
     assert (model.version, model.champion) == (3 if how == "files lost" else 2, False)
-    assert model.reason.endswith("; its alias was moved since")
+    assert model.reason.endswith("; the alias has moved since")
 
 
 def test_what_a_killed_run_left_is_finished_by_the_next(bench, register, registry):

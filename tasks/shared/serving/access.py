@@ -41,7 +41,7 @@ _SIGN_IN = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Stillh
 <h1>This server wants a key</h1>
 <p>Open the address that <code>stillhouse up</code> printed, or that <code>stillhouse up --check</code> prints in a
 terminal. Or paste the key, which is in the file <code>servers/key</code> of the workspace:</p>
-<form method="get" action="/"><input name="key" type="password" size="48" autofocus> <button>Open</button></form>"""
+SAID<form method="get"><input name="key" type="password" size="48" autofocus> <button>Open</button></form>"""
 
 
 class AccessControl:
@@ -121,7 +121,8 @@ def _foreign(asked: HTTPConnection, host: str) -> bool:
 
 def _wanting_a_key(asked: HTTPConnection) -> Response:
     if "text/html" in asked.headers.get("accept", ""):
-        return HTMLResponse(_SIGN_IN, 401)
+        wrong = "<p><strong>That key is another one's.</strong></p>" if KEY in asked.query_params else ""
+        return HTMLResponse(_SIGN_IN.replace("SAID", wrong), 401)
     return PlainTextResponse("this server wants the key of its workspace, the file servers/key", 401)
 
 
