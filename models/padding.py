@@ -75,6 +75,8 @@ def settle_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
         alone = _first(model, texts.first(1))
     except _UNREADABLE as error:
         raise ValueError(f"it cannot read a made-up text ({error})") from None
+    if not alone.isfinite().all():
+        return  # weights that are no numbers are told of where its logits are looked at
     before, apart = _known(model), [0.0]
     for way in _ways(model, tokenizer):
         _reading(model).pad_token_id = way.known

@@ -193,3 +193,11 @@ def test_a_model_that_cannot_read_is_refused(folders, tmp_path):
     save(model, tokenizer, tmp_path)
     with pytest.raises(ValueError, match="it cannot read a made-up text"):
         load_classifier(tmp_path, "cpu")
+
+
+def test_broken_weights_are_not_taken_for_a_matter_of_padding(folders, tmp_path):
+    """Whoever reads the logits tells that they are not finite."""
+    model, tokenizer = load_classifier(folders["electra with another id for padding"], "cpu")
+    model.classifier.out_proj.weight.data.fill_(torch.nan)
+    save(model, tokenizer, tmp_path)
+    assert np.isnan(in_batches(*load_classifier(tmp_path, "cpu"))).all()
