@@ -47,7 +47,9 @@ def verify_workspace() -> None:
         ", ".join(f"{count:,} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
         or "nothing is there yet"
     )
-    click.echo(f"{seen}; {f'{wrong:,} of them wrong' if wrong else 'all as they were written'}")
+    click.echo(
+        f"{seen or 'nothing is there yet'}; {f'{wrong:,} of them wrong' if wrong else 'all as they were written'}"
+    )
     if wrong:
         sys.exit(WRONG)
 

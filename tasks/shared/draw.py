@@ -189,7 +189,8 @@ def draw_parts(data: Data, classes: Classes, train: Scan, unlabelled: Scan, held
         warnings.append(f"{empty:,} rows without a text were left out")
     for number, name in enumerate(classes.names):
         if not (usable & (labels == number)).any():
-            why = f"; the texts it has are in {' or '.join(held_out)} too" if (labels == number).any() else ""
+            its = "the texts it has" if data.group is None else "the texts it has, or their groups,"
+            why = f"; {its} are in {' or '.join(held_out)} too" if (labels == number).any() else ""
             raise StillhouseError(f"data.train: class {brief(name)} has no usable row left to learn from{why}")
     places, told = _deal(data, classes, groups, labels, usable)
     warnings += told
