@@ -1,5 +1,6 @@
 """What takes the space in the workspace, and removing what no kept run needs."""
 
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,8 @@ from tasks.shared.workspace import Workspace, existing_workspace
 
 _KEY = re.compile(r"[0-9a-f]{32,64}|\.[0-9a-f]{32,64}\..+")
 """Names of outputs, label stores and copies of registered models: a hash, or a temporary name made of it."""
+_DEEPEST = 3
+"""How far below an output's folder a recipe may name something, itself counted."""
 Record = Mapping[str, Any]
 
 
@@ -89,18 +92,34 @@ def _garbage(workspace: Workspace, kept: Sequence[Record]) -> list[Path]:
     What is half-made is never needed; an unfinished run's finished steps are. Nor are copies of registered models: the
     registry has them.
     """
-    needed = {Path(step["path"]) for record in kept for step in record["steps"]}
-    needed |= {Path(labels) for record in kept for labels in record["labels"]}
-    needed |= {Path(record["path"]) for record in kept}
+    needed = {Path(path).resolve() for record in kept for path in _paths(record)}
     return sorted(path for path in _ours(workspace) if path not in needed)
 
 
+def _paths(record: Record) -> Iterator[str]:
+    """What a run made or read: its own folder, its steps' outputs, label stores, and outputs that its recipe names."""
+    yield record["path"]
+    yield from record["labels"]
+    yield from (step["path"] for step in record["steps"])
+    for text in _texts(record["recipe"]):
+        if os.sep in text:  # a model, say, that is used as it is; what it lies in is needed too
+            yield from (str(place) for place in [Path(text), *Path(text).parents][:_DEEPEST])
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
+
+
 def _ours(workspace: Workspace) -> Iterator[Path]:
-    """The folders that Stillhouse made, finished or not; what a person put there, or linked, stays."""
+    """The folders that Stillhouse made here, finished or not; what a person put or linked there stays."""
     keys = [*workspace.outputs.glob("*/*"), *workspace.labels.glob("*"), *workspace.registry.glob("*")]
     found = [path for path in keys if _KEY.fullmatch(path.name)]
     found += [path for path in workspace.runs.glob("*") if any((path / name).is_file() for name in (RECORD, RECIPE))]
-    yield from (path for path in found if path.is_dir() and not path.is_symlink())
+    yield from (path for path in found if path.is_dir() and path.resolve() == path)  # the root is resolved already
 
 
 def _size(path: Path) -> int:

@@ -127,14 +127,24 @@ def find_run(workspace: Workspace, run: str) -> dict[str, Any]:
     raise StillhouseError(f"{what} {brief(run)} in {workspace.root}; the latest: {known}")
 
 
+def _check_shape(record: Mapping[str, Any]) -> None:
+    """Raises ValueError where what commands rely on is of another kind: a person may have edited the file."""
+    texts = [record[name] for name in ("run", "state", "began", "path")]
+    texts += [step[name] for step in list(record["steps"]) for name in ("step", "title", "state", "path")]
+    labels = record["labels"]
+    if not isinstance(labels, list) or not all(isinstance(text, str) for text in [*texts, *labels]):
+        raise ValueError("a text or a list is something else")
+
+
 def read_record(file: Path, workspace: Workspace) -> dict[str, Any] | None:
     """A record, or None with a warning: one damaged record must not hide the others."""
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
         if record["schema"] == SCHEMA and record.keys() >= KEYS:
+            _check_shape(record)
             return from_file(record, workspace)
         what = "is not a record that this Stillhouse knows"
-    except (ValueError, KeyError, TypeError, AttributeError, OSError):
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError):
         what = "is damaged"
     click.echo(f"stillhouse: warning: {brief_path(file)} {what}; it is left out", err=True)
     return None

@@ -12,7 +12,7 @@ from tasks.shared.errors import StillhouseError, brief_path
 from tasks.shared.verified import whole_output
 from tasks.shared.workspace import Workspace, existing_workspace
 
-_READ = ("load_data", "augment", "judge", "explain")
+_READ = ("load_data", "augment", "judge", "explain", "register")
 """Steps whose outputs a report is made of, beside the scorecards."""
 
 
@@ -45,7 +45,7 @@ def rebuild_report(run: str | None, output: Path | None) -> None:
 
 def _folders(record: Mapping[str, Any], workspace: Workspace) -> dict[str, Path]:
     """Where the steps of a run, in its first draw of labels, left what a report is made of."""
-    folders = {step: step_folder(record, step) for step in ("load_data", "augment", "judge", "explain")}
+    folders = {step: step_folder(record, step) for step in _READ}
     found = {step: folder for step, folder in folders.items() if folder}
     missing = {"load_data", "judge", "explain"} - found.keys()
     if not has_result(record):
@@ -54,7 +54,7 @@ def _folders(record: Mapping[str, Any], workspace: Workspace) -> dict[str, Path]
         what = "an older Stillhouse made it; run its recipe again"
         raise StillhouseError(f"run {record['run']} has nothing to report, {what}")
     scorecards = [Path(one["scorecard"]) for one in models_of(record)]
-    for folder in [*(found[step] for step in _READ if step in found), *scorecards]:
+    for folder in [*found.values(), *scorecards]:
         whole_output(folder, workspace)
     return found
 

@@ -16,15 +16,17 @@ from tasks.shared.serving.access import KEY
 from tasks.shared.serving.addresses import (
     Addresses,
     key_file,
-    make_key,
     mark_of_runs,
     mark_of_servers,
+    read_key,
     running_servers,
 )
 from tasks.shared.workspace import Workspace, existing_workspace
 
 _LOOPBACK = ("127.0.0.1", "::1")
 _PATIENCE_SECONDS = 10
+_SILENT = 0
+"""Instead of a status: no answer at all."""
 _STRANGER = "stranger.example"
 _TRIALS: Mapping[str, tuple[Mapping[str, str], int]] = {
     "no key": ({}, 401),
@@ -65,15 +67,18 @@ def check_servers() -> None:
     for listener in found:
         wrong = _wrong(listener)
         faults += bool(wrong)
-        said = f"OPEN: {'; '.join(wrong)}" if wrong else _GUARDED[_answers(listener, {}) is not None]
+        said = f"NOT SURE: {'; '.join(wrong)}" if wrong else _GUARDED[_answers(listener, {}) is not None]
         click.echo(f"{listener.name:<20} {listener.address}:{listener.port:<6} {said}")
-    click.echo(f"{'key':<20} {brief_path(key_file(workspace))}, for its owner alone")
-    if servers and sys.stdout.isatty():  # anywhere else is no place for it
-        sign_in = f"?{KEY}={make_key(workspace)}"
+    key = read_key(workspace)
+    faults += bool(servers and key is None)
+    state = "for its owner alone" if key else "GONE, or others can read it: stop `stillhouse up`, and start it again"
+    click.echo(f"{'key':<20} {brief_path(key_file(workspace))}, {state}")
+    if servers and key and sys.stdout.isatty():  # anywhere else is no place for it
+        sign_in = f"?{KEY}={key}"
         click.echo("\nTo open in a browser:")
         click.echo(f"  Prefect   {servers.prefect}/{sign_in}\n  MLflow    {servers.mlflow}/{sign_in}")
     if faults:
-        raise StillhouseError(f"{faults} of {len(found)} ports are open to others; stop those processes")
+        raise StillhouseError("not all is guarded, as told above; stop `stillhouse up`, and start it again")
 
 
 def listeners(workspace: Workspace, servers: Addresses | None) -> Iterator[Listener]:
@@ -108,6 +113,8 @@ def _places(process: psutil.Process) -> Iterator[tuple[str, int]]:
 def _wrong(listener: Listener) -> list[str]:
     """What a listener lets others do."""
     found = [] if listener.address in _LOOPBACK else [f"it listens on {listener.address}"]
+    if _answers(listener, {}) == _SILENT:
+        return [*found, f"it does not answer within {_PATIENCE_SECONDS} s, so nobody knows"]
     for trial, (headers, refusal) in _TRIALS.items():
         if _answers(listener, headers) not in (refusal, None):
             found.append(f"it answers {trial}")
@@ -120,6 +127,8 @@ def _answers(listener: Listener, headers: Mapping[str, str]) -> int | None:
     try:
         connection.request("GET", "/api/admin/version", headers=headers)
         return connection.getresponse().status
+    except TimeoutError:
+        return _SILENT
     except (OSError, http.client.HTTPException):
         return None
     finally:

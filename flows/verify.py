@@ -43,13 +43,9 @@ def verify_workspace() -> None:
                 wrong += bool(problems)
                 counts[kind] = counts.get(kind, 0) + 1
                 advance(1)
-    seen = (
-        ", ".join(f"{count:,} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
-        or "nothing is there yet"
-    )
-    click.echo(
-        f"{seen or 'nothing is there yet'}; {f'{wrong:,} of them wrong' if wrong else 'all as they were written'}"
-    )
+    counted = [f"{count:,} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items()]
+    seen = ", ".join(counted) or "nothing is there yet"
+    click.echo(f"{seen}; {f'{wrong:,} of them wrong' if wrong else 'all as they were written'}")
     if wrong:
         sys.exit(WRONG)
 

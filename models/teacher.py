@@ -1,10 +1,12 @@
 """Teachers: any Hugging Face sequence classifier, fine-tuned or taken as it is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -68,7 +70,8 @@ def load_classifier(folder: Path, device: str) -> tuple[PreTrainedModel, PreTrai
         OSError, ValueError: the folder holds no such model, or no safetensors weights, or not all of them, or one for
             another kind of task, or what it says of a text depends on the texts beside it.
     """
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    with _readable():
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     check_kind(config.problem_type, config.num_labels)
     model, fresh = _load(folder)
     if fresh:
@@ -90,18 +93,28 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Pat
     tokenizer.save_pretrained(folder)
 
 
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Says of a configuration that transformers stumbles over that it is that: each kind does so in its own way."""
+    try:
+        yield
+    except (AttributeError, TypeError, KeyError, StrictDataclassError) as error:
+        raise ValueError(f"its config.json is not that of a model which transformers knows: {error}") from None
+
+
 def _load(folder: Path, **settings: object) -> tuple[Any, list[str]]:
     """The model, and the names of those of its weights that are not in the folder and so were drawn at random."""
     try:
-        model, found = AutoModelForSequenceClassification.from_pretrained(
-            folder,
-            **settings,
-            use_safetensors=True,
-            trust_remote_code=False,
-            dtype=torch.float32,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
+        with _readable():
+            model, found = AutoModelForSequenceClassification.from_pretrained(
+                folder,
+                **settings,
+                use_safetensors=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
     except SafetensorError as error:
         raise ValueError(f"its weights are cut off or damaged: {error}") from None
     return model, sorted({*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])})

@@ -195,8 +195,9 @@ def draw_parts(data: Data, classes: Classes, train: Scan, unlabelled: Scan, held
     places, told = _deal(data, classes, groups, labels, usable)
     warnings += told
     if not data.dev and not (places == DEV).any():
+        whole = "" if data.group is None else ", of too few groups that data.group keeps whole,"
         raise StillhouseError(
-            f"data.train: too few gold labels to spare {data.dev_share:.0%} for dev; name a file in data.dev"
+            f"data.train: too few gold labels{whole} to spare {data.dev_share:.0%} for dev; name a file in data.dev"
         )
     return Draw(places, warnings)
 

@@ -10,7 +10,7 @@ import os
 import shutil
 import socket
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ from tasks.shared.errors import StillhouseError, brief_path
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
+_NAME = 32
+"""Digits of its key that an output's folder is named by; see `Step.folder`."""
 
 Json = Any
 
@@ -78,10 +80,14 @@ def find_output(folder: Path) -> Output | None:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if manifest["schema"] != SCHEMA:
             return None
+        if manifest["key"][:_NAME] != folder.name:  # another one's folder, put here
+            return None
         sizes = {name: entry["bytes"] for name, entry in manifest["files"].items()}
         if any((folder / name).stat().st_size != size for name, size in sizes.items()):
             return None
         files = {name: str(entry["sha256"]) for name, entry in manifest["files"].items()}
+        if "measured" in manifest and manifest["digest"] != _digest_of(files, manifest["measured"]):
+            return None
         return Output(folder, manifest["key"], manifest["digest"], manifest["facts"], manifest["made_by"], files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -110,11 +116,13 @@ def make_output(
     temporary.mkdir()
     try:
         facts = dict(fill(temporary))
-        files = {name: {"sha256": sha, "bytes": size} for name, (sha, size) in _files(temporary).items()}
+        written = _files(temporary)
+        files = {name: {"sha256": sha, "bytes": size} for name, (sha, size) in written.items()}
         manifest = {
             "schema": SCHEMA,
             "key": key,
-            "digest": hash_of({name: entry["sha256"] for name, entry in files.items() if name not in measured}),
+            "digest": _digest_of({name: sha for name, (sha, _) in written.items()}, measured),
+            "measured": sorted(measured),
             "facts": facts,
             "inputs": inputs,
             "files": files,
@@ -131,6 +139,10 @@ def make_output(
     if output is None:
         raise StillhouseError(f"{folder} changed while it was being written; run again")
     return output
+
+
+def _digest_of(files: Mapping[str, str], measured: Collection[str]) -> str:
+    return hash_of({name: sha for name, sha in files.items() if name not in measured})
 
 
 def read_json(file: Path) -> Json:

@@ -23,6 +23,7 @@ from tasks.shared.tracking_move import follow_move
 from tasks.shared.tracking_place import check_tracking_server, tracking_uri
 from tasks.shared.workspace import Workspace
 
+_SQLITE = "sqlite:///"
 _PARAMS_AT_ONCE = 100
 _METRICS_AT_ONCE = 1000
 _RUNS_AT_MOST = 1000
@@ -42,6 +43,11 @@ def _clearly(method: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
             if says_disk_is_full(error):  # said better by the command line
                 raise
             where = os.environ.get("MLFLOW_TRACKING_URI")
+            if where and "the key of its workspace" in str(error):
+                said = f"the MLflow server at MLFLOW_TRACKING_URI {where} wants a key"
+                raise StillhouseError(
+                    f"{said}; one of `stillhouse up` is used with STILLHOUSE_HOME set to its workspace"
+                ) from None
             advice = "" if where else "; if its database is damaged, move workspace/mlflow away: a run makes a new one"
             said = f"MLflow at {where or 'the workspace'} refuses: {one_line(error)}{advice}"
             raise StillhouseError(said) from None
@@ -58,7 +64,7 @@ def open_client(workspace: Workspace) -> MlflowClient:
     """
     uri = tracking_uri(workspace)
     database = workspace.mlflow / "mlflow.db"
-    if uri == f"sqlite:///{database}":
+    if uri.startswith(_SQLITE) and Path(uri.removeprefix(_SQLITE)).resolve() == database.resolve():
         if database.exists():
             follow_move(workspace)
         else:

@@ -20,7 +20,7 @@ Known = Mapping[str, list[object]]
 
 
 def changed_files(output: Output, workspace: Workspace, anew: bool = False) -> list[str]:
-    """Names of an output's files that hold other bytes than were written, or are gone.
+    """Names of an output's files that hold other bytes than were written, are gone, or came later.
 
     Args:
         output: a complete one.
@@ -34,6 +34,7 @@ def changed_files(output: Output, workspace: Workspace, anew: bool = False) -> l
     for name, entry in seen.items():
         if known.get(name) != entry and (len(entry) == 1 or hash_file(output.path / name) != entry[0]):
             changed.append(name)
+    changed += [name for name in _there(output.path) if name not in output.files]
     if not changed and known != seen:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, seen)
@@ -83,6 +84,12 @@ def _read(file: Path) -> Known:
         return found if isinstance(found, dict) else {}
     except (OSError, ValueError):
         return {}
+
+
+def _there(folder: Path) -> list[str]:
+    """Names of an output's files, without what systems leave in folders under names with a dot."""
+    found = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return sorted(name for path in found if (name := path.relative_to(folder).as_posix()) != MANIFEST)
 
 
 def _state(path: Path) -> list[int]:

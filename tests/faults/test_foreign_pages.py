@@ -198,7 +198,7 @@ def test_a_foreign_page_reads_changes_and_starts_nothing(tmp_path: Path, browser
             assert state_of(world) == before
             checked = world.done("up", "--check")
             assert checked.count("refuses no key, foreign pages, foreign names") == 3
-            assert "OPEN" not in checked
+            assert "NOT SURE" not in checked
             assert key(world) not in checked
         finally:
             os.kill(run.pid, signal.SIGCONT)

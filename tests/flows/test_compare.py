@@ -1,15 +1,22 @@
 """Two runs side by side, out of the files they leave."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 
 from flows.compare import compare_runs
 from tasks.evaluate import predictions_file
+from tasks.shared.outputs import make_output
 from tasks.shared.predictions import Predictions
 
 TEXTS = 30
+
+
+def written(said, folder):
+    said.write(folder / predictions_file("test"))
+    return {}
 
 
 @pytest.fixture
@@ -22,20 +29,21 @@ def runs(bench, tmp_path):
     def leave(name, accuracy, groups=None):
         students = []
         for seed in (0, 1):
-            card = tmp_path / f"{name}-{seed}"
-            card.mkdir()
             right = np.random.default_rng([seed, len(name)]).random(TEXTS) < accuracy
             gold = np.zeros(10 * TEXTS, np.int32)
             logits = np.repeat(np.where(right[:, None], [1.0, 0.0], [0.0, 1.0]), 10, axis=0).astype(np.float32)
             keys = np.repeat(np.array([f"{text:032d}".encode() for text in range(TEXTS)]), 10)
-            Predictions(keys, gold, logits, groups).write(card / predictions_file("test"))
-            students.append({"seed": seed, "scorecard": str(card)})
+
+            said, key = Predictions(keys, gold, logits, groups), f"{name}-{seed}"
+            card = make_output(tmp_path / key, key, {}, partial(written, said))
+            students.append({"seed": seed, "scorecard": str(card.path)})
         folder = bench.workspace.runs / name
         folder.mkdir(parents=True)
         record = {
-            **dict.fromkeys(("error", "best", "labels", "mlflow")),
+            **dict.fromkeys(("error", "best", "mlflow")),
+            "labels": [],
             **{"run": name, "state": "done", "began": "2026", "path": str(folder), "verdict": {}, "schema": 1},
-            "steps": [{"title": "load_data", "path": str(data)}],
+            "steps": [{"step": "load_data", "title": "load_data", "state": "done", "path": str(data)}],
             "recipe": {"worthwhile": 0.005},
             "students": students,
         }

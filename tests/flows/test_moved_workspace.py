@@ -40,7 +40,7 @@ def test_gc_keeps_what_the_runs_of_a_moved_workspace_need(moved: World) -> None:
     before = made(moved.workspace)
     moved.done("gc", "--delete")
     assert made(moved.workspace) == before
-    best = Path(moved.record()["best"]["path"])
+    best = Path(moved.finished()["best"]["path"])
     assert best.is_relative_to(moved.workspace.resolve())
     assert best.is_dir()
 
@@ -70,12 +70,12 @@ def test_gc_keeps_what_runs_need_however_the_workspace_is_named(moved: World, sp
 
 @pytest.mark.slow
 def test_a_run_in_a_moved_workspace_reuses_what_is_as_it_was_and_tracks_and_registers_there(moved: World) -> None:
-    before = moved.record()
+    before = moved.finished()
     [teacher] = [step["path"] for step in before["steps"] if step["step"] == "train_teacher"]
     spoil(Path(teacher) / "model" / "model.safetensors")
     printed = " ".join(moved.done("run", "toy.yaml", "--force", "register").split())
     assert "model/model.safetensors changed since it was made, so it is made anew" in printed
-    after, states = moved.record(), moved.states()
+    after, states = moved.finished(), moved.states()
     made_anew = {"train_teacher 0", "register", "report"}  # the report tells how long training took
     assert {step for step, state in states.items() if state != "reused"} <= made_anew
     assert states["train_teacher 0"] == "done"

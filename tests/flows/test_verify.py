@@ -19,7 +19,7 @@ def copied(world: World, tmp_path: Path) -> World:
 
 @pytest.fixture
 def spoiled(copied: World) -> World:
-    spoil(Path(copied.record()["best"]["path"]) / "model.safetensors")
+    spoil(Path(copied.finished()["best"]["path"]) / "model.safetensors")
     return copied
 
 
@@ -54,7 +54,7 @@ def test_verify_reads_labels_registered_models_and_damaged_manifests_too(copied:
 
 
 def test_a_report_is_not_made_of_changed_scorecards(copied: World) -> None:
-    card = Path(copied.record()["students"][0]["scorecard"]) / "quality.json"
+    card = Path(copied.finished()["students"][0]["scorecard"]) / "quality.json"
     text = card.read_text(encoding="utf-8")
     card.write_text(text.replace("0.9", "0.8", 1) if "0.9" in text else text.replace("1.0", "0.1", 1), encoding="utf-8")
     assert json.loads(card.read_text(encoding="utf-8"))

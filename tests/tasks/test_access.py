@@ -68,6 +68,7 @@ def test_whoever_has_the_key_is_answered() -> None:
         {"Authorization": "Bearer "},
         {"Authorization": "Bearer wrong"},
         {"Authorization": "Basic !!"},
+        {"Authorization": b"Basic \xe9"},
         {"Authorization": "Basic bm8tY29sb24="},
         {"Cookie": "stillhouse-4200="},
         {"Cookie": "stillhouse-4200=wrong"},

@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 
 def made(folder, measured=(), **files):
-    return make_output(folder, "key", {"seed": 0}, fill_with(**files), "run-1", frozenset(measured))
+    return make_output(folder, folder.name, {"seed": 0}, fill_with(**files), "run-1", frozenset(measured))
 
 
 def test_what_was_made_is_found(folder):

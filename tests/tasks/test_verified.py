@@ -13,6 +13,7 @@ from tasks.shared.verified import changed_files, check_model, forget
 from tasks.shared.workspace import Workspace, open_workspace
 
 WEIGHTS = "model/model.safetensors"
+KEY = "ab" * 16
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def output(workspace: Workspace) -> Output:
         (folder / "facts.txt").write_text("facts", encoding="utf-8")
         return {}
 
-    return make_output(workspace.outputs / "train" / ("ab" * 16), "key", {}, fill)
+    return make_output(workspace.outputs / "train" / KEY, KEY, {}, fill)
 
 
 def hashed(output: Output, workspace: Workspace) -> int:
@@ -69,6 +70,13 @@ def test_each_file_is_hashed_once_and_again_where_it_was_touched(workspace, outp
     assert [hashed(output, workspace) for _ in range(2)] == [1, 0]
     forget(output.path.name, workspace)
     assert hashed(output, workspace) == 2
+
+
+def test_a_file_that_came_later_and_may_be_read_with_the_others_is_noticed(workspace, output) -> None:
+    (output.path / "model" / ".DS_Store").write_text("of a system", encoding="utf-8")
+    assert changed_files(output, workspace) == []
+    (output.path / "model" / "special_tokens_map.json").write_text("{}", encoding="utf-8")
+    assert changed_files(output, workspace) == ["model/special_tokens_map.json"]
 
 
 def test_a_damaged_memory_is_no_memory(workspace, output) -> None:

@@ -14,12 +14,12 @@ from filelock import FileLock, Timeout
 
 from tasks.shared.errors import StillhouseError, brief_path
 from tasks.shared.outputs import write_json
-from tasks.shared.workspace import MARKER, Workspace
+from tasks.shared.workspace import Workspace
 
 HEADERS = "PREFECT_CLIENT_CUSTOM_HEADERS"
 """The setting with which Prefect's clients show a key, over HTTP and WebSockets alike."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_OWNER_ALONE = 0o600
+_OWNER_ALONE, _OWNER_ALONE_FOLDER = 0o600, 0o700
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def mark_of_runs(workspace: Workspace) -> str:
 
 
 def _identity(workspace: Workspace) -> str:
-    found = (workspace.root / MARKER).stat()
+    found = workspace.root.stat()  # of the folder: files in it may be linked from elsewhere
     return f"{found.st_dev}-{found.st_ino}"
 
 
@@ -83,17 +83,18 @@ def make_key(workspace: Workspace) -> str:
         StillhouseError: the disk lets everybody read it.
     """
     file = key_file(workspace)
-    key = _read_key(file)
+    key = read_key(workspace)
     if key is None:
         key = secrets.token_urlsafe(32)
         file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.chmod(_OWNER_ALONE_FOLDER)  # the servers' database and logs lie beside it
         temporary = file.with_name(f".{file.name}.{os.getpid()}")
         temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ALONE)
         with os.fdopen(descriptor, "w", encoding="ascii") as stream:
             stream.write(key + "\n")
         temporary.replace(file)
-        if _read_key(file) is None:
+        if read_key(workspace) is None:
             file.unlink()
             why = "its disk keeps no permissions, so everybody could read the servers' key"
             raise StillhouseError(f"{brief_path(file.parent)}: {why}; set STILLHOUSE_HOME to a folder on another disk")
@@ -111,13 +112,15 @@ def use_key(workspace: Workspace) -> None:
     PREFECT_API_URL and MLFLOW_TRACKING_URI may name servers of others, which are not told.
     """
     ours = running_servers(workspace)
-    key = _read_key(key_file(workspace))
+    key = read_key(workspace)
     if ours is None or key is None:
         return
     if _same(os.environ.get("PREFECT_API_URL", ""), ours.prefect):
         os.environ.update(for_prefect(key))
     if _same(os.environ.get("MLFLOW_TRACKING_URI", ""), ours.mlflow):
         os.environ.update(for_mlflow(key))
+        for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+            os.environ.pop(name, None)  # of another server; MLflow would rather show these
 
 
 def for_prefect(key: str) -> Mapping[str, str]:
@@ -133,18 +136,19 @@ def for_mlflow(key: str) -> Mapping[str, str]:
     return {"MLFLOW_TRACKING_TOKEN": key}
 
 
-def _file(workspace: Workspace) -> Path:
-    return workspace.servers / "addresses.json"
-
-
-def _read_key(file: Path) -> str | None:
-    """The key in a file that is its owner's alone."""
+def read_key(workspace: Workspace) -> str | None:
+    """The key, if there is one that is its owner's alone."""
+    file = key_file(workspace)
     try:
         if stat.S_IMODE(file.stat().st_mode) & ~_OWNER_ALONE:
             return None
         return file.read_text(encoding="ascii").strip() or None
     except (OSError, ValueError):
         return None
+
+
+def _file(workspace: Workspace) -> Path:
+    return workspace.servers / "addresses.json"
 
 
 def _same(address: str, ours: str) -> bool:
