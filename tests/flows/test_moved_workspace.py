@@ -140,3 +140,70 @@ def test_a_record_is_the_same_after_it_was_written_and_read(tmp_path: Path) -> N
     there = from_file(written, Workspace(Path("/there")))
     assert there["best"]["path"] == "/there/outputs/t/k/model"
     assert there["path"] == "/there/runs/a"
+
+
+def test_gc_knows_a_folder_however_a_record_spells_it(moved: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STILLHOUSE_HOME", str(moved.workspace))
+    for file in moved.workspace.glob("runs/*/run.json"):
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text.replace('"outputs/', '"outputs/../outputs/'), encoding="utf-8")
+    before = made(moved.workspace)
+    collect_garbage(10, delete=True)
+    assert made(moved.workspace) == before
+
+
+def test_gc_leaves_what_lies_behind_a_linked_folder(moved: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STILLHOUSE_HOME", str(moved.workspace))
+    theirs = moved.workspace.parent / "of-another-workspace"
+    (theirs / "labels" / ("ab" * 16)).mkdir(parents=True)
+    (theirs / "fuse" / ("cd" * 16)).mkdir(parents=True)
+    shutil.rmtree(moved.workspace / "labels")
+    (moved.workspace / "labels").symlink_to(theirs / "labels")
+    shutil.rmtree(moved.workspace / "outputs" / "fuse")
+    (moved.workspace / "outputs" / "fuse").symlink_to(theirs / "fuse")
+    collect_garbage(10, delete=True)
+    assert made(theirs.parent / "of-another-workspace") == {"labels/" + "ab" * 16}
+    assert (theirs / "fuse" / ("cd" * 16)).is_dir()
+
+
+def test_gc_keeps_a_teacher_that_a_kept_recipe_names_by_its_folder(
+    moved: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STILLHOUSE_HOME", str(moved.workspace))
+    named = moved.workspace / "outputs" / "train_teacher" / ("ef" * 16)
+    (named / "model").mkdir(parents=True)
+    other = moved.workspace / "outputs" / "train_teacher" / ("12" * 16)
+    other.mkdir()
+    file = next(file for file in moved.workspace.glob("runs/*/run.json") if '"verdict": {' in file.read_text())
+    record = json.loads(file.read_text(encoding="utf-8"))
+    record["recipe"]["teachers"] = [{"model": str(named / "model"), "epochs": 0}]
+    file.write_text(json.dumps(record), encoding="utf-8")
+    collect_garbage(10, delete=True)
+    assert named.is_dir()
+    assert not other.exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"steps": None},
+        {"steps": [{}]},
+        {"steps": ["x"]},
+        {"steps": [{"step": "label", "title": "label", "state": "done", "path": 3}]},
+        {"labels": "labels/ab"},
+        {"labels": None},
+        {"began": None},
+        {"path": "/"},
+        {"path": "/a"},
+    ],
+)
+def test_a_record_of_another_shape_is_left_out_and_nothing_goes(
+    moved: World, monkeypatch: pytest.MonkeyPatch, damage: dict
+) -> None:
+    monkeypatch.setenv("STILLHOUSE_HOME", str(moved.workspace))
+    file = next(moved.workspace.glob("runs/*/run.json"))
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | damage), encoding="utf-8")
+    before = made(moved.workspace)
+    with pytest.raises(StillhouseError, match="does not say what its run needs"):
+        collect_garbage(1, delete=True)
+    assert made(moved.workspace) == before

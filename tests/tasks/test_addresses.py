@@ -8,17 +8,21 @@ from unittest.mock import patch
 import pytest
 from filelock import FileLock
 
+from flows.servers_check import check_servers
+from tasks.shared.errors import StillhouseError
 from tasks.shared.serving.addresses import (
     HEADERS,
     Addresses,
     key_file,
     make_key,
+    mark_of_servers,
+    read_key,
     running_servers,
     servers_lock,
     tell_addresses,
     use_key,
 )
-from tasks.shared.workspace import Workspace, open_workspace
+from tasks.shared.workspace import MARKER, Workspace, open_workspace
 
 OURS = Addresses("http://127.0.0.1:4200", "http://127.0.0.1:5000")
 
@@ -91,3 +95,22 @@ def test_whoever_listens_where_killed_servers_did_is_not_told_the_key(workspace:
     use_key(workspace)
     assert running_servers(workspace) is None
     assert HEADERS not in os.environ
+
+
+def test_looking_whether_all_is_guarded_makes_no_key(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    make_key(workspace)
+    before = key_file(workspace).read_bytes()
+    key_file(workspace).chmod(0o644)
+    assert read_key(workspace) is None
+    with pytest.raises(StillhouseError, match="nothing listens"):
+        check_servers()
+    assert key_file(workspace).read_bytes() == before
+
+
+def test_a_copy_that_shares_its_files_has_marks_of_its_own(workspace: Workspace) -> None:
+    copy = Workspace(workspace.root.with_name("copy"))
+    copy.root.mkdir()
+    os.link(workspace.root / MARKER, copy.root / MARKER)
+    assert mark_of_servers(copy) != mark_of_servers(workspace)
+    moved = Workspace(workspace.root.rename(workspace.root.with_name("moved")))
+    assert mark_of_servers(moved) not in (mark_of_servers(copy), "")

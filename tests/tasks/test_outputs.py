@@ -3,6 +3,7 @@
 import hashlib
 import json
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -264,3 +265,14 @@ def test_the_lock_is_released_when_the_work_fails(tmp_path):
         raise ValueError("work")
     with locked(lock, pytest.fail):
         pass
+
+
+def test_an_output_is_where_its_key_says_and_its_digest_is_that_of_its_files(folder):
+    made(folder, a="one")
+    other = folder.with_name("another")
+    shutil.copytree(folder, other)
+    assert find_output(other) is None, "a folder that was put in the place of another"
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["files"]["a"]["sha256"] = "0" * 64
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    assert find_output(folder) is None

@@ -208,3 +208,12 @@ def test_a_registered_decoder_is_served_as_it_reads_a_text_alone(toy, bench, tmp
         alone = [served.predict(pd.DataFrame({"text": [text]}))["probability_LABEL_0"][0] for text in texts]
         np.testing.assert_allclose(together, alone, atol=1e-5)
         assert np.ptp(together) > 1e-2
+
+
+def test_a_moved_database_is_followed_however_its_address_is_spelt(toy, registry, bench, tmp_path, monkeypatch):
+    moved = tmp_path / "moved"
+    bench.workspace.root.rename(moved)
+    monkeypatch.setenv("STILLHOUSE_HOME", str(moved))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{moved}/../moved/mlflow/mlflow.db")
+    there = Registry(open_workspace())
+    assert there.folder(there.find("models:/news@champion", "here")).is_relative_to(moved)
