@@ -199,3 +199,13 @@ def test_tokenizer_that_can_neither_pad_nor_end_is_refused(folders, tmp_path):
     tokenizer.save_pretrained(folder)
     with pytest.raises(ValueError, match="neither"):
         load_classifier(folder, "cpu")
+
+
+@pytest.mark.parametrize("damage", [{"id2label": "x"}, {"id2label": 3}, {"model_type": "t5"}, {"hidden_size": "wide"}])
+def test_a_configuration_that_transformers_stumbles_over_is_a_clear_refusal(tmp_path, damage):
+    folder = save(tmp_path / "broken", tiny_bert, wordpiece_tokenizer(TEXTS))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | damage))
+    for load in (lambda: load_classifier(folder, "cpu"), lambda: load_base(folder, CLASSES, 0, "cpu")):
+        with pytest.raises((ValueError, OSError)):
+            load()
