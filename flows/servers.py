@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -19,6 +20,7 @@ from types import FrameType
 import click
 from filelock import FileLock, Timeout
 
+import tasks
 from flows.result import program
 from tasks.shared.child import Child, end_marked, marked, start_child, stop_child
 from tasks.shared.errors import StillhouseError
@@ -45,7 +47,9 @@ HOST = "127.0.0.1"
 _PATIENCE_SECONDS = 180
 _LOOK_SECONDS = 0.2
 _TAIL_LINES = 15
-_NO_ACCESS_LOG = "--no-access-log"  # it would hold the key of each browser that signs in
+# An access log would hold the key of each browser that signs in. And uvicorn looks for an app in the current folder
+# first, which is a person's and may have a `tasks` too.
+_UVICORN = ("--no-access-log", "--app-dir", str(Path(tasks.__file__).parents[1]))
 
 _PREFECT = {
     # In memory, which is the default, leases of the limits' slots would not be seen by the next server.
@@ -104,8 +108,8 @@ class _Servers:
         click.echo(f"starting the servers of {self._workspace.root}; the first time takes half a minute")
         tell_addresses(self._workspace, None)  # those of servers that were killed
         began = datetime.now().astimezone()
-        serve = ["uvicorn", "--factory", "tasks.shared.serving.apps:prefect", "--log-level", "warning", _NO_ACCESS_LOG]
-        prefect = [sys.executable, "-m", *serve, "--host", HOST, "--port", self._ports["prefect"]]
+        serve = ["uvicorn", "--factory", "tasks.shared.serving.apps:prefect", "--log-level", "warning", *_UVICORN]
+        prefect = [sys.executable, "-P", "-m", *serve, "--host", HOST, "--port", self._ports["prefect"]]
         self._add("Prefect server", prefect, bare_environment())
         self._add("MLflow server", self._mlflow_command(), bare_environment())
         self._wait(stopping, lambda: not trouble(f"{self._addresses.prefect}/api/health", 10))
@@ -126,8 +130,8 @@ class _Servers:
         places = ["--default-artifact-root", root, "--artifacts-destination", root]
         store = ["--backend-store-uri", f"sqlite:///{self._workspace.mlflow / 'mlflow.db'}", *places]
         listen = ["--host", HOST, "--port", self._ports["mlflow"], "--workers", "1"]
-        guarded = ["--app-name", MLFLOW_APP, "--uvicorn-opts", _NO_ACCESS_LOG]
-        return [sys.executable, "-m", "mlflow", "server", *store, *listen, *guarded]
+        guarded = ["--app-name", MLFLOW_APP, "--uvicorn-opts", shlex.join(_UVICORN)]
+        return [sys.executable, "-P", "-m", "mlflow", "server", *store, *listen, *guarded]
 
     def _add(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         home = self._workspace.servers / "prefect"
@@ -180,12 +184,18 @@ class _Servers:
     def say_where(self) -> None:
         """Prints what to open and what to set."""
         prefect, mlflow = self._addresses.prefect, self._addresses.mlflow
-        sign_in = f"?{KEY}={self._key}" if sys.stdout.isatty() else ""  # a log is no place for it
+        at_terminal = sys.stdout.isatty()  # a log is no place for the key
+        sign_in = f"?{KEY}={self._key}" if at_terminal else ""
+        hint = (
+            ""
+            if at_terminal
+            else f"\n  key       {program('stillhouse')} up --check prints addresses that sign a browser in"
+        )
         click.echo(f"""
   Prefect   {prefect}/{sign_in}
   MLflow    {mlflow}/{sign_in}
   worker    runs what is deployed, from the folder it was deployed in
-  logs      {self._workspace.servers}
+  logs      {self._workspace.servers}{hint}
 
 In another terminal:
   {program("stillhouse")} deploy     # make deploy: nightly, hourly and on demand

@@ -77,7 +77,7 @@ def prefect_server(workspace: Workspace) -> "Iterator[subprocess.Popen[bytes] | 
         os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
         os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"  # the run has a log file, and this server no pages
         server = subprocess.Popen(  # noqa: S603 - this very module
-            [sys.executable, "-m", "tasks.shared.prefect_server", str(listening.fileno()), str(lock)],
+            [sys.executable, "-P", "-m", "tasks.shared.prefect_server", str(listening.fileno()), str(lock)],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
