@@ -186,11 +186,8 @@ class _Servers:
         prefect, mlflow = self._addresses.prefect, self._addresses.mlflow
         at_terminal = sys.stdout.isatty()  # a log is no place for the key
         sign_in = f"?{KEY}={self._key}" if at_terminal else ""
-        hint = (
-            ""
-            if at_terminal
-            else f"\n  key       {program('stillhouse')} up --check prints addresses that sign a browser in"
-        )
+        check = f"{program('stillhouse')} up --check"
+        hint = "" if at_terminal else f"\n  key       {check} prints addresses that sign a browser in"
         click.echo(f"""
   Prefect   {prefect}/{sign_in}
   MLflow    {mlflow}/{sign_in}
