@@ -12,6 +12,7 @@ import pytest
 from flows.housekeeping import collect_garbage
 from flows.record_paths import from_file, to_file
 from tasks.shared.errors import StillhouseError
+from tasks.shared.recipe_file import load_recipe
 from tasks.shared.workspace import Workspace
 from tests.flows.conftest import World, spoil
 
@@ -70,7 +71,8 @@ def test_gc_keeps_what_runs_need_however_the_workspace_is_named(moved: World, sp
 
 @pytest.mark.slow
 def test_a_run_in_a_moved_workspace_reuses_what_is_as_it_was_and_tracks_and_registers_there(moved: World) -> None:
-    before = moved.finished()
+    recipe = load_recipe(moved.folder / "toy.yaml").model_dump(mode="json")
+    before = next(record for record in moved.records() if record["verdict"] and record["recipe"] == recipe)
     [teacher] = [step["path"] for step in before["steps"] if step["step"] == "train_teacher"]
     spoil(Path(teacher) / "model" / "model.safetensors")
     printed = " ".join(moved.done("run", "toy.yaml", "--force", "register").split())
