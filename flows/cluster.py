@@ -31,6 +31,7 @@ from flows.run_links import publish
 from tasks.shared.errors import StillhouseError, brief, one_line, without_logins
 from tasks.shared.outputs import make_output
 from tasks.shared.resources import RAY
+from tasks.shared.serving.addresses import LOOPBACK
 from tasks.shared.steps import Advance, Context, Step
 from tasks.shared.workspace import Workspace
 
@@ -45,7 +46,6 @@ _RETRIES = 3
 """How often the work of a worker that died is given to another one."""
 _OBJECTS_BYTES = 100 * 2**20
 """Memory for what tasks hand each other: ours hand on files."""
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _HANDED_ON = (
     *("PREFECT_API_URL", "PREFECT_LOGGING_LEVEL", "PREFECT_LOGGING_TO_API_ENABLED", "PREFECT_SERVER_ANALYTICS_ENABLED"),
     *("STILLHOUSE_HOME", "HF_HUB_OFFLINE", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "TOKENIZERS_PARALLELISM"),
@@ -284,7 +284,7 @@ def _check_reach() -> None:
     url = os.environ["PREFECT_API_URL"]
     machines = {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
     here = {address.address for found in psutil.net_if_addrs().values() for address in found}
-    if machines - here and urlsplit(url).hostname in _LOOPBACK:
+    if machines - here and urlsplit(url).hostname in LOOPBACK:
         raise StillhouseError(
             f"runner: ray: the cluster's {len(machines - here)} other machines do not reach the Prefect server at "
             f"PREFECT_API_URL {url}; give it an address of this machine that they reach"

@@ -17,6 +17,16 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+SHAPE = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.3,
+}
+"""Of two small layers, in the words of most configurations, with weights large enough to tell texts apart."""
+
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 

@@ -180,7 +180,8 @@ def draw_parts(data: Data, classes: Classes, train: Scan, unlabelled: Scan, held
     labels[: len(train.labels)] = to_number[np.where(train.labels == NO_LABEL, -1, train.labels)]
     usable, warnings = _usable(keys, labels, held_out)
     if data.group is not None:
-        warnings += _without_groups_of(held_out, groups, usable)
+        theirs = {part: other.groups for part, other in held_out.items()}
+        warnings += _without(usable, groups, theirs, "of groups that PART has")
     for part, rows_of_part in held_out.items():
         warnings += _repeats(part, rows_of_part, classes)
     warnings += _unfair(held_out, data.group is not None)
@@ -248,16 +249,23 @@ def _off(
     return of_dev + off("dev and gold together", (places == DEV) | (places == GOLD), kept)
 
 
-def _without_groups_of(
-    held_out: Mapping[str, Scan], groups: NDArray[np.bytes_], usable: NDArray[np.bool_]
+def _without(
+    usable: NDArray[np.bool_], own: NDArray[np.bytes_], theirs: Mapping[str, NDArray[np.bytes_]], said: str
 ) -> list[str]:
-    """Takes rows of groups that parts held out have from those to use, and says how many."""
+    """Takes rows whose key, of the text or the group, parts held out have too from those to use; says how many.
+
+    Args:
+        usable: changed in place, [rows].
+        own: key of each row, [rows].
+        theirs: keys of each part that is held out, by its name.
+        said: of such texts, `PART` in the place of the part's name.
+    """
     warnings = []
-    for part, other in held_out.items():
-        shared = usable & np.isin(groups, other.groups)
+    for part, keys in theirs.items():
+        shared = usable & np.isin(own, keys)
         if shared.any():
             count = f"{int(shared.sum()):,} texts of train or unlabelled"
-            warnings.append(f"{count} are of groups that {part} has too; learning leaves them out")
+            warnings.append(f"{count} are {said.replace('PART', part)} too; learning leaves them out")
             usable &= ~shared
     return warnings
 
@@ -297,12 +305,7 @@ def _usable(
         warnings.append(f"{several:,} texts have several gold labels; the first one counts")
     if len(keys) > len(first):
         warnings.append(f"{len(keys) - len(first):,} repeated texts count once")
-    for part, other in held_out.items():
-        shared = usable & np.isin(keys, other.keys)
-        if shared.any():
-            count = f"{int(shared.sum()):,} texts of train or unlabelled"
-            warnings.append(f"{count} are in {part} too; learning leaves them out")
-            usable &= ~shared
+    warnings += _without(usable, keys, {part: other.keys for part, other in held_out.items()}, "in PART")
     return usable, warnings
 
 

@@ -26,18 +26,10 @@ from models.inference import predict_logits
 from models.objectives import HardCrossEntropy, Objective, Weighted
 from models.teacher import load_base, load_classifier, save
 from models.training import Examples, Schedule, train
-from tests.tiny import bpe_tokenizer, unigram_tokenizer, wordpiece_tokenizer
+from tests.tiny import SHAPE, bpe_tokenizer, unigram_tokenizer, wordpiece_tokenizer
 from tests.toy import toy_rows
 
 TEXTS = [text for text, _ in toy_rows(24, seed=3)] + ["a", "goal " * 12]
-SHAPE = {
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "max_position_embeddings": 64,
-    "initializer_range": 0.3,
-}
 WORDPIECE, BPE, UNIGRAM = (make(TEXTS) for make in (wordpiece_tokenizer, bpe_tokenizer, unigram_tokenizer))
 END = BPE.eos_token_id
 

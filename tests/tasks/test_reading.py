@@ -6,7 +6,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from models.padding import settle_padding
 from tasks.shared import reading
-from tests.tiny import bpe_tokenizer
+from tests.tiny import SHAPE, bpe_tokenizer
 from tests.toy import toy_rows
 
 ENCODERS, DECODERS = reading._ENCODERS.split(), reading._DECODERS.split()
@@ -14,14 +14,6 @@ TOKENIZER = bpe_tokenizer([text for text, _ in toy_rows(24, seed=0)])
 END = 1
 """Ends each text, as BART wants it."""
 
-SHAPE = {
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "max_position_embeddings": 64,
-    "initializer_range": 0.3,
-}
 BLOCKS = {"encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
 GPT = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64, "rotary_dim": 4, "initializer_range": 0.3}
 XLM = {"emb_dim": 16, "n_layers": 2, "n_heads": 2, "init_std": 0.3, "embed_init_std": 0.3}

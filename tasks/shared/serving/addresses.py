@@ -18,7 +18,7 @@ from tasks.shared.workspace import Workspace
 
 HEADERS = "PREFECT_CLIENT_CUSTOM_HEADERS"
 """The setting with which Prefect's clients show a key, over HTTP and WebSockets alike."""
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _OWNER_ALONE, _OWNER_ALONE_FOLDER = 0o600, 0o700
 
 
@@ -155,6 +155,6 @@ def _same(address: str, ours: str) -> bool:
     """Whether an address is that of a server on this machine, by whatever name."""
     try:
         found, known = urlsplit(address), urlsplit(ours)
-        return found.hostname in _LOOPBACK and (found.scheme, found.port) == (known.scheme, known.port)
+        return found.hostname in LOOPBACK and (found.scheme, found.port) == (known.scheme, known.port)
     except ValueError:
         return False
