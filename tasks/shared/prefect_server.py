@@ -25,6 +25,7 @@ from tasks.shared.health import trouble, why
 from tasks.shared.outputs import locked
 from tasks.shared.serving.addresses import HEADERS, for_prefect, mark_of_runs, use_key
 from tasks.shared.serving.environment import bare_environment
+from tasks.shared.serving.proxies import ask_loopback_directly
 from tasks.shared.workspace import Workspace
 
 _PATIENCE_SECONDS = 120
@@ -49,7 +50,7 @@ def prepare_environment(workspace: Workspace) -> None:
     """Settings that Prefect and MLflow read when they are imported; call it before.
 
     Without PREFECT_API_URL Prefect's home moves to the workspace, so that nobody's profile or cloud is used. Where the
-    servers of `stillhouse up` are named, their key is set.
+    servers of `stillhouse up` are named, their key is set. No proxy is asked for servers on this machine.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -57,6 +58,7 @@ def prepare_environment(workspace: Workspace) -> None:
         os.environ["PREFECT_HOME"] = str(workspace.prefect)
         os.environ["PREFECT_API_KEY"] = ""
     use_key(workspace)
+    ask_loopback_directly()
 
 
 @contextmanager
