@@ -209,13 +209,15 @@ class Runner:
         if self.own_server and resource.limit:
             # Named for the machine: several may share the workspace.
             lock = self.workspace.locks / f"{resource.tag}-{socket.gethostname()}.lock"
-            with locked(lock, partial(self._waiting_for, step, resource.tag)):
+            with locked(lock, partial(self._waiting_for, step)):
                 yield
         else:
             yield
 
-    def _waiting_for(self, step: Step[Any], tag: str, owner: str) -> None:
-        self.view.line("waiting", self._title(step), f"{owner} is using the {tag}")
+    def _waiting_for(self, step: Step[Any], owner: str) -> None:
+        # Of machines with a GPU and without: the limit is one such process at a time on either.
+        busy = f"{owner} is training or labelling, and a machine does one of that at a time"
+        self.view.line("waiting", self._title(step), busy)
 
     def _make(self, step: Step[Any]) -> Output:
         self.view.starting(self._title(step))
