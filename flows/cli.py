@@ -277,22 +277,27 @@ def up(prefect_port: int, mlflow_port: int, check: bool) -> None:
 
 @main.command()
 @click.argument("recipe", required=False)
-@click.option("--timezone", metavar="NAME", help="Timezone of the schedules, e.g. Europe/Paris; UTC by default.")
+@click.option("--timezone", metavar="NAME", help="Timezone of the schedules, e.g. Europe/Paris; without it, as before.")
+@click.option(
+    "--notify", metavar="URL", help="Webhook to be told of failed, crashed and late runs, NO BETTER and a new champion."
+)
 @one_clear_line
-def deploy(recipe: str | None, timezone: str | None) -> None:
-    """Give the Prefect server its deployments: nightly, hourly and on demand; again after every change.
+def deploy(recipe: str | None, timezone: str | None, notify: str | None) -> None:
+    """Give the Prefect server the deployments of RECIPE: nightly, hourly and on demand; again after every change.
 
-    They run RECIPE, a shipped recipe's name or a YAML file, in the folder this is called in; without it, the recipe
-    that deployments/prefect.yaml names. The server is that of PREFECT_API_URL, else that of `stillhouse up`.
+    RECIPE is a shipped recipe's name or a YAML file; without it, deployments/prefect.yaml names some. It is checked as
+    `plan` does, in the folder this is called in: the runs work there. Deployments are named after their recipe, so
+    that those of several live side by side. The server is that of PREFECT_API_URL, else that of `stillhouse up`.
 
     \b
     Examples:
       stillhouse deploy
       stillhouse deploy my-recipe.yaml --timezone Europe/Paris
+      stillhouse deploy my-recipe.yaml --notify https://hooks.slack.com/services/...
     """
     from flows.deploy import deploy as deploy_flows
 
-    deploy_flows(recipe, timezone)
+    deploy_flows(recipe, timezone, notify)
 
 
 @main.command()

@@ -41,8 +41,7 @@ def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> Non
 
 def sweep_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> None:
     """Tries what a recipe's sweep says and prints what came out."""
-    for tried in _with_other_files(combinations(load_recipe(find_recipe(name), overrides))):
-        check_inputs(tried)
+    check_sweep(load_recipe(find_recipe(name), overrides))
 
     def load_flow() -> Callable[[Recipe], Path]:
         from flows.sweep import sweep
@@ -50,6 +49,12 @@ def sweep_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> N
         return sweep
 
     _run(name, overrides, force, "-sweep", load_flow)
+
+
+def check_sweep(recipe: Recipe) -> None:
+    """Raises StillhouseError where a sweep would try what could not be, or has inputs that a run could not use."""
+    for tried in _with_other_files(combinations(recipe)):
+        check_inputs(tried)
 
 
 def _with_other_files(recipes: Sequence[Recipe]) -> list[Recipe]:

@@ -17,6 +17,7 @@ from rich.console import Console
 from flows.console import View, log, logging_to
 from flows.killed import close_killed_runs
 from flows.limits import make_limits
+from flows.notify import replaced, tell_results
 from flows.publishing import publish_result
 from flows.record_paths import to_file
 from flows.records import RECIPE, RECORD, SCHEMA, lock_run, new_run_id
@@ -32,6 +33,7 @@ from tasks.shared.outputs import write_json
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import recipe_to_yaml
+from tasks.shared.registry import CHAMPION, Registry
 from tasks.shared.tracking import Tracker
 from tasks.shared.workspace import Workspace, open_workspace
 
@@ -110,6 +112,7 @@ class _Run:
         close_killed_runs(workspace, self._tracker, folder.name, own_server)
         tags = {"stillhouse.run": folder.name, "stillhouse.flow": str(flow_run.flow_name), **prefect_tags(own_server)}
         self._parent = self._tracker.start(folder.name, tags)
+        self._champions: dict[str, int] = {}
         self._runner = Runner(
             workspace=workspace,
             view=watched.view if watched else View(Console(quiet=True)),
@@ -126,6 +129,7 @@ class _Run:
     def carry_out(self, pipeline: Callable[[Recipe, Runner], object]) -> None:
         try:
             self._write_record()
+            self._champions = self._champions_now()
             self._tracker.params(self._parent, self._recipe.model_dump(mode="json"))
             self._tracker.artifact(self._parent, self._folder / RECIPE)
             publish(tracked_run(self._tracker, self._parent))
@@ -140,6 +144,14 @@ class _Run:
                 self._write_record("failed" if failed else "interrupted", one_line(problem) if failed else None)
                 self._tracker.finish(self._parent, "FAILED" if failed else "KILLED")
             raise
+
+    def _champions_now(self) -> dict[str, int]:
+        """The champions before the run, for those who are told of new ones: of runs on a server that others see."""
+        if self._runner.own_server:
+            return {}
+        registry, name = Registry(self._workspace), self._recipe.registered_student
+        champion = registry.with_alias(name, CHAMPION)
+        return {name: champion.number} if champion else {}
 
     def _write_record(self, state: str = "running", error: str | None = None) -> None:
         write_json(self._folder / RECORD, to_file(self._record(state, error), self._workspace))
@@ -197,6 +209,11 @@ class _Run:
         return next(iter(self._runner.made(ResultRecord)), None)
 
     def _publish(self) -> None:
-        if self._result is not None:
-            report = next(iter(self._runner.made(ReportRecord)), None)
-            publish_result(self._tracker, self._parent, self._folder, self._result, report)
+        if self._result is None:
+            return
+        report = next(iter(self._runner.made(ReportRecord)), None)
+        publish_result(self._tracker, self._parent, self._folder, self._result, report)
+        if not self._runner.own_server:
+            models = [model for made in self._runner.made(RegisterRecord) for model in made.models]
+            verdict = self._result.verdict
+            tell_results(self._folder.name, verdict["sentence"], verdict["outcome"], replaced(self._champions, models))
