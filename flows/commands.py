@@ -152,7 +152,8 @@ def plan_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> No
 
     recipe = load_recipe(find_recipe(name), overrides)
     check_device(recipe.device)
-    check_inputs(recipe)
+    for found in check_inputs(recipe):
+        click.echo(found)
     workspace = find_workspace()
     prepare_environment(workspace)
     if workspace.root.exists():

@@ -27,11 +27,14 @@ from tasks.shared.workspace import find_workspace
 _PATIENCE_SECONDS = 10
 
 
-def check_inputs(recipe: Recipe) -> None:
+def check_inputs(recipe: Recipe) -> tuple[str, ...]:
     """Opens every source, finds every teacher and the label store; reads small data whole. Prints and keeps nothing.
 
     Of large files the first rows are read, so load_data may still refuse what comes later. Of what is on the hub or in
     the registry it asks only whether it is there.
+
+    Returns:
+        What was found out of how the data is written, a line each.
 
     Raises:
         StillhouseError: a source or a teacher that a run could not use.
@@ -52,7 +55,8 @@ def check_inputs(recipe: Recipe) -> None:
             check_vectors(recipe.augment.vectors, size_of(recipe.augment.vectors))
     if recipe.student.configuration:
         check_shape(recipe.objective, read_encoder(recipe.student.configuration, _tokens_read(recipe)))
-    classes = LoadData(recipe.data).check_sources()
+    data = LoadData(recipe.data).check_sources()
+    classes = data.classes
     if classes:
         check_classes(recipe.objective, len(classes))
     models = {f"teachers.{number}.model": teacher.model for number, teacher in enumerate(recipe.teachers)}
@@ -72,6 +76,7 @@ def check_inputs(recipe: Recipe) -> None:
             check_classifier(folder, teacher.model, f"teachers.{number}.model", classes)
         if folder:
             check_inside(recipe, folder, number, _tokens_read(recipe))
+    return data.found
 
 
 def _check_token_vectors(file: str, size: int) -> None:

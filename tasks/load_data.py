@@ -27,12 +27,25 @@ from tasks.shared.draw import (
 from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import Json, Output
 from tasks.shared.recipe_data import Data
-from tasks.shared.sources import Source, open_sources
+from tasks.shared.sources import FileSource, Source, found_out, open_sources
 from tasks.shared.steps import Advance, Context, Step
 from tasks.shared.texts import NORMALISATION
 
 CHECKED_WHOLE = 5_000_000
 """Bytes of all sources together up to which they are read whole before a run starts, in less than a second."""
+
+
+@dataclass(frozen=True)
+class CheckedData:
+    """What is known of the data before it is loaded.
+
+    Attributes:
+        classes: None where it takes reading more to know them.
+        found: what was found out of how its files are written, a line each.
+    """
+
+    classes: tuple[str, ...] | None
+    found: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,16 @@ class LoadData(Step[DataRecord]):
         """The options of the draw, and the digests of the sources, in place of their paths."""
         options = self.data.decided(["dev_share", "group"], but=["train", "test", "tests", "dev", "gate", "unlabelled"])
         sources = {part: [source.held_to for source in found] for part, found in self._held_sources.items()}
-        return {"options": options, "sources": sources, "normalisation": NORMALISATION}
+        decided = {"options": options, "sources": sources, "normalisation": NORMALISATION}
+        return decided | ({"quoted": self._quoted} if any(self._quoted.values()) else {})
+
+    @property
+    def _quoted(self) -> dict[str, list[int]]:
+        """Which sources are .tsv with quoted cells; before that was found out, a doubled quotation mark stayed two."""
+        return {
+            part: [place for place, source in enumerate(found) if isinstance(source, FileSource) and source.quoted]
+            for part, found in self._held_sources.items()
+        }
 
     @cached_property
     def _held_sources(self) -> dict[str, list[Source]]:
@@ -82,15 +104,13 @@ class LoadData(Step[DataRecord]):
             for source in chain.from_iterable(sources.values()):
                 source.check_held()
             raise
-        for warning in draw.warnings:
+        warnings = [*found_out(chain.from_iterable(sources.values())), *draw.warnings]
+        for warning in warnings:
             context.warn(warning)
-        return {"classes": classes.names, "rows": rows, "digests": digests, "warnings": draw.warnings}
+        return {"classes": classes.names, "rows": rows, "digests": digests, "warnings": warnings}
 
-    def check_sources(self) -> tuple[str, ...] | None:
+    def check_sources(self) -> CheckedData:
         """Opens every source and reads its first rows; sources that are small all together are read whole.
-
-        Returns:
-            The classes of the data, None where that takes reading more.
 
         Raises:
             StillhouseError: what is wrong with a source, or with the data that was read.
@@ -98,10 +118,12 @@ class LoadData(Step[DataRecord]):
         sources = self._sources()
         every = [source for part in sources.values() for source in part]
         if sum(source.size for source in every) <= CHECKED_WHOLE:
-            return tuple(self._choose(sources, lambda rows: None)[0].names)
-        for source in every:
-            source.check()
-        return tuple(self.data.classes) if self.data.classes else None
+            classes: Sequence[str] | None = self._choose(sources, lambda rows: None)[0].names
+        else:
+            for source in every:
+                source.check()
+            classes = self.data.classes
+        return CheckedData(tuple(classes) if classes else None, tuple(found_out(every)))
 
     def _choose(self, sources: Mapping[str, Sequence[Source]], advance: Advance) -> tuple[Classes, Draw]:
         grouped = self.data.group is not None

@@ -3,12 +3,13 @@
 import csv
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from typing import BinaryIO
 
 from tasks.shared.arrow import read_parquet
 from tasks.shared.errors import StillhouseError, brief
+from tasks.shared.files.quoting import Marked
 from tasks.shared.lines import LONGEST_LINE, decoded_lines
 from tasks.shared.rows import Row, Table, check_columns, described, label_text, missing_column
 
@@ -21,8 +22,8 @@ def read_csv(table: Table, stream: BinaryIO) -> Iterator[Row]:
 
 
 def read_tsv(table: Table, stream: BinaryIO) -> Iterator[Row]:
-    """Tab-separated values; a quotation mark is a character like any other."""
-    return _separated(table, stream, table.separator or "\t", quoted=False)
+    """Tab-separated values; a quotation mark is a character like any, unless the file shows that cells are quoted."""
+    return _separated(table, stream, table.separator or "\t", quoted=table.quoted)
 
 
 def read_txt(table: Table, stream: BinaryIO) -> Iterator[Row]:
@@ -74,7 +75,7 @@ READERS: dict[str, Callable[[Table, BinaryIO], Iterator[Row]]] = {
 """The reader of each file name extension, in lower case."""
 
 
-def _separated(table: Table, stream: BinaryIO, separator: str, *, quoted: bool) -> Iterator[Row]:
+def _separated(table: Table, stream: BinaryIO, separator: str, *, quoted: bool | None) -> Iterator[Row]:
     places = None
     for line, names, cells in separated_cells(table, stream, separator, quoted=quoted):
         text_at, pair_at, label_at, group_at = places = places or _positions(names, table)
@@ -84,34 +85,28 @@ def _separated(table: Table, stream: BinaryIO, separator: str, *, quoted: bool) 
 
 
 def separated_cells(
-    table: Table, stream: BinaryIO, separator: str, *, quoted: bool
+    table: Table, stream: BinaryIO, separator: str, *, quoted: bool | None
 ) -> Iterator[tuple[int, list[str], list[str]]]:
-    """Line, column names and cells of each row of separated values.
+    """Line, column names and cells of each row of separated values; `quoted` is None where that is to be found out.
 
     Raises:
         StillhouseError: broken quoting, or a row that is longer or shorter than the first.
     """
     csv.field_size_limit(LONGEST_LINE)
-    # strict: a stray or open quotation mark is an error, where it would quietly join texts.
-    reader = csv.reader(
-        decoded_lines(table, stream, newline=""),
-        delimiter=separator,
-        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
-        strict=True,
-    )
     line = 0
     try:
-        first = next(filter(None, reader), None)
+        records = _records(table, decoded_lines(table, stream, newline=""), separator, quoted)
+        first = next((record for record in records if record[1]), None)
         if first is None:
             return
-        names = first if table.header else [str(position) for position in range(len(first))]
+        names = first[1] if table.header else [str(position) for position in range(len(first[1]))]
         _positions(names, table)  # a missing column is told though there be no row
-        for _ in range(table.skip):
-            next(reader, None)
-        records: Iterable[list[str]] = reader if table.header else chain([first], reader)
-        line = reader.line_num if table.header else 0
-        for cells in records:
-            start, line = line + 1, reader.line_num
+        if table.header:
+            line, _ = [first, *islice(records, table.skip)][-1]
+        else:
+            records = chain([first], records)
+        for end, cells in records:
+            start, line = line + 1, end
             if len(cells) != len(names):
                 if not cells:
                     continue  # a blank line
@@ -120,8 +115,32 @@ def separated_cells(
     except csv.Error as error:
         raise StillhouseError(
             f"{table.at} line {line + 1}: broken quoting ({error}); close the quotation mark and "
-            "double the ones inside a text, or save the file as .tsv, which has no quoting"
+            "double the ones inside a text, or save the rows as .jsonl"
         ) from None
+
+
+def _records(
+    table: Table, lines: Iterator[str], separator: str, quoted: bool | None
+) -> Iterator[tuple[int, list[str]]]:
+    """The number of the line on which each record ends, and its cells."""
+    if quoted is not None:
+        yield from _parsed(lines, 0, separator, quoted)
+        return
+    line, marked = 0, Marked(lines)
+    for line, cells in _parsed(marked.before(), 0, separator, False):
+        yield line, cells
+    quoted = marked.quoted(separator, table.columns.text if table.header else None)
+    yield from _parsed(marked.rest(), line, separator, quoted)
+
+
+def _parsed(lines: Iterator[str], before: int, separator: str, quoted: bool) -> Iterator[tuple[int, list[str]]]:
+    """As `_records`, of lines that come after so many others."""
+    # strict: a stray or open quotation mark is an error, where it would quietly join texts.
+    reader = csv.reader(
+        lines, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE, strict=True
+    )
+    for cells in reader:
+        yield before + reader.line_num, cells
 
 
 def _positions(names: list[str], table: Table) -> tuple[int, int | None, int | None, int | None]:
@@ -143,7 +162,7 @@ def _positions(names: list[str], table: Table) -> tuple[int, int | None, int | N
 def _ragged(table: Table, line: int, found: int, expected: int) -> StillhouseError:
     return StillhouseError(
         f"{table.at} line {line}: {found} column{'s' * (found != 1)} where the first line has {expected}; "
-        "put a text that holds the separator in quotation marks (.csv only), or set data.separator"
+        "put a text that holds the separator in quotation marks, or set data.separator"
     )
 
 

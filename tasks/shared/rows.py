@@ -65,6 +65,8 @@ class Table:
     """Whether .csv and .tsv start with column names."""
     skip: int = 0
     """Lines of .csv and .tsv to skip after the column names."""
+    quoted: bool | None = None
+    """Whether cells of .tsv are quoted; None where that is to be found out."""
 
 
 def check_columns(names: Sequence[str], columns: Columns, at: str) -> None:

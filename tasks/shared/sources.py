@@ -4,17 +4,21 @@ import codecs
 import difflib
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from tasks.shared.errors import StillhouseError, brief, brief_path
+from tasks.shared.files.quoting import has_quoted_cells
 from tasks.shared.held import changed, opened
 from tasks.shared.hub_data import HubSource, hub_source
+from tasks.shared.lines import decoded_lines
 from tasks.shared.outputs import hash_file
-from tasks.shared.readers import READERS
+from tasks.shared.readers import READERS, read_tsv
 from tasks.shared.rows import Columns, Row, Table, within_limits
 from tasks.shared.samples import sample_table
 
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
 
 _ROWS_TO_CHECK = 100
 
-__all__ = ["FileSource", "HubSource", "Row", "Source", "open_sources"]
+__all__ = ["FileSource", "HubSource", "Row", "Source", "found_out", "open_sources"]
 
 
 class Source(Protocol):
@@ -132,17 +136,36 @@ class FileSource:
         """The file's rows; see `Source.rows`."""
         table = self.table
         empty = StillhouseError(f"{table.at}: has no rows; name a file with data, or remove it")
+        with self._opened() as stream:
+            if os.fstat(stream.fileno()).st_size == 0:
+                raise empty  # before the reader finds that it is not even the right format
+            rows = READERS[table.path.suffix.lower()](table, stream)
+            first = next(rows, None)
+            if first is None:
+                raise empty
+            yield from within_limits(chain([first], rows), f"{table.at} {self._unit}")
+
+    @contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
         try:
-            with opened(table.path, self.held_to, table.at) as stream:
-                if os.fstat(stream.fileno()).st_size == 0:
-                    raise empty  # before the reader finds that it is not even the right format
-                rows = READERS[table.path.suffix.lower()](table, stream)
-                first = next(rows, None)
-                if first is None:
-                    raise empty
-                yield from within_limits(chain([first], rows), f"{table.at} {self._unit}")
+            with opened(self.table.path, self.held_to, self.table.at) as stream:
+                yield stream
         except OSError as error:
-            raise StillhouseError(f"{table.at}: cannot be read: {error.strerror}") from None
+            raise StillhouseError(f"{self.table.at}: cannot be read: {error.strerror}") from None
+
+    @cached_property
+    def quoted(self) -> bool:
+        """Whether it is .tsv whose cells were found to be quoted; it is read as far as that takes."""
+        table = self.table
+        if READERS[table.path.suffix.lower()] is not read_tsv or table.quoted is not None:
+            return False
+        with self._opened() as stream:
+            column = table.columns.text if table.header else None
+            return has_quoted_cells(decoded_lines(table, stream, newline=""), table.separator or "\t", column)
+
+    def found_out(self) -> list[str]:
+        """What was found out of how it is written, where the recipe does not say, in a sentence each."""
+        return ['its cells are quoted, so the quotation marks around them are left out, and "" is one'] * self.quoted
 
     def place(self, line: int) -> str:
         """See `Source.place`."""
@@ -151,6 +174,23 @@ class FileSource:
     @property
     def _unit(self) -> str:
         return "row" if self.table.path.suffix.lower() == ".parquet" else "line"
+
+
+def found_out(sources: Iterable[Source]) -> list[str]:
+    """What was found out of how files are written, where the recipe does not say; a line for all files alike.
+
+    Raises:
+        StillhouseError: one of them cannot be read.
+    """
+    alike = dict[str, list[str]]()
+    for source in sources:
+        if isinstance(source, FileSource):
+            for said in source.found_out():
+                alike.setdefault(said, []).append(source.table.at)
+    return [
+        f"{places[0]}{f' and {len(places) - 1:,} more' if len(places) > 1 else ''}: {said}"
+        for said, places in alike.items()
+    ]
 
 
 def _sample_source(spec: str, columns: Columns, where: str) -> FileSource:
@@ -163,7 +203,7 @@ def _sample_source(spec: str, columns: Columns, where: str) -> FileSource:
     if columns.group is not None and columns.label is not None:
         raise StillhouseError(f"{where}: {spec} does not say what its texts are of; remove data.group")
     own = Columns(sample.text, None, sample.label if columns.label is not None else None)
-    return FileSource(spec, Table(sample.path, f"{where}: {spec}", own, skip=sample.skip))
+    return FileSource(spec, Table(sample.path, f"{where}: {spec}", own, skip=sample.skip, quoted=False))
 
 
 def _file_source(path: Path, options: Table, where: str) -> FileSource:
