@@ -134,8 +134,8 @@ def plan(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device
 @click.option("--output", type=click.Path(path_type=Path), help="File for JSON lines; standard output without it.")
 @click.option("--column", default="text", show_default=True, help="Column of the texts in --input.")
 @click.option("--pair-column", help="Column of the second texts in --input, for students of pairs.")
-@click.option("--encoding", default="utf-8", show_default=True, help="Character encoding of --input.")
-@click.option("--separator", help="Column separator of --input; without it, comma for .csv and tab for .tsv.")
+@click.option("--encoding", help="Character encoding of --input; without it, UTF-16 if it shows that, else UTF-8.")
+@click.option("--separator", help="Column separator of --input; without it, the one that its first line shows.")
 @click.option("--header/--no-header", default=True, help="Whether --input begins with column names.")
 @one_clear_line
 def predict(
@@ -145,7 +145,7 @@ def predict(
     output: Path | None,
     column: str,
     pair_column: str | None,
-    encoding: str,
+    encoding: str | None,
     separator: str | None,
     header: bool,
 ) -> None:

@@ -24,7 +24,7 @@ from tasks.shared.recipe_mistakes import first_mistake
 from tasks.shared.registry import Registry
 from tasks.shared.registry_version import SCHEME
 from tasks.shared.rows import LONGEST_TEXT
-from tasks.shared.sources import open_sources
+from tasks.shared.sources import found_out, open_sources
 from tasks.shared.texts import normalise
 from tasks.shared.verified import check_model
 from tasks.shared.workspace import existing_workspace, find_workspace
@@ -50,7 +50,7 @@ class Table:
     path: Path
     text: str
     text_pair: str | None
-    encoding: str
+    encoding: str | None
     separator: str | None
     header: bool
 
@@ -177,8 +177,11 @@ def _rows(table: Table) -> Texts:
     except ValidationError as error:
         raise StillhouseError(_in_options(f"data.{first_mistake(error, Data)}")) from None
     try:
-        for opened in open_sources(name, data, split="train", labelled=False, where="--input"):
-            for row in opened.rows():
+        sources = open_sources(name, data, split="train", labelled=False, where="--input")
+        for found in found_out(sources):
+            click.echo(f"stillhouse: {_in_options(found)}", err=True)
+        for source in sources:
+            for row in source.rows():
                 yield row.text, row.text_pair
     except StillhouseError as error:
         raise StillhouseError(_in_options(str(error))) from None

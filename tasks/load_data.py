@@ -58,6 +58,7 @@ class LoadData(Step[DataRecord]):
     def inputs(self) -> Mapping[str, Json]:
         """The options of the draw, and the digests of the sources, in place of their paths."""
         options = self.data.decided(["dev_share", "group"], but=["train", "test", "tests", "dev", "gate", "unlabelled"])
+        options["encoding"] = self.data.encoding or "utf-8"  # as it was called before it could be left to the file
         sources = {part: [source.held_to for source in found] for part, found in self._held_sources.items()}
         decided = {"options": options, "sources": sources, "normalisation": NORMALISATION}
         return decided | ({"quoted": self._quoted} if any(self._quoted.values()) else {})
@@ -66,7 +67,9 @@ class LoadData(Step[DataRecord]):
     def _quoted(self) -> dict[str, list[int]]:
         """Which sources are .tsv with quoted cells; before that was found out, a doubled quotation mark stayed two."""
         return {
-            part: [place for place, source in enumerate(found) if isinstance(source, FileSource) and source.quoted]
+            part: [
+                place for place, source in enumerate(found) if isinstance(source, FileSource) and source.found.quoted
+            ]
             for part, found in self._held_sources.items()
         }
 

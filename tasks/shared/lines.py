@@ -1,11 +1,12 @@
 """The decoded lines of a file of text, in bounded memory; of bytes that are no text it says what they look like."""
 
 import codecs
+import re
 from collections.abc import Iterator
 from io import TextIOWrapper
 from typing import BinaryIO
 
-from tasks.shared.errors import StillhouseError
+from tasks.shared.errors import StillhouseError, brief
 from tasks.shared.rows import Table
 
 LONGEST_LINE = 20_000_000
@@ -23,6 +24,12 @@ _BEGINNINGS = {
 }
 
 
+_LIKELY = ("cp1252", "gbk", "cp1251", "shift_jis")
+"""Encodings that files have which are not UTF-8 or UTF-16: Western Windows, Chinese, Cyrillic Windows, Japanese."""
+_SHOWN = 20
+_ODD_WORD = re.compile(r"""[^\s,;|"'{}:]*[^\x00-\x7f][^\s,;|"'{}:]*""")
+
+
 def decoded_lines(table: Table, stream: BinaryIO, newline: str | None) -> Iterator[str]:
     """The decoded lines, ends included; a byte order mark is dropped.
 
@@ -34,7 +41,8 @@ def decoded_lines(table: Table, stream: BinaryIO, newline: str | None) -> Iterat
     Raises:
         StillhouseError: the bytes are no text in that encoding, or a line is too long.
     """
-    number, lines = 0, TextIOWrapper(stream, encoding=table.encoding, newline=newline)
+    encoding = table.encoding or "utf-8"
+    number, lines = 0, TextIOWrapper(stream, encoding=encoding, newline=newline)
     try:
         # Not `for line in lines`: a large file without line ends would be one line in memory.
         while line := lines.readline(LONGEST_LINE):
@@ -47,10 +55,10 @@ def decoded_lines(table: Table, stream: BinaryIO, newline: str | None) -> Iterat
                 )
             yield line.removeprefix("\ufeff") if number == 1 else line
     except UnicodeError as error:
-        line_number = _undecodable_line(table, stream) or number + 1
+        line_number, line_bytes = _undecodable_line(encoding, stream) or (number + 1, b"")
         reason = f"byte 0x{error.object[error.start]:02x}" if isinstance(error, UnicodeDecodeError) else str(error)
-        what = f"not {table.encoding} text ({reason})"
-        advice = "set data.encoding to the file's own, for example gbk, cp1252 or utf-16"
+        what = f"not {encoding} text ({reason})"
+        advice = _advice(line_bytes)
         raise _not_text(table, stream, line_number, what, advice) from None
     except OSError as error:
         raise StillhouseError(f"{table.at}: cannot be read: {error.strerror}") from None
@@ -64,20 +72,35 @@ def _not_text(table: Table, stream: BinaryIO, line: int, what: str, advice: str)
     stream.seek(0)
     beginning = stream.read(8)
     for known, said in _BEGINNINGS.items():
-        if beginning.startswith(known) and not table.encoding.lower().replace("_", "-").startswith("utf-16"):
+        if beginning.startswith(known) and not (table.encoding or "").lower().replace("_", "-").startswith("utf-16"):
             return StillhouseError(f"{table.at} line {line}: {what}; it looks like {said}")
     return StillhouseError(f"{table.at} line {line}: {what}; {advice}")
 
 
-def _undecodable_line(table: Table, stream: BinaryIO) -> int | None:
-    """The first line that does not decode; who decoded the stream has read ahead and cannot tell."""
-    decoder = codecs.getincrementaldecoder(table.encoding)()
-    done = 0
+def _advice(line: bytes) -> str:
+    """What to do about a line that does not decode: shows its first word that is not ASCII in likely encodings."""
+    readings = []
+    for encoding in _LIKELY:
+        try:
+            word = _ODD_WORD.search(line.decode(encoding))
+        except UnicodeError:
+            continue
+        if word and word[0].isprintable():
+            readings.append(f"{encoding} reads {brief(word[0][:_SHOWN])}")
+    if readings:
+        return f"set data.encoding to the one that reads well: {', '.join(readings)}; or save the file as UTF-8"
+    return "set data.encoding to the file's own, for example gbk, cp1252 or utf-16"
+
+
+def _undecodable_line(encoding: str, stream: BinaryIO) -> tuple[int, bytes] | None:
+    """The first line that does not decode, and its number; who decoded the stream has read ahead and cannot tell."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    done, raw = 0, b""
     stream.seek(0)
     try:
         while raw := stream.readline(LONGEST_LINE):
             done += decoder.decode(raw).count("\n")
         decoder.decode(b"", final=True)
     except UnicodeError:
-        return done + 1
+        return done + 1, raw
     return None

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from tasks.shared.arrow import read_parquet
 from tasks.shared.errors import StillhouseError, brief
+from tasks.shared.files.layout import without_separator_line
 from tasks.shared.files.quoting import Marked
 from tasks.shared.lines import LONGEST_LINE, decoded_lines
 from tasks.shared.rows import Row, Table, check_columns, described, label_text, missing_column
@@ -95,7 +96,7 @@ def separated_cells(
     csv.field_size_limit(LONGEST_LINE)
     line = 0
     try:
-        records = _records(table, decoded_lines(table, stream, newline=""), separator, quoted)
+        records = _records(table, stream, separator, quoted)
         first = next((record for record in records if record[1]), None)
         if first is None:
             return
@@ -119,18 +120,30 @@ def separated_cells(
         ) from None
 
 
-def _records(
-    table: Table, lines: Iterator[str], separator: str, quoted: bool | None
-) -> Iterator[tuple[int, list[str]]]:
+def has_quoted_cells(table: Table, stream: BinaryIO) -> bool:
+    """Whether cells of a file of separated values are quoted, as `separated_cells` finds it out."""
+    _, lines = without_separator_line(decoded_lines(table, stream, newline=""))
+    marked = Marked(lines)
+    for _ in marked.before():
+        pass
+    return _quoted(table, marked, table.separator or "\t")
+
+
+def _records(table: Table, stream: BinaryIO, separator: str, quoted: bool | None) -> Iterator[tuple[int, list[str]]]:
     """The number of the line on which each record ends, and its cells."""
+    line, lines = without_separator_line(decoded_lines(table, stream, newline=""))
     if quoted is not None:
-        yield from _parsed(lines, 0, separator, quoted)
+        yield from _parsed(lines, line, separator, quoted)
         return
-    line, marked = 0, Marked(lines)
-    for line, cells in _parsed(marked.before(), 0, separator, False):
+    marked = Marked(lines)
+    before = _parsed(marked.before(), line, separator, False)
+    for line, cells in before:
         yield line, cells
-    quoted = marked.quoted(separator, table.columns.text if table.header else None)
-    yield from _parsed(marked.rest(), line, separator, quoted)
+    yield from _parsed(marked.rest(), line, separator, _quoted(table, marked, separator))
+
+
+def _quoted(table: Table, marked: Marked, separator: str) -> bool:
+    return marked.quoted(separator, table.columns.text if table.header else None)
 
 
 def _parsed(lines: Iterator[str], before: int, separator: str, quoted: bool) -> Iterator[tuple[int, list[str]]]:

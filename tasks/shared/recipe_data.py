@@ -74,9 +74,15 @@ class Data(Section):
         description="Fewer rows of train with a text are refused. Set it and `classes` for a run by schedule: "
         "together they keep it from training on a delivery that was cut short or lost a class.",
     )
-    encoding: str = Field("utf-8", description="Character encoding of text files.")
+    encoding: str | None = Field(
+        None, description="Character encoding of text files; without it, UTF-16 where a file shows that, else UTF-8."
+    )
     separator: str | None = Field(
-        None, min_length=1, max_length=1, description="Column separator of .csv and .tsv; without it, comma and tab."
+        None,
+        min_length=1,
+        max_length=1,
+        description="Column separator of .csv and .tsv; without it, comma and tab, or the one of `;`, comma, tab and "
+        "`|` with which the first line names the columns.",
     )
     header: bool = Field(
         True, description="Whether .csv and .tsv start with a line of column names; if not, columns are 0, 1, 2 ..."

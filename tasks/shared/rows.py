@@ -58,9 +58,10 @@ class Table:
     at: str
     """Where errors are, such as `data.train: reviews.csv`."""
     columns: Columns
-    encoding: str = "utf-8"
+    encoding: str | None = None
+    """Of text; None where that is to be found out, and once it is opened UTF-8."""
     separator: str | None = None
-    """Of .csv and .tsv; None for comma and tab."""
+    """Of .csv and .tsv; None where that is to be found out, and once it is opened comma and tab."""
     header: bool = True
     """Whether .csv and .tsv start with column names."""
     skip: int = 0

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from tasks.shared.errors import StillhouseError, brief, brief_path
-from tasks.shared.files.quoting import has_quoted_cells
+from tasks.shared.files.layout import BEGINNING, SEPARATORS, settled
 from tasks.shared.held import changed, opened
 from tasks.shared.hub_data import HubSource, hub_source
-from tasks.shared.lines import decoded_lines
 from tasks.shared.outputs import hash_file
-from tasks.shared.readers import READERS, read_tsv
+from tasks.shared.readers import READERS, has_quoted_cells, read_tsv
 from tasks.shared.rows import Columns, Row, Table, within_limits
 from tasks.shared.samples import sample_table
 
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from tasks.shared.recipe_data import Data
 
 _ROWS_TO_CHECK = 100
+_ADVICE = dict.fromkeys((".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers"), "save the sheet as CSV UTF-8 (.csv)")
+"""What to do about kinds of files that people have and that are not read."""
 
 __all__ = ["FileSource", "HubSource", "Row", "Source", "found_out", "open_sources"]
 
@@ -136,36 +137,47 @@ class FileSource:
         """The file's rows; see `Source.rows`."""
         table = self.table
         empty = StillhouseError(f"{table.at}: has no rows; name a file with data, or remove it")
-        with self._opened() as stream:
+        with self._opened() as (table, stream):
             if os.fstat(stream.fileno()).st_size == 0:
                 raise empty  # before the reader finds that it is not even the right format
-            rows = READERS[table.path.suffix.lower()](table, stream)
+            rows = READERS[self._kind](table, stream)
             first = next(rows, None)
             if first is None:
                 raise empty
             yield from within_limits(chain([first], rows), f"{table.at} {self._unit}")
 
     @contextmanager
-    def _opened(self) -> Iterator[BinaryIO]:
+    def _opened(self) -> Iterator[tuple[Table, BinaryIO]]:
+        """The table, with what its beginning shows, and the bytes."""
+        table = self.table
         try:
-            with opened(self.table.path, self.held_to, self.table.at) as stream:
-                yield stream
+            with opened(table.path, self.held_to, table.at) as stream:
+                if self._kind != ".parquet":
+                    table = settled(table, self._kind, stream.read(BEGINNING))
+                    stream.seek(0)
+                yield table, stream
         except OSError as error:
-            raise StillhouseError(f"{self.table.at}: cannot be read: {error.strerror}") from None
+            raise StillhouseError(f"{table.at}: cannot be read: {error.strerror}") from None
 
     @cached_property
-    def quoted(self) -> bool:
-        """Whether it is .tsv whose cells were found to be quoted; it is read as far as that takes."""
-        table = self.table
-        if READERS[table.path.suffix.lower()] is not read_tsv or table.quoted is not None:
-            return False
-        with self._opened() as stream:
-            column = table.columns.text if table.header else None
-            return has_quoted_cells(decoded_lines(table, stream, newline=""), table.separator or "\t", column)
+    def found(self) -> Table:
+        """The table with what the recipe does not say, found out; the file is read as far as that takes."""
+        with self._opened() as (table, stream):
+            if READERS[self._kind] is read_tsv and table.quoted is None:
+                return replace(table, quoted=has_quoted_cells(table, stream))
+            return table
 
     def found_out(self) -> list[str]:
-        """What was found out of how it is written, where the recipe does not say, in a sentence each."""
-        return ['its cells are quoted, so the quotation marks around them are left out, and "" is one'] * self.quoted
+        """What was found out, other than what its name stands for, in a sentence each."""
+        said, found = [], self.found
+        if self.table.encoding is None and found.encoding not in (None, "utf-8"):
+            said.append(f"read with encoding {found.encoding}, as its beginning shows; data.encoding can say otherwise")
+        if self.table.separator is None and found.separator != SEPARATORS.get(self._kind):
+            shown = repr(found.separator)
+            said.append(f"read with separator {shown}, as its first line shows; data.separator can say otherwise")
+        if self.table.quoted is None and found.quoted:
+            said.append('its cells are quoted, so the quotation marks around them are left out, and "" is one')
+        return said
 
     def place(self, line: int) -> str:
         """See `Source.place`."""
@@ -173,7 +185,11 @@ class FileSource:
 
     @property
     def _unit(self) -> str:
-        return "row" if self.table.path.suffix.lower() == ".parquet" else "line"
+        return "row" if self._kind == ".parquet" else "line"
+
+    @property
+    def _kind(self) -> str:
+        return self.table.path.suffix.lower()
 
 
 def found_out(sources: Iterable[Source]) -> list[str]:
@@ -203,15 +219,14 @@ def _sample_source(spec: str, columns: Columns, where: str) -> FileSource:
     if columns.group is not None and columns.label is not None:
         raise StillhouseError(f"{where}: {spec} does not say what its texts are of; remove data.group")
     own = Columns(sample.text, None, sample.label if columns.label is not None else None)
-    return FileSource(spec, Table(sample.path, f"{where}: {spec}", own, skip=sample.skip, quoted=False))
+    return FileSource(spec, Table(sample.path, f"{where}: {spec}", own, "utf-8", "\t", skip=sample.skip, quoted=False))
 
 
 def _file_source(path: Path, options: Table, where: str) -> FileSource:
     name = brief_path(path)
     if path.suffix.lower() not in READERS:
-        raise StillhouseError(
-            f"{where}: {name} is of an unknown kind {brief(path.suffix)}; known are {', '.join(READERS)}"
-        )
+        advice = _ADVICE.get(path.suffix.lower(), f"known are {', '.join(READERS)}")
+        raise StillhouseError(f"{where}: {name} is of an unknown kind {brief(path.suffix)}; {advice}")
     if path.suffix.lower() == ".txt" and options.columns.label is not None:
         raise StillhouseError(f"{where}: {name} is .txt, which has no labels; it fits data.unlabelled, or write .csv")
     if path.suffix.lower() == ".txt" and options.columns.text_pair is not None:
@@ -258,7 +273,9 @@ def _missing_file(path: Path, spec: str, where: str) -> StillhouseError:
     return StillhouseError(f"{where}: no file {brief_path(spec)}; looked for {brief_path(path.absolute())}; {advice}")
 
 
-def _check_encoding(encoding: str) -> None:
+def _check_encoding(encoding: str | None) -> None:
+    if encoding is None:
+        return
     # Encodings of domain names and of program text are no encodings of files, and can yield half characters.
     odd = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
     try:

@@ -284,8 +284,8 @@ def test_a_file_that_vanishes():
 )
 def test_bytes_that_are_no_text_are_recognised(content, said):
     Path("a.csv").write_bytes(content)
-    assert complaint("a.csv").startswith("data.train: a.csv line 1: ")
-    assert said in complaint("a.csv")
+    assert complaint("a.csv", encoding="utf-8").startswith("data.train: a.csv line 1: ")
+    assert said in complaint("a.csv", encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", ["a.csv", "a.tsv", "a.jsonl", "a.parquet", "a.txt"])

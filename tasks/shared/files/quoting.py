@@ -17,14 +17,6 @@ _WINDOW = 2 * LONGEST_TEXT
 """Characters that are looked at, from the first quotation mark on: more than the longest text that may be in them."""
 
 
-def has_quoted_cells(lines: Iterator[str], separator: str, column: str | None) -> bool:
-    """Whether a file's cells are quoted, by its lines; the arguments are those of `Marked`."""
-    marked = Marked(lines)
-    for _ in marked.before():
-        pass
-    return marked.quoted(separator, column)
-
-
 class Marked:
     """Lines of separated values: those before the first that holds a quotation mark, and the others."""
 
