@@ -1,10 +1,8 @@
 """Where rows come from: files and globs, data sets of the Hugging Face hub, and samples, all read the same way."""
 
 import codecs
-import difflib
-import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from tasks.shared.errors import StillhouseError, brief, brief_path
 from tasks.shared.files.layout import BEGINNING, SEPARATORS, settled
+from tasks.shared.files.matching import matching, said_of_skipped
 from tasks.shared.held import changed, opened
 from tasks.shared.hub_data import HubSource, hub_source
 from tasks.shared.outputs import hash_file
@@ -75,7 +74,9 @@ class Source(Protocol):
 
 
 def open_sources(spec: str, data: "Data", *, split: str, labelled: bool, where: str) -> list[Source]:
-    """The sources that a recipe's text names, in a fixed order; a glob can name several. Nothing is read yet.
+    """The sources that a recipe's text names, in a fixed order. Nothing is read yet.
+
+    A glob can name several files; of these the beginning is read, and those without rows are left out.
 
     Args:
         spec: a file, a glob, `hub:NAMESPACE/NAME:CONFIG@REVISION#SPLIT` or `sample:NAME`.
@@ -96,7 +97,14 @@ def open_sources(spec: str, data: "Data", *, split: str, labelled: bool, where: 
     _check_encoding(data.encoding)
     _check_separator(data.separator)
     options = Table(Path(), "", columns, data.encoding, data.separator, data.header)
-    return [_file_source(path, options, where) for path in _matching(spec, where)]
+    matches = matching(spec, READERS, where)
+    sources = [_file_source(path, options, where) for path in matches.files]
+    count = len(matches.files) + len(matches.others)
+    return [*(_without_empty(sources, count, spec, matches.others, where) if count > 1 else sources)]
+
+
+class _NoRows(StillhouseError):  # noqa: N818 - of a file among others it is no error
+    """A file has no rows."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,8 @@ class FileSource:
     name: str
     table: Table
     held_to: str | None = None
+    beside: str | None = None
+    """What is to be said of files beside it that were skipped."""
 
     @property
     def size(self) -> float:
@@ -136,7 +146,7 @@ class FileSource:
     def rows(self) -> Iterator[Row]:
         """The file's rows; see `Source.rows`."""
         table = self.table
-        empty = StillhouseError(f"{table.at}: has no rows; name a file with data, or remove it")
+        empty = _NoRows(f"{table.at}: has no rows; name a file with data, or remove it")
         with self._opened() as (table, stream):
             if os.fstat(stream.fileno()).st_size == 0:
                 raise empty  # before the reader finds that it is not even the right format
@@ -158,6 +168,13 @@ class FileSource:
                 yield table, stream
         except OSError as error:
             raise StillhouseError(f"{table.at}: cannot be read: {error.strerror}") from None
+
+    def has_rows(self) -> bool:
+        """Whether there is a first row; raises StillhouseError where it cannot be read."""
+        try:
+            return next(self.rows(), None) is not None
+        except _NoRows:
+            return False
 
     @cached_property
     def found(self) -> Table:
@@ -192,18 +209,35 @@ class FileSource:
         return self.table.path.suffix.lower()
 
 
+def _without_empty(
+    sources: Sequence["FileSource"], count: int, spec: str, others: Sequence[Path], where: str
+) -> list["FileSource"]:
+    """Those of a pattern's files that have rows; the first one knows what is to be said of the others."""
+    empty = [source for source in sources if not source.has_rows()]
+    kept = [source for source in sources if source not in empty]
+    if not kept:
+        raise StillhouseError(f"{where}: none of the {count:,} files that match {brief_path(spec)} has rows")
+    if empty or others:
+        said = said_of_skipped(count, spec, [source.name for source in empty], others)
+        kept[0] = replace(kept[0], beside=f"{where}: {said}")
+    return kept
+
+
 def found_out(sources: Iterable[Source]) -> list[str]:
     """What was found out of how files are written, where the recipe does not say; a line for all files alike.
+
+    Before that, which files were skipped.
 
     Raises:
         StillhouseError: one of them cannot be read.
     """
-    alike = dict[str, list[str]]()
+    alike, skipped = dict[str, list[str]](), []
     for source in sources:
         if isinstance(source, FileSource):
+            skipped += [source.beside] if source.beside else []
             for said in source.found_out():
                 alike.setdefault(said, []).append(source.table.at)
-    return [
+    return skipped + [
         f"{places[0]}{f' and {len(places) - 1:,} more' if len(places) > 1 else ''}: {said}"
         for said, places in alike.items()
     ]
@@ -234,43 +268,6 @@ def _file_source(path: Path, options: Table, where: str) -> FileSource:
             f"{where}: {name} is .txt, one text a line, but data.text_pair asks for pairs; write .csv"
         )
     return FileSource(name, replace(options, path=path, at=f"{where}: {name}"))
-
-
-def _matching(spec: str, where: str) -> list[Path]:
-    """The files a spec names. A file whose very name looks like a pattern is that file."""
-    path = Path.home() / spec[2:] if spec.startswith("~/") else Path(spec)
-    try:
-        if path.is_file():
-            return [path]
-        if path.is_dir():
-            raise StillhouseError(
-                f"{where}: {brief_path(spec)} is a folder; name a file, or a pattern such as *.csv in it"
-            )
-        if path.exists():
-            raise StillhouseError(f"{where}: {brief_path(spec)} is a device or a pipe; write the rows to a file first")
-        if not glob.has_magic(spec):
-            raise _missing_file(path, spec, where)
-    except OSError as error:
-        raise StillhouseError(f"{where}: {brief_path(spec)} cannot be read: {error.strerror}") from None
-    # Path.glob refuses absolute patterns and takes hidden files along.
-    found = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
-    files = [Path(name) for name in found if Path(name).is_file()]
-    if not files:
-        raise StillhouseError(f"{where}: no file matches {brief_path(spec)}; looked for {brief_path(path.absolute())}")
-    return files
-
-
-def _missing_file(path: Path, spec: str, where: str) -> StillhouseError:
-    if "://" in spec:
-        return StillhouseError(f"{where}: {brief_path(spec)} is a URL; download the file and name it here, or use hub:")
-    advice = "check the name and the folder it starts from"
-    if not path.parent.is_dir():
-        advice = f"there is no folder {brief_path(path.parent)}"
-    else:
-        near = difflib.get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=1)
-        if near:
-            advice = f"did you mean {brief_path(path.with_name(near[0]))}?"
-    return StillhouseError(f"{where}: no file {brief_path(spec)}; looked for {brief_path(path.absolute())}; {advice}")
 
 
 def _check_encoding(encoding: str | None) -> None:

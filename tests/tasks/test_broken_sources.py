@@ -366,3 +366,20 @@ def test_a_check_reads_the_beginning_only(path):
     [source] = sources(path)
     source.check()
     assert source.size == Path(path).stat().st_size
+
+
+def test_files_of_a_pattern_that_all_have_no_rows():
+    write_csv("a.csv", [("text", "label")])
+    assert "a.csv: has no rows; name a file with data" in complaint("*.csv")
+    Path("b.csv").write_text("")
+    assert complaint("*.csv") == "data.train: none of the 2 files that match *.csv has rows"
+    Path("_SUCCESS").write_text("")
+    assert complaint("_*").startswith("data.train: no file matches _* but _SUCCESS; looked for ")
+
+
+def test_an_empty_part_without_the_column_is_refused_and_so_is_a_stranger_among_the_files():
+    write_csv("a.csv", [("text", "label"), ("t", "x")])
+    write_csv("b.csv", [("txt", "label")])
+    assert "b.csv: no column 'text'" in complaint("*.csv")
+    Path("README.md").write_text("")
+    assert "README.md is of an unknown kind '.md'" in complaint("*")

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.shared.sources import Row
+from tasks.shared.sources import Row, found_out
 from tests.sources import TRICKY, complaint, pairs_of, read, sources, write_csv, write_jsonl, write_parquet
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -189,3 +189,22 @@ def test_importing_is_light():
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert not {"pyarrow", "datasets", "torch", "transformers", "pydantic", "pandas"} & set(done.stdout.split())
+
+
+def test_of_several_files_those_without_rows_and_those_that_are_no_data_are_skipped_and_counted():
+    Path("parts").mkdir()
+    write_csv("parts/a.csv", [("text", "label"), ("one", "x")])
+    write_csv("parts/b.csv", [("text", "label")])
+    Path("parts/c.csv").write_text("")
+    Path("parts/d.jsonl").write_text("\n")
+    write_parquet("parts/e.parquet", text=pa.array([], pa.string()), label=pa.array([], pa.string()))
+    write_csv("parts/_f.csv", [("text", "label"), ("two", "y")])
+    for name in ("_SUCCESS", "_metadata", "a.csv.crc", ".b.csv.crc"):
+        Path("parts", name).write_text("")
+    found = sources("parts/*")
+    assert [row.text for source in found for row in source.rows()] == ["two", "one"]
+    assert found_out(found) == [
+        "data.train: of 9 files that match parts/*, skipped 4 without rows (parts/b.csv, parts/c.csv, parts/d.jsonl, "
+        "...) and 3 that are no data (parts/_SUCCESS, parts/_metadata, parts/a.csv.crc)"
+    ]
+    assert found_out(sources("parts/[_a]*.csv")) == []
