@@ -208,3 +208,14 @@ def test_of_several_files_those_without_rows_and_those_that_are_no_data_are_skip
         "...) and 3 that are no data (parts/_SUCCESS, parts/_metadata, parts/a.csv.crc)"
     ]
     assert found_out(sources("parts/[_a]*.csv")) == []
+
+
+def test_a_folder_that_is_there_is_no_pattern(folder):
+    place = Path("data [1]", "x*", "[y]")
+    place.mkdir(parents=True)
+    Path("data 1/xx/y").mkdir(parents=True)
+    for where in (place, Path("data 1/xx/y")):
+        write_csv(where / "a.csv", [("text", "label"), (str(where), "x")])
+    for spec in (place / "*.csv", folder / place / "?.csv", place / ".." / "**" / "*.csv"):
+        assert [row.text for row in read(spec)] == [str(place)]
+    assert [row.text for row in read("data ?/x*/[y]/a.csv")] == ["data 1/xx/y"]

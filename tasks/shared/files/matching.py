@@ -19,7 +19,7 @@ class Matches(NamedTuple):
 
 
 def matching(spec: str, kinds: Collection[str], where: str) -> Matches:
-    """The files that a recipe's text names. A file whose very name looks like a pattern is that file.
+    """The files that a recipe's text names. A file or folder whose very name looks like a pattern is itself.
 
     Args:
         spec: a path, or a pattern with `*`, `?`, `[...]` or `**`.
@@ -43,9 +43,7 @@ def matching(spec: str, kinds: Collection[str], where: str) -> Matches:
             raise _missing_file(path, spec, where)
     except OSError as error:
         raise StillhouseError(f"{where}: {brief_path(spec)} cannot be read: {error.strerror}") from None
-    # Path.glob refuses absolute patterns and takes hidden files along.
-    found = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
-    files = [Path(name) for name in found if Path(name).is_file()]
+    files = [file for file in _glob(path) if file.is_file()]
     others = [file for file in files if _is_beside_data(file, kinds)]
     if len(others) == len(files):
         beside = f" but {', '.join(file.name for file in others[:_SHOWN])}" if others else ""
@@ -70,6 +68,16 @@ def said_of_skipped(count: int, spec: str, empty: Sequence[str], others: Sequenc
         if names
     ]
     return f"of {count:,} files that match {brief_path(spec)}, skipped {' and '.join(said)}"
+
+
+def _glob(pattern: Path) -> list[Path]:
+    """What matches; folders at the beginning that are there are no patterns, whatever signs their names hold."""
+    folder, parts = Path(pattern.anchor), [part for part in pattern.parts if part != pattern.anchor]
+    while len(parts) > 1 and (folder / parts[0]).is_dir():
+        folder /= parts.pop(0)
+    # Path.glob takes hidden files along.
+    found = glob.glob(str(Path(*parts)), root_dir=folder, recursive=True)  # noqa: PTH207
+    return sorted((folder / name for name in found), key=str)
 
 
 def _is_beside_data(file: Path, kinds: Collection[str]) -> bool:
