@@ -17,7 +17,7 @@ class Data(Section):
 
     train: str = Field(
         min_length=1,
-        description="Training rows: a file or glob (.csv, .tsv, .jsonl, .parquet), "
+        description="Training rows: a file or glob (.csv, .tsv, .jsonl, .parquet; of text also .gz, .bz2, .zst), "
         "hub:NAMESPACE/NAME:CONFIG@REVISION#SPLIT (all but the name optional), or sample:NAME. "
         "Rows without a label become unlabelled transfer text.",
     )

@@ -1,18 +1,19 @@
 """Where rows come from: files and globs, data sets of the Hugging Face hub, and samples, all read the same way."""
 
 import codecs
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from io import BufferedReader
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tasks.shared.errors import StillhouseError, brief, brief_path
 from tasks.shared.files.layout import BEGINNING, SEPARATORS, settled
 from tasks.shared.files.matching import matching, said_of_skipped
+from tasks.shared.files.packed import PACKED, kind_of, unpacked
 from tasks.shared.held import changed, opened
 from tasks.shared.hub_data import HubSource, hub_source
 from tasks.shared.outputs import hash_file
@@ -24,7 +25,14 @@ if TYPE_CHECKING:
     from tasks.shared.recipe_data import Data
 
 _ROWS_TO_CHECK = 100
-_ADVICE = dict.fromkeys((".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers"), "save the sheet as CSV UTF-8 (.csv)")
+_UNPACKED = 10
+"""How many times as large, at most, a packed text usually is."""
+_ADVICE = {
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers"), "save the sheet as CSV UTF-8 (.csv)"),
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".7z", ".rar", ".xz"), "unpack it first, or pack it as .gz, .bz2, .zst"),
+    **dict.fromkeys(PACKED, "name it after what is in it, such as rows.csv.gz"),
+    ".parquet": "it is packed inside; unpack the file, or write it without",
+}
 """What to do about kinds of files that people have and that are not read."""
 
 __all__ = ["FileSource", "HubSource", "Row", "Source", "found_out", "open_sources"]
@@ -119,8 +127,10 @@ class FileSource:
 
     @property
     def size(self) -> float:
-        """Size of the file, 0 where it is gone."""
-        return self.table.path.stat().st_size if self.table.path.is_file() else 0
+        """Size of the file, 0 where it is gone; of a packed one about as much as it unpacks to."""
+        path = self.table.path
+        times = _UNPACKED if path.suffix.lower() in PACKED else 1
+        return path.stat().st_size * times if path.is_file() else 0
 
     def check(self) -> None:
         """Reads the first rows."""
@@ -148,7 +158,7 @@ class FileSource:
         table = self.table
         empty = _NoRows(f"{table.at}: has no rows; name a file with data, or remove it")
         with self._opened() as (table, stream):
-            if os.fstat(stream.fileno()).st_size == 0:
+            if not stream.peek(1):
                 raise empty  # before the reader finds that it is not even the right format
             rows = READERS[self._kind](table, stream)
             first = next(rows, None)
@@ -157,15 +167,18 @@ class FileSource:
             yield from within_limits(chain([first], rows), f"{table.at} {self._unit}")
 
     @contextmanager
-    def _opened(self) -> Iterator[tuple[Table, BinaryIO]]:
+    def _opened(self) -> Iterator[tuple[Table, BufferedReader]]:
         """The table, with what its beginning shows, and the bytes."""
         table = self.table
         try:
             with opened(table.path, self.held_to, table.at) as stream:
-                if self._kind != ".parquet":
-                    table = settled(table, self._kind, stream.read(BEGINNING))
-                    stream.seek(0)
-                yield table, stream
+                if self._kind == ".parquet":
+                    yield table, stream
+                    return
+                content = unpacked(stream, table.at)
+                table = settled(table, self._kind, content.read(BEGINNING))
+                content.seek(0)
+                yield table, content
         except OSError as error:
             raise StillhouseError(f"{table.at}: cannot be read: {error.strerror}") from None
 
@@ -206,7 +219,7 @@ class FileSource:
 
     @property
     def _kind(self) -> str:
-        return self.table.path.suffix.lower()
+        return kind_of(self.table.path)
 
 
 def _without_empty(
@@ -258,12 +271,13 @@ def _sample_source(spec: str, columns: Columns, where: str) -> FileSource:
 
 def _file_source(path: Path, options: Table, where: str) -> FileSource:
     name = brief_path(path)
-    if path.suffix.lower() not in READERS:
-        advice = _ADVICE.get(path.suffix.lower(), f"known are {', '.join(READERS)}")
+    suffix, kind = path.suffix.lower(), kind_of(path)
+    if kind not in READERS or (kind == ".parquet" and suffix in PACKED):
+        advice = _ADVICE.get(kind or suffix, f"known are {', '.join(READERS)}, also .gz, .bz2 or .zst of text")
         raise StillhouseError(f"{where}: {name} is of an unknown kind {brief(path.suffix)}; {advice}")
-    if path.suffix.lower() == ".txt" and options.columns.label is not None:
+    if kind == ".txt" and options.columns.label is not None:
         raise StillhouseError(f"{where}: {name} is .txt, which has no labels; it fits data.unlabelled, or write .csv")
-    if path.suffix.lower() == ".txt" and options.columns.text_pair is not None:
+    if kind == ".txt" and options.columns.text_pair is not None:
         raise StillhouseError(
             f"{where}: {name} is .txt, one text a line, but data.text_pair asks for pairs; write .csv"
         )

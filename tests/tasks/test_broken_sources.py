@@ -1,6 +1,6 @@
 """What is wrong is said in one line: what, where, what to do."""
 
-import gzip
+import lzma
 import os
 import tempfile
 import tracemalloc
@@ -44,6 +44,8 @@ def test_missing_file(folder):
     assert "there is no folder nowhere" in complaint("nowhere/train.csv")
     assert "check the name" in complaint("quite-different.parquet")
     assert "is a URL; download the file" in complaint("https://example.org/train.csv")
+    assert "s3://bucket/*.csv is a URL; download" in complaint("s3://bucket/*.csv")
+    assert "https://example.org/get?file=a.csv is a URL;" in complaint("https://me:secret@example.org/get?file=a.csv")
 
 
 def test_a_folder_and_a_pattern_without_files(folder):
@@ -74,10 +76,12 @@ def test_devices_and_pipes_are_not_waited_for(folder):
 
 def test_unknown_extension_lists_the_known_ones():
     Path("a.json").write_text("[]")
-    Path("a.csv.gz").write_text("")
+    Path("a.gz").write_text("")
+    Path("a.tar.gz").write_text("")
     message = complaint("a.json", where="data.test")
     assert message.startswith("data.test: a.json is of an unknown kind '.json'; known are .csv, .tsv, .tab, .jsonl")
-    assert "unknown kind '.gz'" in complaint("a.csv.gz")
+    assert complaint("a.gz").endswith("unknown kind '.gz'; name it after what is in it, such as rows.csv.gz")
+    assert "unknown kind '.gz'; unpack it first" in complaint("a.tar.gz")
 
 
 def test_extensions_in_capitals():
@@ -274,13 +278,13 @@ def test_a_file_that_vanishes():
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (gzip.compress(b"text,label\na,x\n"), "it looks like compressed (gzip); unpack it first"),
+        (lzma.compress(b"text,label\na,x\n"), "it looks like compressed (xz); unpack it first"),
         (b"PK\3\4\xff", "it looks like a zip archive or a spreadsheet; unpack it, or save it as .csv"),
         ("text,label\na,x\n".encode("utf-16"), "it looks like UTF-16; set data.encoding to utf-16"),
         ("text,label\na,x\n".encode("utf-16-le"), "holds a NUL byte; set data.encoding, for example utf-16"),
         (b"PAR1\0\0", "it looks like Parquet; name it .parquet"),
     ],
-    ids=["gzip", "zip", "UTF-16", "UTF-16 without a mark", "Parquet"],
+    ids=["xz", "zip", "UTF-16", "UTF-16 without a mark", "Parquet"],
 )
 def test_bytes_that_are_no_text_are_recognised(content, said):
     Path("a.csv").write_bytes(content)

@@ -24,7 +24,7 @@ def told(spec, **options):
     return [line.removeprefix("data.train: ") for line in found_out(sources(spec, **options))]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(pandas_texts, min_size=1, max_size=5))
 def test_tsv_comes_back_as_pandas_wrote_it(texts):
     texts = ['she said "hi", twice', *texts]

@@ -2,13 +2,17 @@
 
 import difflib
 import glob
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from tasks.shared.errors import StillhouseError, brief_path
+from tasks.shared.files.packed import kind_of
 
 _SHOWN = 3
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""Also of one that was taken for a path before, which leaves it one stroke."""
 
 
 class Matches(NamedTuple):
@@ -39,6 +43,9 @@ def matching(spec: str, kinds: Collection[str], where: str) -> Matches:
             )
         if path.exists():
             raise StillhouseError(f"{where}: {brief_path(spec)} is a device or a pipe; write the rows to a file first")
+        if _URL.match(spec):
+            what = "is a URL; download the file and name it here, or use hub:"
+            raise StillhouseError(f"{where}: {brief_path(spec)} {what}")
         if not glob.has_magic(spec):
             raise _missing_file(path, spec, where)
     except OSError as error:
@@ -82,12 +89,10 @@ def _glob(pattern: Path) -> list[Path]:
 
 def _is_beside_data(file: Path, kinds: Collection[str]) -> bool:
     """Whether it is a mark, a checksum or a hidden file, as Spark, Hadoop and macOS leave them beside data."""
-    return file.suffix.lower() not in kinds and (file.name.startswith(("_", ".")) or file.suffix.lower() == ".crc")
+    return kind_of(file) not in kinds and (file.name.startswith(("_", ".")) or file.suffix.lower() == ".crc")
 
 
 def _missing_file(path: Path, spec: str, where: str) -> StillhouseError:
-    if "://" in spec:
-        return StillhouseError(f"{where}: {brief_path(spec)} is a URL; download the file and name it here, or use hub:")
     advice = "check the name and the folder it starts from"
     if not path.parent.is_dir():
         advice = f"there is no folder {brief_path(path.parent)}"
