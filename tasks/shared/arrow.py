@@ -6,16 +6,15 @@ from itertools import count, repeat
 from typing import TYPE_CHECKING, BinaryIO
 
 from tasks.shared.errors import StillhouseError, brief
+from tasks.shared.files.parquet import bounded_batches
 from tasks.shared.rows import Columns, Row, Table, check_columns, label_text, reason
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_BATCH_ROWS = 1024
-
 
 def read_parquet(table: Table, stream: BinaryIO) -> Iterator[Row]:
-    """Parquet, a batch of rows at a time."""
+    """Parquet, a batch of rows at a time, in bounded memory."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -28,7 +27,7 @@ def read_parquet(table: Table, stream: BinaryIO) -> Iterator[Row]:
                 raise pa.ArrowInvalid("it counts its rows in two ways")
             check_columns(file.schema_arrow.names, columns, table.at)
             columns = columns.there(file.schema_arrow.names)
-            yield from arrow_rows(file.iter_batches(_BATCH_ROWS, columns=columns.names), columns, table.at)
+            yield from arrow_rows(bounded_batches(file, stream, columns.names, table.at), columns, table.at)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # from the system, not from the format
             raise StillhouseError(f"{table.at}: cannot be read: {os.strerror(error.errno)}") from None

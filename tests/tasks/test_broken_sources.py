@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tasks.shared import lines, readers
 from tasks.shared.errors import StillhouseError
+from tasks.shared.files import parquet
 from tasks.shared.rows import LONGEST_TEXT
 from tests.sources import complaint, pairs_of, read, sources, write_csv, write_jsonl, write_parquet
 
@@ -336,13 +337,14 @@ def test_what_never_ends_is_refused_in_bounded_memory(monkeypatch, start):
     assert peak < Path("a.csv").stat().st_size / 2
 
 
-def test_a_flipped_bit_in_parquet_is_refused_or_changes_nothing():
+def test_a_flipped_bit_in_parquet_is_refused_or_changes_nothing(monkeypatch):
     """Wherever it is, if pages have checksums; without them nobody can tell that a text is another one."""
     table = pa.table({"text": [f"text {number}" for number in range(60)], "label": ["x", "y"] * 30})
     pq.write_table(table, "a.parquet", write_page_checksum=True)
     whole, rows = Path("a.parquet").read_bytes(), read("a.parquet")
     refused = 0
     for bit in range(0, 8 * len(whole), 7):
+        monkeypatch.setattr(parquet, "_BYTES", 1 << (10 if bit % 2 else 25))  # as a large file and as a small one
         flipped = bytearray(whole)
         flipped[bit // 8] ^= 1 << bit % 8
         Path("a.parquet").write_bytes(flipped)
@@ -387,3 +389,16 @@ def test_an_empty_part_without_the_column_is_refused_and_so_is_a_stranger_among_
     assert "b.csv: no column 'text'" in complaint("*.csv")
     Path("README.md").write_text("")
     assert "README.md is of an unknown kind '.md'" in complaint("*")
+
+
+def test_parquet_that_is_denser_than_any_text_is_refused(monkeypatch):
+    monkeypatch.setattr(parquet, "_LARGE", 1 << 20)
+    monkeypatch.setattr(parquet, "_MANY_ROWS", 100_000)
+    table = pa.table({"text": ["word " * 1000] * 1000, "label": ["x"] * 1000})
+    pq.write_table(table, "a.parquet", use_dictionary=False, compression="zstd")
+    message = complaint("a.parquet")
+    assert message.startswith("data.train: a.parquet: row group 1 would unpack to 5,00")
+    assert message.endswith(", as no text does; write it again, in smaller row groups")
+    same = pa.DictionaryArray.from_arrays(pa.array([0] * 200_000, pa.int32()), pa.array(["x"]))
+    pq.write_table(pa.table({"text": same, "label": same}), "b.parquet")
+    assert "b.parquet: says that it has 200,000 rows, in " in complaint("b.parquet")

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -219,3 +220,27 @@ def test_a_folder_that_is_there_is_no_pattern(folder):
     for spec in (place / "*.csv", folder / place / "?.csv", place / ".." / "**" / "*.csv"):
         assert [row.text for row in read(spec)] == [str(place)]
     assert [row.text for row in read("data ?/x*/[y]/a.csv")] == ["data 1/xx/y"]
+
+
+def repeated(value, rows):
+    return pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([value]))
+
+
+@pytest.mark.parametrize("encoding", ["dictionary", "DELTA_BYTE_ARRAY"])
+def test_a_value_that_is_stored_once_and_repeated_in_every_row_is_read_in_bounded_memory(encoding):
+    rows, text = 300, "word " * 100_000
+    table = pa.table({"text": repeated(text, rows), "label": ["x"] * rows})
+    if encoding == "dictionary":
+        pq.write_table(table, "a.parquet", compression="zstd", store_schema=False)
+    else:
+        table = table.cast(pa.schema([("text", pa.string()), ("label", pa.string())]))
+        options = {"text": encoding, "label": "PLAIN"}
+        pq.write_table(table, "a.parquet", compression="zstd", use_dictionary=False, column_encoding=options)
+        del table
+    assert Path("a.parquet").stat().st_size < 2000
+    [source] = sources("a.parquet")
+    before, peak = pa.total_allocated_bytes(), 0
+    for row in islice(source.rows(), 40):
+        assert row.text == text
+        peak = max(peak, pa.total_allocated_bytes() - before)
+    assert peak < 160 * len(text)
