@@ -1,6 +1,6 @@
 """Step load_data: from whatever files there are to the parts gold, dev, test, transfer and perhaps gate."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -14,6 +14,7 @@ from tasks.shared.dataset import FURTHER, NO_LABEL, PARTS, DataRecord, PartWrite
 from tasks.shared.draw import (
     DEV,
     GOLD,
+    TEST,
     TRANSFER,
     Classes,
     Draw,
@@ -57,7 +58,8 @@ class LoadData(Step[DataRecord]):
 
     def inputs(self) -> Mapping[str, Json]:
         """The options of the draw, and the digests of the sources, in place of their paths."""
-        options = self.data.decided(["dev_share", "group"], but=["train", "test", "tests", "dev", "gate", "unlabelled"])
+        added = ["dev_share", "group", "test_share"]
+        options = self.data.decided(added, but=["train", "test", "tests", "dev", "gate", "unlabelled"])
         options["encoding"] = self.data.encoding or "utf-8"  # as it was called before it could be left to the file
         sources = {part: [source.held_to for source in found] for part, found in self._held_sources.items()}
         decided = {"options": options, "sources": sources, "normalisation": NORMALISATION}
@@ -81,14 +83,14 @@ class LoadData(Step[DataRecord]):
     def _sources(self) -> dict[str, list[Source]]:
         data = self.data
         train = open_sources(data.train, data, split="train", labelled=True, where="data.train")
-        test = open_sources(data.test, data, split="test", labelled=True, where="data.test")
+        test = data.test and open_sources(data.test, data, split="test", labelled=True, where="data.test")
         dev = data.dev and open_sources(data.dev, data, split="validation", labelled=True, where="data.dev")
         unlabelled = [
             source
             for number, spec in enumerate(data.unlabelled)
             for source in open_sources(spec, data, split="train", labelled=False, where=f"data.unlabelled.{number}")
         ]
-        sources = {"train": train, "test": test, "dev": dev or [], "unlabelled": unlabelled}
+        sources = {"train": train, "test": test or [], "dev": dev or [], "unlabelled": unlabelled}
         if data.gate:
             sources["gate"] = open_sources(data.gate, data, split="test", labelled=True, where="data.gate")
         for name, spec in sorted(data.tests.items()):
@@ -107,7 +109,7 @@ class LoadData(Step[DataRecord]):
             for source in chain.from_iterable(sources.values()):
                 source.check_held()
             raise
-        warnings = [*found_out(chain.from_iterable(sources.values())), *draw.warnings]
+        warnings = [*self._told(chain.from_iterable(sources.values())), *draw.warnings]
         for warning in warnings:
             context.warn(warning)
         return {"classes": classes.names, "rows": rows, "digests": digests, "warnings": warnings}
@@ -126,7 +128,16 @@ class LoadData(Step[DataRecord]):
             for source in every:
                 source.check()
             classes = self.data.classes
-        return CheckedData(tuple(classes) if classes else None, tuple(found_out(every)))
+        return CheckedData(tuple(classes) if classes else None, tuple(self._told(every)))
+
+    def _told(self, sources: Iterable[Source]) -> list[str]:
+        """What a person should know of how the data is read, whatever is in it."""
+        found = found_out(sources)
+        if self.data.test_share:
+            what = f"{self.data.test_share:.0%} of the labelled texts of data.train, in each class, are test"
+            unit = "text" if self.data.group is None else "group"
+            found.append(f"data.test_share: {what}, drawn by a hash of the {unit}; nothing is learnt from them")
+        return found
 
     def _choose(self, sources: Mapping[str, Sequence[Source]], advance: Advance) -> tuple[Classes, Draw]:
         grouped = self.data.group is not None
@@ -144,7 +155,7 @@ class LoadData(Step[DataRecord]):
                 raise StillhouseError(f"{self._named(part)} has no row with a text")
         unlabelled = scan(sources["unlabelled"], advance=advance, grouped=grouped)
         draw = draw_parts(self.data, classes, train, unlabelled, held_out)
-        for part in reported_on:
+        for part in [part for part in reported_on if part in held_out]:
             if (held_out[part].labels == NO_LABEL).all():
                 what = "so nothing is said of accuracy there, only of loyalty to the teacher"
                 draw.warnings.append(f"{self._named(part)} has no gold labels, {what}")
@@ -152,10 +163,10 @@ class LoadData(Step[DataRecord]):
 
     @property
     def _held_out(self) -> list[str]:
-        """The parts that nothing is learnt from."""
+        """The parts of rows of their own that nothing is learnt from."""
         return [
             "dev",
-            "test",
+            *(["test"] if self.data.test else []),
             *(["gate"] if self.data.gate else []),
             *(FURTHER + name for name in sorted(self.data.tests)),
         ]
@@ -163,7 +174,7 @@ class LoadData(Step[DataRecord]):
     @property
     def _reported_on(self) -> list[str]:
         """The parts that there are intervals of."""
-        return [part for part in self._held_out if part == "test" or part.startswith(FURTHER)]
+        return ["test", *(part for part in self._held_out if part.startswith(FURTHER))]
 
     def _named(self, part: str) -> str:
         """A part's key in the recipe and its source."""
@@ -189,7 +200,9 @@ class LoadData(Step[DataRecord]):
             for key, text, pair, label, group in counted(read_texts(sources[part]), advance):
                 writers[part].add(key, text, pair, classes.number(label), *([group] if part in grouped else []))
         learning = [*sources["train"], *sources["unlabelled"]]
-        for place, (key, text, pair, label, _) in _together(places, counted(read_texts(learning), advance)):
+        for place, (key, text, pair, label, group) in _together(places, counted(read_texts(learning), advance)):
+            if place == TEST:
+                writers["test"].add(key, text, pair, classes.number(label), *([group] if grouped else []))
             if place in (GOLD, DEV):
                 writers["gold" if place == GOLD else "dev"].add(key, text, pair, classes.number(label))
             if place in (GOLD, TRANSFER):

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.shared.allotment import Counts, allot
+from tasks.shared.allotment import TO_DEV, Counts, allot
 from tasks.shared.dataset import KEY, NO_LABEL
 from tasks.shared.errors import StillhouseError, brief
 from tasks.shared.recipe_data import Data
@@ -15,9 +15,11 @@ from tasks.shared.sources import Source
 from tasks.shared.steps import Advance
 from tasks.shared.texts import group_key, normalise, text_key
 
-DROPPED, GOLD, DEV, TRANSFER = range(4)
+DROPPED, GOLD, DEV, TRANSFER, TEST = range(5)
 _ROWS_AT_ONCE = 1024
 _SHOWN_CLASSES = 5
+_TEST_SEED = 2**32
+"""Of the draw of test: none that a recipe can have, so that another draw of labels is measured on the same rows."""
 _MANY_CLASSES = 100
 """From here on, labels of which most have one row only are taken for a column of texts or numbers."""
 
@@ -170,8 +172,9 @@ def draw_parts(data: Data, classes: Classes, train: Scan, unlabelled: Scan, held
     """Chooses by a hash of (seed, text), or of the group where it is of one, so that new rows hardly move the choice.
 
     Each text counts once, with the first label it has; texts of the parts held out (dev, test, perhaps gate and further
-    tests) and of their groups are left out of everything else. In each class the rows that come first in the hash's
-    order are dev, the next ones gold, the rest transfer; groups stay whole.
+    tests) and of their groups are left out of everything else. With `test_share` a test is drawn before all others, in
+    an order of its own. In each class the rows that come first in the hash's order are dev, the next ones gold, the
+    rest transfer; groups stay whole.
     """
     keys = np.concatenate([train.keys, unlabelled.keys])
     groups = keys if data.group is None else np.concatenate([train.groups, unlabelled.groups])
@@ -193,7 +196,12 @@ def draw_parts(data: Data, classes: Classes, train: Scan, unlabelled: Scan, held
             its = "the texts it has" if data.group is None else "the texts it has, or their groups,"
             why = f"; {its} are in {' or '.join(held_out)} too" if (labels == number).any() else ""
             raise StillhouseError(f"data.train: class {brief(name)} has no usable row left to learn from{why}")
+    test = np.zeros(len(keys), np.bool_)
+    if data.test_share:
+        test, told = _draw_test(data, data.test_share, classes, groups, labels, usable)
+        warnings += told
     places, told = _deal(data, classes, groups, labels, usable)
+    places[test] = TEST
     warnings += told
     if not data.dev and not (places == DEV).any():
         whole = "" if data.group is None else ", of too few groups that data.group keeps whole,"
@@ -201,6 +209,37 @@ def draw_parts(data: Data, classes: Classes, train: Scan, unlabelled: Scan, held
             f"data.train: too few gold labels{whole} to spare {data.dev_share:.0%} for dev; name a file in data.dev"
         )
     return Draw(places, warnings)
+
+
+def _draw_test(
+    data: Data,
+    share: float,
+    classes: Classes,
+    groups: NDArray[np.bytes_],
+    labels: NDArray[np.int32],
+    usable: NDArray[np.bool_],
+) -> tuple[NDArray[np.bool_], list[str]]:
+    """Which rows are test, and what to say of it; `usable` loses them and the others of their groups, in place."""
+    rows = np.flatnonzero(usable & (labels != NO_LABEL))
+    there = dict(enumerate(np.bincount(labels[rows], minlength=len(classes.names)).tolist()))
+    wanted = {number: round(count * share) for number, count in there.items()}
+    test = np.zeros(len(labels), np.bool_)
+    test[rows] = allot(groups[rows], labels[rows], wanted, there, _TEST_SEED) == TO_DEV
+    if not test.any():
+        whole = "" if data.group is None else ", of too few groups that data.group keeps whole,"
+        raise StillhouseError(
+            f"data.train: too few gold labels{whole} to spare {share:.0%} for test; name a file in data.test"
+        )
+    usable &= ~test
+    warnings = _without(usable, groups, {"test": groups[test]}, "of groups that PART has")
+    if data.group is not None:
+        warnings += _off(classes, labels, "test", test, wanted)
+    lacking = [brief(name) for number, name in enumerate(classes.names) if not (test & (labels == number)).any()]
+    if lacking:
+        more = f" and {len(lacking) - _SHOWN_CLASSES} more" if len(lacking) > _SHOWN_CLASSES else ""
+        shown = ", ".join(lacking[:_SHOWN_CLASSES])
+        warnings.append(f"test has no row of class {shown}{more}: too few of data.train to spare {share:.0%}")
+    return test, warnings
 
 
 def _deal(
@@ -227,26 +266,22 @@ def _deal(
             count = f"{int(of_dev.sum()):,} texts of train or unlabelled"
             warnings.append(f"{count} are of groups that went to dev; learning leaves them out")
             places[of_dev] = DROPPED
-        warnings += _off(classes, labels, places, dev, kept)
+        warnings += _off(classes, labels, "dev", places == DEV, dev)
+        warnings += _off(classes, labels, "dev and gold together", (places == DEV) | (places == GOLD), kept)
     return places, warnings
 
 
 def _off(
-    classes: Classes, labels: NDArray[np.int32], places: NDArray[np.uint8], dev: Counts, kept: Counts
+    classes: Classes, labels: NDArray[np.int32], what: str, chosen: NDArray[np.bool_], wanted: Counts
 ) -> list[str]:
-    """What came of whole groups where it is not what was asked for."""
-
-    def off(what: str, chosen: NDArray[np.bool_], wanted: Counts) -> list[str]:
-        had = np.bincount(labels[chosen], minlength=len(wanted)).tolist()
-        other = [number for number in wanted if had[number] != wanted[number]]
-        shown = [
-            f"{had[number]:,} of class {brief(classes.names[number])} instead of {wanted[number]:,}" for number in other
-        ]
-        more = f" and {len(other) - _SHOWN_CLASSES} more classes that differ" if len(other) > _SHOWN_CLASSES else ""
-        return [f"groups stay whole: {what} has {', '.join(shown[:_SHOWN_CLASSES])}{more}"] if other else []
-
-    of_dev = off("dev", places == DEV, dev)
-    return of_dev + off("dev and gold together", (places == DEV) | (places == GOLD), kept)
+    """What came of whole groups where it is not what was asked for: the chosen rows, [rows], and what they are."""
+    had = np.bincount(labels[chosen], minlength=len(wanted)).tolist()
+    other = [number for number in wanted if had[number] != wanted[number]]
+    shown = [
+        f"{had[number]:,} of class {brief(classes.names[number])} instead of {wanted[number]:,}" for number in other
+    ]
+    more = f" and {len(other) - _SHOWN_CLASSES} more classes that differ" if len(other) > _SHOWN_CLASSES else ""
+    return [f"groups stay whole: {what} has {', '.join(shown[:_SHOWN_CLASSES])}{more}"] if other else []
 
 
 def _without(

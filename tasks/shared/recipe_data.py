@@ -21,7 +21,16 @@ class Data(Section):
         "hub:NAMESPACE/NAME:CONFIG@REVISION#SPLIT (all but the name optional), or sample:NAME. "
         "Rows without a label become unlabelled transfer text.",
     )
-    test: str = Field(min_length=1, description="Test rows, only reported on; same kinds of source as train.")
+    test: str | None = Field(
+        None, min_length=1, description="Test rows, only reported on; same kinds of source as train. Or test_share."
+    )
+    test_share: float | None = Field(
+        None,
+        gt=0,
+        le=0.5,
+        description="Without test: the share of each class's labelled texts of train that is kept out for it, before "
+        "dev. Drawn by a hash of the text, the same for any seed; groups stay whole.",
+    )
     dev: str | None = Field(None, description="Rows for every choice; without it, dev_share of the gold rows by class.")
     dev_share: float = Field(
         0.2, gt=0, le=0.5, description="Without dev: the share of each class's gold rows that is kept out for it."
@@ -104,6 +113,14 @@ class Data(Section):
         if classes and not all(name.strip() for name in classes):
             raise ValueError("holds a name without a letter; a row with a blank label counts as one without")
         return classes
+
+    @model_validator(mode="after")
+    def _one_test(self) -> "Data":
+        if self.test is None and self.test_share is None:
+            raise ValueError("test is missing; name a file, or keep out a fifth of train for it with test_share: 0.2")
+        if self.test is not None and self.test_share is not None:
+            raise ValueError("test and test_share each say what the test rows are; remove one of them")
+        return self
 
     @model_validator(mode="after")
     def _columns_differ(self) -> "Data":

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import Counter
 
 import pandas as pd
 import pytest
@@ -295,3 +296,70 @@ def test_the_manifest_tells_what_the_data_is(load):
 def test_texts_are_written_as_models_read_them(load):
     data = load([*ROWS, ("cafe\u0301\n  au lait", "")])
     assert "café au lait" in [text for text, _ in rows_of(data, "transfer")]
+
+
+@pytest.fixture
+def load_one(bench, tmp_path):
+    """Loads one file, of which test is a share; other settings are the recipe's."""
+
+    def from_rows(rows=ROWS, header=("text", "label"), test_share=0.2, **options):
+        train = write_csv(tmp_path / "one.csv", rows, header)
+        return bench(LoadData(Data(train=train, test_share=test_share, **options)))
+
+    return from_rows
+
+
+def test_a_test_drawn_from_train_is_a_share_of_each_class_and_nowhere_else(load_one, bench):
+    rows = [*ROWS, (ROWS[0][0], ROWS[0][1]), *[("unlabelled", "")]]
+    data = load_one(rows)
+    test = rows_of(data, "test")
+    assert Counter(label for _, label in test) == dict.fromkeys(WORDS, 6)
+    assert set(test) < set(ROWS)
+    for part in ("gold", "dev", "transfer"):
+        assert not {text for text, _ in test} & {text for text, _ in rows_of(data, part)}
+    assert data.rows["gold"] + data.rows["dev"] == 72
+    assert "data.test_share: 20% of the labelled texts of data.train, in each class, are test" in bench.warnings[0]
+    assert bench.warnings == list(data.warnings)
+
+
+def test_a_test_drawn_from_train_hardly_moves_and_is_the_same_for_any_draw_of_labels(load_one):
+    test = {text for text, _ in rows_of(load_one(), "test")}
+    assert {text for text, _ in rows_of(load_one(seed=1, labels_per_class=5), "test")} == test
+    shuffled = random.Random(1).sample(ROWS, len(ROWS))
+    assert {text for text, _ in rows_of(load_one(shuffled), "test")} == test
+    more = {text for text, _ in rows_of(load_one([*ROWS, *toy_rows(6, seed=7)]), "test")}
+    assert len(test & more) >= len(test) - 3
+
+
+def test_a_test_drawn_from_train_tears_no_group_apart(load_one):
+    rows = [(text, label, str(number // 4)) for number, (text, label) in enumerate(ROWS)]
+    loose = [(text, "", str(number)) for number, (text, _) in enumerate(toy_rows(20, seed=3))]
+    data = load_one([*rows, *loose], header=("text", "label", "of"), group="of")
+    group_of = {text: group for text, _, group in [*rows, *loose]}
+    groups = {part: {group_of[text] for text, _ in rows_of(data, part)} for part in PARTS}
+    assert groups["test"]
+    for part in ("gold", "dev", "transfer"):
+        assert not groups["test"] & groups[part]
+    assert any("of groups that test has too" in warning for warning in data.warnings)
+    [chunk] = read_chunks(data.file("test"))
+    assert len(set(chunk.groups.tolist())) == len(groups["test"])
+
+
+def test_a_test_drawn_from_train_leaves_texts_of_other_parts_alone_and_tells_what_it_lacks(load_one, tmp_path):
+    dev = write_csv(tmp_path / "dev.csv", ROWS[:30])
+    data = load_one([*ROWS, ("rare", "other"), ("rarer", "other")], dev=dev)
+    assert not {text for text, _ in ROWS[:30]} & {text for text, _ in rows_of(data, "test")}
+    assert "test has no row of class 'other': too few of data.train to spare 20%" in data.warnings
+    with pytest.raises(StillhouseError, match=r"too few gold labels to spare 5% for test; name a file in data.test"):
+        load_one(ROWS[:9], test_share=0.05)
+
+
+def test_test_rows_are_a_file_or_a_share_and_a_key_knows_of_a_share_only_where_there_is_one(tmp_path):
+    train = write_csv(tmp_path / "train.csv", ROWS)
+    assert "test_share" not in LoadData(Data(train=train, test=train)).decided_by["options"]
+    shares = [LoadData(Data(train=train, test_share=share)) for share in (0.1, 0.2)]
+    assert shares[0].key != shares[1].key
+    with pytest.raises(ValueError, match=r"test is missing; name a file, or keep out a fifth .* test_share: 0\.2"):
+        Data(train="x")
+    with pytest.raises(ValueError, match="each say what the test rows are; remove one"):
+        Data(train="x", test="y", test_share=0.2)

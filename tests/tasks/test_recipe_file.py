@@ -208,7 +208,7 @@ def test_items_of_an_empty_list(complaint):
         (DATA + '"two\\nlines": x', r"unknown key 'two\nlines'"),
         (DATA + "teachers: {epocs: 1}", "unknown key 'teachers.epocs'"),
         ("name: x", "my.yaml: data: is missing"),
-        ("data: {train: a}", "my.yaml: data.test: is missing"),
+        ("data: {train: a}", "my.yaml: data: test is missing; name a file, or keep out"),
         ("data:", "my.yaml: data: must be a section: keys and values, not nothing"),
         (DATA + "seeds: [0, 0]", "my.yaml: seeds holds a number twice"),
         (DATA + "seeds: 3", "my.yaml: seeds: must be a list, not 3"),
