@@ -184,7 +184,7 @@ def registered_models(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="The whole record, for programs.")
 @one_clear_line
 def show(run_id: str | None, as_json: bool) -> None:
-    """Show the result of RUN, the latest by default."""
+    """Show the result of RUN, the latest by default; of a run that failed or crashed, why, with exit code 1."""
     from flows.commands import show_run
 
     show_run(run_id, as_json)
@@ -215,9 +215,9 @@ def report(run_id: str | None, output: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="All tags and metrics, for programs.")
 @one_clear_line
 def runs(sort: str, most: int, as_json: bool) -> None:
-    """List the finished runs and how their students did, the best first.
+    """List the finished runs and how their students did, the best first, and the runs that failed or crashed, and why.
 
-    They are those of MLFLOW_TRACKING_URI, else the workspace's own.
+    Finished ones are those of MLFLOW_TRACKING_URI, else the workspace's own.
     """
     from flows.leaderboard import list_runs
 

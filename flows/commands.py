@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from flows.failures import failures, tell
 from flows.preflight import check_inputs, combinations, parse_share
 from flows.records import find_run, has_result, is_sweep, latest_run, lock_run, new_run_id
 from flows.result import print_result
@@ -164,13 +166,20 @@ def plan_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> No
 
 
 def show_run(run: str | None, as_json: bool) -> None:
-    """Prints a run's record, or its result."""
+    """Prints a run's record, or its result; of one that failed or crashed, why, with exit code 1."""
     workspace = existing_workspace()
     record = find_run(workspace, run) if run else latest_run(workspace, lambda one: has_result(one) or is_sweep(one))
     if as_json:
         click.echo(json.dumps(record, indent=2))
-    else:
-        _print(record)
+        return
+    found = failures(workspace)
+    failed = next((failure for failure in found if failure.run == record["run"]), None)
+    _print(record | {"state": failed.state, "error": failed.why} if failed else record)
+    if failed:
+        sys.exit(1)
+    if run is None:  # whoever asks for the latest result should know of later runs that gave none
+        later = [failure for failure in found if failure.began > record["began"]]
+        tell(later, Console(stderr=True, highlight=False), "failed or crashed since")
 
 
 def list_recipes(name: str | None) -> None:

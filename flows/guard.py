@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import wraps
+from urllib.parse import urlsplit
 
 import click
 
@@ -17,6 +18,7 @@ from tasks.shared.errors import (
     says_out_of_memory,
     without_logins,
 )
+from tasks.shared.serving.addresses import LOOPBACK
 from tasks.shared.workspace import check_space, find_workspace
 
 MISTAKE = 2
@@ -25,6 +27,8 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 _REFUSED = (401, 403, 421)
 """Statuses with which a server turns somebody away."""
+_SERVER_FAILED = 500
+"""From here on a status says that the server is at fault, not what it was asked."""
 
 
 def one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
@@ -50,9 +54,9 @@ def one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
             if trouble:
                 click.echo(f"stillhouse: {trouble} and run the same command again; what was finished is kept", err=True)
                 sys.exit(MISTAKE)
-            refusal = _refusal(error)
-            if refusal:
-                click.echo(f"stillhouse: {refusal}", err=True)
+            said = _server_trouble(error)
+            if said:
+                click.echo(f"stillhouse: {said}", err=True)
                 sys.exit(MISTAKE)
             kind = type(error).__name__
             click.echo(
@@ -63,14 +67,30 @@ def one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
     return guarded
 
 
-def _refusal(error: BaseException) -> str:
-    """What to do about a Prefect server that does not let us in, if that is behind an error."""
+def _server_trouble(error: BaseException) -> str:
+    """What to do about a Prefect server that refuses, fails or is gone, if that is behind an error."""
     for behind in _chain(error):
+        where = _of_prefect(behind)
         status = getattr(getattr(behind, "response", None), "status_code", None)
-        if status in _REFUSED:
-            where = without_logins(os.environ.get("PREFECT_API_URL", ""))
-            said = f"the Prefect server at PREFECT_API_URL {where} refuses ({status}), it wants a key"
+        if where and status in _REFUSED:
+            said = f"{where} refuses ({status}), it wants a key"
             return f"{said}; one of `stillhouse up` is used with STILLHOUSE_HOME set to its workspace"
+        if where and (status is None or status >= _SERVER_FAILED):
+            said = f"{where} {f'failed with error {status}' if status else f'is gone ({one_line(behind)})'}"
+            return f"{said}; run the same command again once it is well: finished steps are kept"
+    return ""
+
+
+def _of_prefect(error: BaseException) -> str:
+    """The name of the Prefect server that was asked where an error of HTTP came from; empty for all other errors."""
+    request = getattr(error, "_request", None) or getattr(getattr(error, "response", None), "request", None)
+    asked = str(getattr(request, "url", ""))
+    named = os.environ.get("PREFECT_API_URL", "")
+    if named and asked.startswith(named.rstrip("/")):
+        return f"the Prefect server at PREFECT_API_URL {without_logins(named)}"
+    ours = urlsplit(asked)
+    if not named and ours.hostname in LOOPBACK and ours.path.startswith("/api/"):
+        return "the temporary Prefect server of this run"
     return ""
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.failures import Failure, failures, tell
 from flows.table import fits
 from tasks.shared.errors import StillhouseError, closest, printable
 from tasks.shared.prefect_server import prepare_environment
@@ -42,21 +43,29 @@ LEAST = ("kept %", "teacher %", "twin %", "MB", "ms a text", "gain")
 
 
 def list_runs(sort: str, most: int, as_json: bool) -> None:
-    """Prints the runs that came to a verdict."""
+    """Prints the runs that came to a verdict, and those that failed."""
     if sort not in SORTS:
         raise StillhouseError(f"--sort {sort}: no such measure{closest(sort, list(SORTS))}")
     workspace = find_workspace()
     prepare_environment(workspace)
     found = sorted_runs(finished_runs(workspace), sort)[:most] if anything_tracked(workspace) else []
+    failed = failures(workspace)
     if as_json:
         entries = [{"run": run.name, "began": _when(run), "tags": run.tags, "metrics": run.metrics} for run in found]
-        click.echo(json.dumps(entries, indent=2))
+        click.echo(json.dumps(entries + [_as_entry(failure) for failure in failed], indent=2))
         return
     console = Console(highlight=False)
-    if not found:
+    if found:
+        console.print(_table(found, console.width))
+    else:
         console.print(Text("no finished run yet; start one with: stillhouse run quickstart"))
-        return
-    console.print(_table(found, console.width))
+    tell(failed, console, "failed or crashed in this workspace, the latest first")
+
+
+def _as_entry(failure: Failure) -> dict[str, object]:
+    """A failed run in the form of the others: without metrics, and with its state and line as tags."""
+    tags = {"stillhouse.run": failure.run, "stillhouse.state": failure.state, "stillhouse.error": failure.why}
+    return {"run": failure.run, "began": failure.began, "tags": tags, "metrics": {}}
 
 
 def leaderboard(tracker: Tracker, most: int = 50) -> list[Tracked]:

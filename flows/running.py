@@ -23,7 +23,7 @@ from tasks.shared.devices import pick_device
 from tasks.shared.errors import DivergedError, StillhouseError
 from tasks.shared.outputs import Output, locked, make_output
 from tasks.shared.resources import RAY, STEPS, Resource
-from tasks.shared.steps import Advance, Context, Record, Step, Stopped, suffix_of_draw
+from tasks.shared.steps import Advance, Context, Points, Record, Step, Stopped, suffix_of_draw
 from tasks.shared.tracking import Tracker
 from tasks.shared.workspace import Workspace
 
@@ -209,13 +209,15 @@ class Runner:
         if self.own_server and resource.limit:
             # Named for the machine: several may share the workspace.
             lock = self.workspace.locks / f"{resource.tag}-{socket.gethostname()}.lock"
-            with locked(lock, partial(self._waiting_for, step, resource.tag)):
+            with locked(lock, partial(self._waiting_for, step)):
                 yield
         else:
             yield
 
-    def _waiting_for(self, step: Step[Any], tag: str, owner: str) -> None:
-        self.view.line("waiting", self._title(step), f"{owner} is using the {tag}")
+    def _waiting_for(self, step: Step[Any], owner: str) -> None:
+        # Of machines with a GPU and without: the limit is one such process at a time on either.
+        busy = f"{owner} is training or labelling, and a machine does one of that at a time"
+        self.view.line("waiting", self._title(step), busy)
 
     def _make(self, step: Step[Any]) -> Output:
         self.view.starting(self._title(step))
@@ -235,6 +237,7 @@ class Runner:
         """What the step made; None where it was stopped, which for Prefect is no failure."""
         run = self.tracker.start(self._title(step), self._tags(step, "done"), self.parent)
         status = "KILLED"
+        series: list[tuple[str, Points]] = []  # tracked once the output is whole: a server must not cost a training
         try:
             publish(tracked_run(self.tracker, run))
             context = Context(
@@ -242,13 +245,15 @@ class Runner:
                 device=pick_device(self.device),
                 run=run,
                 progress=partial(self._progress, step),
-                metrics=partial(self.tracker.metrics, run),
+                metrics=lambda name, points: series.append((name, points)),
                 warn=self.view.warn,
                 looked=self.looked,
             )
             folder = step.folder(self.workspace)
             fill = partial(step.make, context=context)
             output = make_output(folder, step.key, step.decided_by, fill, made_by=run, measured=step.measured)
+            for name, points in series:
+                self.tracker.metrics(run, name, points)
             self._track(run, step, output)
             status = "FINISHED"
             return output

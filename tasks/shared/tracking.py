@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tasks.shared.errors import StillhouseError, one_line, says_disk_is_full, without_logins
 from tasks.shared.outputs import locked
+from tasks.shared.patient_client import PatientClient
 from tasks.shared.tracking_move import follow_move
 from tasks.shared.tracking_place import check_tracking_server, tracking_uri
 from tasks.shared.workspace import Workspace
@@ -59,6 +60,8 @@ def _clearly(method: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
 def open_client(workspace: Workspace) -> MlflowClient:
     """A client of the tracking server and registry; the workspace's own database is made if need be.
 
+    Whatever it is asked, a server in trouble is waited for, for a minute at most.
+
     Raises:
         StillhouseError: MLflow refuses.
     """
@@ -69,7 +72,7 @@ def open_client(workspace: Workspace) -> MlflowClient:
             follow_move(workspace)
         else:
             _make_database(workspace, database)
-    return MlflowClient(uri, registry_uri=uri)
+    return cast(MlflowClient, PatientClient(MlflowClient(uri, registry_uri=uri), uri))
 
 
 def _make_database(workspace: Workspace, database: Path) -> None:

@@ -1,8 +1,21 @@
-"""What a tracked run says of the Prefect run that it belongs to."""
+"""What a person is told while a run waits, and what a tracked run says of the Prefect run that it belongs to."""
+
+import io
+import socket
+import threading
+import time
 
 import pytest
+from filelock import FileLock
+from rich.console import Console
 
+from flows.console import View
 from flows.run_links import prefect_tags
+from flows.running import Runner
+from tasks.shared.recipe_teaching import Teacher
+from tasks.shared.steps import Unknown
+from tasks.shared.workspace import open_workspace
+from tasks.train_teacher import TrainTeacher
 
 
 def test_links_to_prefect_hold_no_login_and_none_to_a_server_of_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -11,3 +24,36 @@ def test_links_to_prefect_hold_no_login_and_none_to_a_server_of_one_run(monkeypa
     assert tags["prefect.url"] == "http://example.org/runs/1"
     assert "secret" not in str(tags)
     assert "prefect.url" not in prefect_tags(own_server=True)
+
+
+def test_a_run_that_waits_for_anothers_training_says_so_and_speaks_of_no_gpu() -> None:
+    """Found on a machine without one: "another is using the gpu"."""
+    workspace = open_workspace()
+    said = io.StringIO()
+    runner = Runner(
+        workspace=workspace,
+        view=View(Console(file=said)),
+        tracker=None,  # type: ignore[arg-type] - nothing is tracked of waiting
+        parent="",
+        run="waits",
+        flow_run="",
+        device="cpu",
+        force=frozenset(),
+        own_server=True,
+    )
+    workspace.locks.mkdir(exist_ok=True)
+    taken = threading.Event()
+
+    def train_for_a_moment() -> None:
+        with FileLock(workspace.locks / f"gpu-{socket.gethostname()}.lock"):
+            taken.set()
+            time.sleep(0.2)
+
+    threading.Thread(target=train_for_a_moment).start()
+    taken.wait()
+    step = TrainTeacher(Unknown("data"), Teacher(), 0)  # type: ignore[arg-type] - only its name matters
+    with runner._slot(step):
+        pass
+    assert said.getvalue().startswith("waiting train_teacher")
+    assert "is training or labelling, and a machine does one of that at a time" in said.getvalue()
+    assert "gpu" not in said.getvalue().lower()

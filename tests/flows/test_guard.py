@@ -1,0 +1,52 @@
+"""A Prefect server that fails in the middle of a run is one line, and no fault of ours."""
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows.guard import one_clear_line
+from tests.web import server
+
+
+def asks() -> None:
+    """As Prefect's engine does: the trouble with its server is behind another error."""
+    try:
+        with get_client(sync_client=True) as client:
+            client.read_work_pools()
+    except Exception as error:
+        raise RuntimeError("the engine failed") from error
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (500, "failed with error 500; run the same command again once it is well: finished steps are kept"),
+        (401, "refuses (401), it wants a key; one of `stillhouse up` is used with STILLHOUSE_HOME set"),
+        (None, "is gone ("),
+    ],
+)
+def test_trouble_with_the_prefect_server_is_one_line(
+    status: int | None, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PREFECT_CLIENT_MAX_RETRIES", "0")
+    with server(status or 200) as found:
+        url = found.url if status else "http://127.0.0.1:9"
+        monkeypatch.setenv("PREFECT_API_URL", f"{url}/api")
+        with temporary_settings({PREFECT_API_URL: f"{url}/api"}), pytest.raises(SystemExit) as ended:
+            one_clear_line(asks)()
+    assert ended.value.code == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"stillhouse: the Prefect server at PREFECT_API_URL {url}/api {said}"), err
+    assert err.count("\n") == 1
+
+
+def test_trouble_with_another_server_is_not_blamed_on_prefect(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import httpx
+
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
+    with server(403) as hub, pytest.raises(SystemExit) as ended:
+        one_clear_line(lambda: httpx.get(f"{hub.url}/models").raise_for_status() and None)()
+    assert ended.value.code == 1
+    assert "Prefect" not in capsys.readouterr().err
