@@ -1,10 +1,8 @@
 """What the commands do: run and plan recipes, show runs, list recipes."""
 
 import json
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import click
 from rich.console import Console
 
 from flows.failures import failures, tell
+from flows.interruption import interruptible
 from flows.preflight import check_inputs, combinations, parse_share
 from flows.records import find_run, has_result, is_sweep, latest_run, lock_run, new_run_id
 from flows.result import print_result
@@ -113,7 +112,7 @@ def _run(
     check_tracking_server(workspace)
     run = new_run_id(recipe.name + ending)
     click.echo(f"{recipe.name}: everything goes to {workspace.root}; starting takes some seconds, the first time ten")
-    with _stopping_on_sigterm(), lock_run(workspace, run), prefect_server(workspace) as server:
+    with interruptible() as interruption, lock_run(workspace, run), prefect_server(workspace) as server:
         from flows.console import View, quiet_libraries
         from flows.flow_run import Session, session
         from tasks.shared.tracking import open_client
@@ -122,7 +121,7 @@ def _run(
         quiet_libraries()
         open_client(workspace)  # makes MLflow's database at the first start, while the server makes its own
         wait_for_server(workspace, server)
-        session.set(Session(run, View(), forced, own_server=server is not None))
+        session.set(Session(run, View(), forced, server is not None, interruption))
         folder = flow(recipe)
     _print(find_run(workspace, folder.name))
 
@@ -135,16 +134,6 @@ def _print(record: dict[str, Any]) -> None:
         print_sweep(record)
     else:
         print_result(record)
-
-
-@contextmanager
-def _stopping_on_sigterm() -> Iterator[None]:
-    """Ends a run that is told to end as Ctrl-C does: it says so, and closes what it had open."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def plan_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> None:

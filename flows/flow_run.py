@@ -15,6 +15,7 @@ from prefect.runtime import flow_run
 from rich.console import Console
 
 from flows.console import View, log, logging_to
+from flows.interruption import Interruption
 from flows.killed import close_killed_runs
 from flows.limits import make_limits
 from flows.publishing import publish_result
@@ -47,12 +48,14 @@ class Session:
         view: where a person watches.
         force: names of steps that are made anew.
         own_server: whether the Prefect server is this run's own, and ends with it.
+        interruption: is told what to do where the command is interrupted and the run cannot be closed.
     """
 
     run: str
     view: View
     force: frozenset[str]
     own_server: bool
+    interruption: Interruption
 
 
 session: ContextVar[Session | None] = ContextVar("session", default=None)
@@ -110,6 +113,8 @@ class _Run:
         close_killed_runs(workspace, self._tracker, folder.name, own_server)
         tags = {"stillhouse.run": folder.name, "stillhouse.flow": str(flow_run.flow_name), **prefect_tags(own_server)}
         self._parent = self._tracker.start(folder.name, tags)
+        if watched:
+            watched.interruption.last_words = self._cut_off
         self._runner = Runner(
             workspace=workspace,
             view=watched.view if watched else View(Console(quiet=True)),
@@ -140,6 +145,13 @@ class _Run:
                 self._write_record("failed" if failed else "interrupted", one_line(problem) if failed else None)
                 self._tracker.finish(self._parent, "FAILED" if failed else "KILLED")
             raise
+
+    def _cut_off(self) -> None:
+        """What the thread can still do that ends the process; the next run closes the rest."""
+        self._write_record("interrupted")
+        for tracked, name in self._tracker.running().items():
+            if name == self._folder.name:
+                self._tracker.finish(tracked, "KILLED")
 
     def _write_record(self, state: str = "running", error: str | None = None) -> None:
         write_json(self._folder / RECORD, to_file(self._record(state, error), self._workspace))

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from flows.interruption import Interrupted
 from tasks.shared.errors import (
     StillhouseError,
     brief_path,
@@ -41,9 +42,9 @@ def one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
         except StillhouseError as error:
             click.echo(f"stillhouse: {error}", err=True)
             sys.exit(MISTAKE)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interruption:
             click.echo("stillhouse: interrupted; the same command goes on from here", err=True)
-            sys.exit(INTERRUPTED)
+            sys.exit(interruption.exit_code if isinstance(interruption, Interrupted) else INTERRUPTED)
         except BrokenPipeError:  # whoever read our output has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(BROKEN_PIPE)

@@ -119,6 +119,7 @@ def _leftovers(workspace: Workspace) -> list[Path]:
         "labels/*/.*",
         "labels/*/*/.*",
         "plans/*.partial",
+        "trainings/*/*.partial",
         "runs/*/.*",
         "mlflow/.new-*",
         "verified/.*",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from prefect import Task
@@ -125,7 +126,12 @@ class Runner:
         try:
             for share in shares:
                 runs.append(self.tracker.start(self._title(share), self._tags(share, "done"), self.parent))
-            with alone, open_cluster(self.device) as cluster, self._progress(step, *step.work) as advance:
+            with (
+                alone,
+                self.view.working(self._title(step)),
+                open_cluster(self.device) as cluster,
+                self._progress(step, *step.work) as advance,
+            ):
                 if cluster.places > count:
                     idle = f"the cluster has {cluster.places} places for {count} shares"
                     self.view.warn(f"{idle}; a higher labelling.shards uses them")
@@ -148,8 +154,9 @@ class Runner:
                 more = f" ({len(warnings) - 1} other shares say the like)" if len(warnings) > 1 else ""
                 self.view.warn(warnings[0] + more)
         except BaseException as error:
-            status = "FAILED" if isinstance(error, Exception) else "KILLED"
-            self.view.line("failed", f"{self._title(step)} on Ray")
+            failed = isinstance(error, Exception)
+            status = "FAILED" if failed else "KILLED"
+            self.view.line("failed" if failed else "interrupted", f"{self._title(step)} on Ray")
             raise
         finally:
             for run in set(runs) - finished:
@@ -223,15 +230,25 @@ class Runner:
         self.view.starting(self._title(step))
         began = time.monotonic()
         try:
-            with self._slot(step):
+            with self._slot(step), self.view.working(self._title(step)):
                 made = prefect_task(step, self._title(step), partial(self._work, step), STEPS[step.name])()
-        except BaseException:
+        except Exception:
             self.view.line("failed", self._title(step))
+            raise
+        except BaseException:
+            self.view.line("interrupted", self._title(step), self._left(step), time.monotonic() - began)
             raise
         if made is None:
             self.view.line("stopped", self._title(step), "others did better", time.monotonic() - began)
             raise Stopped
         return made
+
+    def _left(self, step: Step[Any]) -> str:
+        """What is left of a step that was interrupted."""
+        from models.checkpoint import kept_step
+
+        at = kept_step(self._kept(step))
+        return f"its checkpoint of step {at:,} is kept" if at else ""
 
     def _work(self, step: Step[Any]) -> Output | None:
         """What the step made; None where it was stopped, which for Prefect is no failure."""
@@ -248,27 +265,34 @@ class Runner:
                 metrics=lambda name, points: series.append((name, points)),
                 warn=self.view.warn,
                 looked=self.looked,
+                kept=self._kept(step),
             )
             folder = step.folder(self.workspace)
             fill = partial(step.make, context=context)
             output = make_output(folder, step.key, step.decided_by, fill, made_by=run, measured=step.measured)
             for name, points in series:
                 self.tracker.metrics(run, name, points)
+            shutil.rmtree(self._kept(step), ignore_errors=True)
             self._track(run, step, output)
             status = "FINISHED"
             return output
         except Stopped:
+            shutil.rmtree(self._kept(step), ignore_errors=True)
             self.tracker.tag(run, {"stillhouse.state": "stopped"})
             return None
         except Exception as error:
             status = "FAILED"
             if isinstance(error, FloatingPointError):
+                shutil.rmtree(self._kept(step), ignore_errors=True)  # it would only lead there again
                 raise DivergedError(f"{self._title(step)}: {error}") from None
             raise
         finally:
             # A full disk refuses this too, and must not hide what went wrong before.
             with nullcontext() if status == "FINISHED" else suppress(Exception):
                 self.tracker.finish(run, status)
+
+    def _kept(self, step: Step[Any]) -> Path:
+        return self.workspace.trainings / step.folder(self.workspace).name
 
     def _progress(self, step: Step[Any], total: int | None, unit: str) -> AbstractContextManager[Advance]:
         shown = self.view.progress(self._title(step), total, unit)

@@ -153,7 +153,7 @@ def machine() -> dict[str, str | int | float]:
     """The machine that measured, and when: processor, cores, memory in GiB, system, versions."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": psutil.cpu_count(logical=True) or 0,
         "threads": torch.get_num_threads(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
@@ -163,7 +163,8 @@ def machine() -> dict[str, str | int | float]:
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():

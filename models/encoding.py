@@ -171,6 +171,12 @@ class ShuffledBatches:
         self._window = window * batch_size
         self._random = np.random.default_rng(seed)
 
+    def skip(self, epochs: int) -> None:
+        """Goes on as if the batches of so many epochs had been asked for."""
+        for _ in range(epochs):
+            for _ in self:
+                pass
+
     def __len__(self) -> int:
         """Batches in an epoch."""
         return -(-len(self._lengths) // self._batch_size)

@@ -1,7 +1,6 @@
 """Step train_student: the small model, trained on what the teacher believes; and what its twin shares with it."""
 
 import shutil
-import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -114,6 +113,7 @@ class TrainSmall(Step[StudentRecord]):
         """Writes the Hugging Face folder."""
         import torch
 
+        from models.checkpoint import Checkpoints
         from models.training import Schedule, accuracy_on, train
 
         examples = self.learn_from(context)
@@ -130,10 +130,10 @@ class TrainSmall(Step[StudentRecord]):
             precision=how.precision,
         )
         objective = self.objective_for(model)
-        began = time.monotonic()
+        checkpoints = Checkpoints(context.kept, context.warn)
         with context.progress(self.steps, "steps") as advance:
-            history = train(model, examples, dev, objective, schedule, self.seed, advance, context.looked)
-        write_history(folder, history, self.steps, time.monotonic() - began, context.device)
+            history = train(model, examples, dev, objective, schedule, self.seed, advance, context.looked, checkpoints)
+        write_history(folder, history, self.steps, context.device)
         context.metrics("loss", history.loss)
         context.metrics("dev_accuracy", history.dev_accuracy)
         model.cpu().save_pretrained(folder / "model")

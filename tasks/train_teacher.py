@@ -1,6 +1,5 @@
 """Step train_teacher: a fine-tuned classifier and its score on dev, before it may teach."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -172,6 +171,7 @@ class TrainTeacher(Step[TeacherRecord]):
         folder: Path,
         context: Context,
     ) -> None:
+        from models.checkpoint import Checkpoints
         from models.training import Schedule, steps_for, train
         from tasks.shared.objective import hard_objective
         from tasks.shared.processes import train_in_processes
@@ -179,15 +179,19 @@ class TrainTeacher(Step[TeacherRecord]):
         options = self.teacher
         steps = steps_for(len(gold.labels), options.batch_size, options.epochs)
         schedule = Schedule(steps, options.batch_size, options.learning_rate, precision=options.precision)
-        began = time.monotonic()
         with context.progress(steps, "steps") as advance:
             what = (schedule, options.seed, advance)
             if options.processes == 1:
-                history = train(model, gold, dev, hard_objective(), *what)
+                checkpoints = Checkpoints(context.kept, context.warn)
+                history = train(model, gold, dev, hard_objective(), *what, checkpoints=checkpoints)
             else:
                 self._check_devices(context.device)
+                asked = f"teachers.{self.number}.processes: {options.processes}"
+                context.warn(
+                    f"{asked}: a training in several processes keeps no checkpoint; interrupted, it starts over"
+                )
                 history = train_in_processes(options.processes, folder, model, tokenizer, gold, *what)
-        write_history(folder, history, steps, time.monotonic() - began, context.device)
+        write_history(folder, history, steps, context.device)
         context.metrics("loss", history.loss)
 
     def _check_devices(self, device: str) -> None:

@@ -34,6 +34,7 @@ class Context:
         metrics: tracks a series of (optimiser step, value) under a name.
         warn: tells the person something they can do something about.
         looked: called with the number of a look at dev, from 1, and the accuracy; may raise Stopped.
+        kept: where a training of this step keeps its checkpoint until the output is there; None keeps none.
     """
 
     workspace: Workspace
@@ -43,6 +44,7 @@ class Context:
     metrics: Callable[[str, Points], None]
     warn: Callable[[str], None]
     looked: Callable[[int, float], None] = lambda look, accuracy: None
+    kept: Path | None = None
 
 
 @dataclass(frozen=True)
