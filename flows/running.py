@@ -270,9 +270,9 @@ class Runner:
             folder = step.folder(self.workspace)
             fill = partial(step.make, context=context)
             output = make_output(folder, step.key, step.decided_by, fill, made_by=run, measured=step.measured)
+            shutil.rmtree(self._kept(step), ignore_errors=True)
             for name, points in series:
                 self.tracker.metrics(run, name, points)
-            shutil.rmtree(self._kept(step), ignore_errors=True)
             self._track(run, step, output)
             status = "FINISHED"
             return output
