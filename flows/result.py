@@ -15,6 +15,7 @@ from flows.table import models_of, rich_table
 from tasks.shared.errors import brief_path
 from tasks.shared.recipe_file import load_recipe
 from tasks.shared.report.render import HTML
+from tasks.shared.scorecard import busy
 
 
 def print_result(record: dict[str, Any]) -> None:
@@ -34,6 +35,8 @@ def print_result(record: dict[str, Any]) -> None:
     what = "mean ± standard deviation over seeds, on test" if len(record["students"]) > 1 else "on test"
     note = f"{what}; times on {machine['processor']}, {machine['cores']} cores"
     console.print(Text(note, style="dim"))
+    if note := busy([model.get("waited") for model in models_of(record)]):
+        console.print(Text.assemble(("warning ", "yellow"), note))
     console.print()
     console.print(Text(record["verdict"]["sentence"], style="bold"))
     console.print(Text(record["verdict"]["scope"], style="dim"))

@@ -22,6 +22,7 @@ from tasks.shared.errors import DivergedError, StillhouseError
 from tasks.shared.outputs import locked, write_json
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import recipe_to_yaml, with_changes
+from tasks.shared.scorecard import busy
 from tasks.shared.steps import Record, Step, Stopped
 from tasks.train_student import TrainStudent
 
@@ -130,7 +131,15 @@ def _try(recipe: Recipe, asked: Asked, do: Runner, once: _Once) -> dict[str, Any
     except (Stopped, DivergedError):
         return {}
     cost = do(Measure(data, student)).cost
-    wanted = ("ms_per_text", "texts_per_second", "parameters", "parameters_without_embeddings", "bytes")
+    wanted = (
+        "ms_per_text",
+        "cpu_ms_per_text",
+        "waited",
+        "texts_per_second",
+        "parameters",
+        "parameters_without_embeddings",
+        "bytes",
+    )
     return {"dev_accuracy": student.dev_accuracy, **{name: cost[name] for name in wanted}, "path": str(student.path)}
 
 
@@ -140,6 +149,8 @@ def _conclude(recipe: Recipe, trials: Sequence[Mapping[str, Any]], do: Runner) -
     if not done:
         raise StillhouseError("no trial was carried out to its end; raise sweep.trials, or set sweep.pruning to false")
     best = min(done, key=lambda trial: (-trial["dev_accuracy"], trial["ms_per_text"]))
+    if note := busy([trial.get("waited") for trial in done]):
+        do.view.warn(note)
     folder = do.workspace.runs / do.run
     ahead = front(done)
     write_json(folder / RESULT, {"schema": SCHEMA, "best": best["trial"], "front": ahead, "trials": list(trials)})

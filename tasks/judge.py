@@ -322,6 +322,7 @@ def _entry(score: ScoreRecord) -> dict[str, Any]:
         "bytes": cost["bytes"],
         "ms_per_text": cost["ms_per_text"],
         "texts_per_second": cost["texts_per_second"],
+        "waited": cost.get("waited"),
         "path": str(score.model.path),
         "digest": score.model.digest,
         "scorecard": str(score.path),

@@ -7,6 +7,7 @@ from typing import Any
 from tasks.shared.report.content import Content
 from tasks.shared.report.parts import Head, Section, Table, groups, mean_of, numbers
 from tasks.shared.report.words import interval, megabytes, percent, points, short, times
+from tasks.shared.scorecard import busy
 
 
 def models(content: Content) -> Section:
@@ -42,10 +43,11 @@ def models(content: Content) -> Section:
         ["", "accuracy %", "macro-F1 %", "MCC", "parameters", "without embeddings", "weights"],
         ["", "ms a text, median", "95th percentile", "texts a second", "MFLOP a text", "memory", "ms a training step"],
     )
+    crowded = busy([card.cost.waited for card in content.cards])
     notes = (
         "Mean ± standard deviation over seeds, on test." if len(content.of("student")) > 1 else "On test.",
         "Single texts on one thread, and batches of 32 on all, from text to logits; memory: weights and the "
-        "tensors of a batch of 32.",
+        "tensors of a batch of 32." + (f" Warning: {crowded}." if crowded else ""),
     )
     tables = [numbers(head, rows, note) for head, rows, note in zip(heads, (quality, cost), notes, strict=True)]
     return Section("The models", figures=["trade-off"], tables=tables)
