@@ -145,10 +145,7 @@ def _student_folder(student: str) -> Path:
         click.echo(f"stillhouse: the student of {brief_path(record['run'])}", err=True)
     if not record["best"]:
         raise StillhouseError(f"run {record['run']} has no student, it {record['state']}")
-    found = Path(str(record["best"]["path"]))
-    if not found.resolve().is_relative_to(workspace.root.resolve()):
-        raise StillhouseError(f"run {record['run']} names a student outside the workspace; name its folder to use it")
-    return found
+    return Path(str(record["best"]["path"]))
 
 
 def _registered_folder(student: str) -> Path:

@@ -142,8 +142,10 @@ def read_record(file: Path, workspace: Workspace) -> dict[str, Any] | None:
         record = json.loads(file.read_text(encoding="utf-8"))
         if record["schema"] == SCHEMA and record.keys() >= KEYS:
             _check_shape(record)
-            return from_file(record, workspace)
+            return from_file(record, file.parent, workspace)
         what = "is not a record that this Stillhouse knows"
+    except StillhouseError as error:
+        what = str(error)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError):
         what = "is damaged"
     click.echo(f"stillhouse: warning: {brief_path(file)} {what}; it is left out", err=True)

@@ -23,6 +23,7 @@ def rebuild_report(run: str | None, output: Path | None) -> None:
 
     workspace = existing_workspace()
     record = find_run(workspace, run) if run else latest_run(workspace)
+    folder = output or _own_folder(record, workspace)
     folders = _folders(record, workspace)
     content = gather(
         record["recipe"],
@@ -33,7 +34,6 @@ def rebuild_report(run: str | None, output: Path | None) -> None:
         folders["explain"],
         folders.get("register"),
     )
-    folder = output or Path(record["path"])
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_report(folder, content)
@@ -41,6 +41,14 @@ def rebuild_report(run: str | None, output: Path | None) -> None:
         raise StillhouseError(f"cannot write the report to {brief_path(folder)}: {error.strerror}") from None
     for name in (HTML, MARKDOWN):
         click.echo(brief_path(folder / name))
+
+
+def _own_folder(record: Mapping[str, Any], workspace: Workspace) -> Path:
+    """The run's folder; one that is linked there belongs to another workspace."""
+    folder = Path(record["path"])
+    if folder.resolve() != workspace.runs.resolve() / folder.name:
+        raise StillhouseError(f"{brief_path(folder)} is a link to elsewhere; name a folder with --output")
+    return folder
 
 
 def _folders(record: Mapping[str, Any], workspace: Workspace) -> dict[str, Path]:
