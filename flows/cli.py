@@ -131,7 +131,12 @@ def plan(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device
 @click.argument("student")
 @click.argument("texts", nargs=-1)
 @click.option("--input", "source", type=click.Path(path_type=Path), help="File of texts: .txt, .csv, .tsv, .jsonl, ...")
-@click.option("--output", type=click.Path(path_type=Path), help="File for JSON lines; standard output without it.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File to write: .jsonl, or .csv or .parquet with the columns of --input. Without it, standard output.",
+)
+@click.option("--top", type=click.IntRange(1), help="How many classes to tell of a text, the most probable first.")
 @click.option("--column", default="text", show_default=True, help="Column of the texts in --input.")
 @click.option("--pair-column", help="Column of the second texts in --input, for students of pairs.")
 @click.option("--encoding", default="utf-8", show_default=True, help="Character encoding of --input.")
@@ -143,6 +148,7 @@ def predict(
     texts: tuple[str, ...],
     source: Path | None,
     output: Path | None,
+    top: int | None,
     column: str,
     pair_column: str | None,
     encoding: str,
@@ -151,19 +157,21 @@ def predict(
 ) -> None:
     """Classify TEXTS with STUDENT: a student's folder, a run, `latest`, or a registered model.
 
-    Without texts and --input, standard input is read, a text a line. Files and standard input give JSON lines.
+    Without texts and --input, standard input is read, a text a line. Files and standard input give JSON lines with the
+    probabilities of all classes, or of the --top best. A .csv or .parquet gets the columns `predicted` and
+    `probability` beside those of --input; for further classes `predicted_2`, `probability_2` and so on.
 
     \b
     Examples:
       stillhouse predict latest "oil prices rose as the cartel cut its output"
       cat texts.txt | stillhouse predict latest > labels.jsonl
-      stillhouse predict latest --input texts.csv --output labels.jsonl
+      stillhouse predict latest --input texts.csv --output predicted.csv --top 3
       stillhouse predict models:/quickstart-student@champion "corn and wheat exports"
     """
     from flows.predict import Table, predict_texts
 
     table = Table(source, column, pair_column, encoding, separator, header) if source else None
-    predict_texts(student, texts, table, output)
+    predict_texts(student, texts, table, output, top)
 
 
 @main.command("models")
@@ -226,13 +234,19 @@ def runs(sort: str, most: int, as_json: bool) -> None:
 
 @main.command()
 @click.argument("run")
-@click.argument("other")
+@click.argument("other", required=False)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @one_clear_line
-def compare(run: str, other: str, as_json: bool) -> None:
+def compare(run: str, other: str | None, as_json: bool) -> None:
     """Judge the students of RUN against those of OTHER, over the same test rows, and say how their recipes differ.
 
-    Runs are named by their ids or the beginnings of them; `stillhouse runs` lists them.
+    Runs are named by their ids or the beginnings of them, or `latest`; `stillhouse runs` lists them. Without OTHER,
+    it is the finished run before RUN that was tested on the same data.
+
+    \b
+    Examples:
+      stillhouse compare latest
+      stillhouse compare quickstart-20261101 quickstart-20261024
     """
     from flows.compare import compare_runs
 

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from flows.preflight import check_inputs, combinations, parse_share
-from flows.records import find_run, has_result, is_sweep, latest_run, lock_run, new_run_id
+from flows.records import find_run, has_result, is_sweep, lock_run, named_run, new_run_id
 from flows.result import print_result
 from flows.shipped import find_recipe, shipped
 from tasks.shared.devices import check_device
@@ -165,7 +165,7 @@ def plan_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> No
 def show_run(run: str | None, as_json: bool) -> None:
     """Prints a run's record, or its result."""
     workspace = existing_workspace()
-    record = find_run(workspace, run) if run else latest_run(workspace, lambda one: has_result(one) or is_sweep(one))
+    record = named_run(workspace, run, lambda one: has_result(one) or is_sweep(one))
     if as_json:
         click.echo(json.dumps(record, indent=2))
     else:

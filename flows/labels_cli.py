@@ -71,7 +71,7 @@ def import_(file: Path, recipe: str, overrides: tuple[str, ...]) -> None:
 
 @labels.command()
 @click.argument("output", type=click.Path(path_type=Path))
-@click.option("--run", "run_id", metavar="RUN", help="Whose soft labels; the latest run's by default.")
+@click.option("--run", "run_id", metavar="RUN", help="Whose soft labels; `latest` by default.")
 @click.option("--teacher", type=click.IntRange(0), help="One teacher's, by position; else what students learn from.")
 @click.option(
     "--draw",

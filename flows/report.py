@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from flows.records import find_run, has_result, latest_run, step_folder, what_it_is
+from flows.records import has_result, named_run, step_folder, what_it_is
 from flows.table import models_of
 from tasks.shared.errors import StillhouseError, brief_path
 from tasks.shared.verified import whole_output
@@ -22,7 +22,7 @@ def rebuild_report(run: str | None, output: Path | None) -> None:
     from tasks.shared.report.render import HTML, MARKDOWN, write_report
 
     workspace = existing_workspace()
-    record = find_run(workspace, run) if run else latest_run(workspace)
+    record = named_run(workspace, run)
     folder = output or _own_folder(record, workspace)
     folders = _folders(record, workspace)
     content = gather(

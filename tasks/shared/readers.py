@@ -54,7 +54,7 @@ def read_jsonl(table: Table, stream: BinaryIO) -> Iterator[Row]:
                 f"{table.at} line {number}: a \\u escape is half of a surrogate pair, which is not a character; "
                 "write both halves or remove it"
             )
-        yield Row(text, pair, label, number, group)
+        yield Row(text, pair, label, number, group, record if table.columns.whole else None)
     if keys is None:
         return
     for what, name in (("label", table.columns.label), ("group", table.columns.there(keys).group)):
@@ -80,7 +80,8 @@ def _separated(table: Table, stream: BinaryIO, separator: str, *, quoted: bool) 
         text_at, pair_at, label_at, group_at = places = places or _positions(names, table)
         label = None if label_at is None else label_text(cells[label_at], table.at, "line", line)
         group = None if group_at is None else label_text(cells[group_at], table.at, "line", line, "group")
-        yield Row(cells[text_at], None if pair_at is None else cells[pair_at], label, line, group)
+        whole = dict(zip(names, cells, strict=True)) if table.columns.whole else None
+        yield Row(cells[text_at], None if pair_at is None else cells[pair_at], label, line, group, whole)
 
 
 def separated_cells(

@@ -69,7 +69,9 @@ class Source(Protocol):
         """Where the row with this `line` stands, for messages: `reviews.csv line 12`."""
 
 
-def open_sources(spec: str, data: "Data", *, split: str, labelled: bool, where: str) -> list[Source]:
+def open_sources(
+    spec: str, data: "Data", *, split: str, labelled: bool, where: str, whole: bool = False
+) -> list[Source]:
     """The sources that a recipe's text names, in a fixed order; a glob can name several. Nothing is read yet.
 
     Args:
@@ -79,6 +81,7 @@ def open_sources(spec: str, data: "Data", *, split: str, labelled: bool, where: 
         labelled: False for texts only: labels are not read, their column and that of groups may be missing, and .txt
             is allowed.
         where: the recipe's path of the spec, such as `data.train`, for messages.
+        whole: whether the rows of files come with all of their columns.
 
     Raises:
         StillhouseError: nothing is there, or it is of an unknown kind; one line says what to do.
@@ -90,7 +93,7 @@ def open_sources(spec: str, data: "Data", *, split: str, labelled: bool, where: 
         return [_sample_source(spec, columns, where)]
     _check_encoding(data.encoding)
     _check_separator(data.separator)
-    options = Table(Path(), "", columns, data.encoding, data.separator, data.header)
+    options = Table(Path(), "", replace(columns, whole=whole), data.encoding, data.separator, data.header)
     return [_file_source(path, options, where) for path in _matching(spec, where)]
 
 
