@@ -32,14 +32,17 @@ _LONGEST_WARNING = 600
 class View:
     """Writes to the terminal, and the same to the log."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        """Without a console: standard output."""
+    def __init__(self, console: Console | None = None, quiet: bool = False) -> None:
+        """Without a console: standard output. A quiet one shows warnings alone."""
         self.console = console or Console(highlight=False)
+        self._quiet = quiet
         self._warned: set[str] = set()
 
     def starting(self, title: str) -> None:
         """A step begins."""
         log.info("running %s", title)
+        if self._quiet:
+            return
         if not self.console.is_terminal:
             self.console.print(f"running {title}")
         else:
@@ -50,7 +53,8 @@ class View:
         log.info("%s %s %s", state, title, note)
         took = "" if seconds is None else f"{seconds:6.1f} s"
         text = Text.assemble((f"{state:<8}", _STYLES[state]), f"{title:<26}", f"{took:>9}  ", (note, "dim"))
-        self.console.print(text, soft_wrap=True)
+        if not self._quiet:
+            self.console.print(text, soft_wrap=True)
 
     def warn(self, message: str) -> None:
         """Something the person can act on; said once, though several students may have reason to."""
@@ -66,7 +70,7 @@ class View:
 
         Without a terminal, a line after a minute and then with each further tenth, a minute apart at least.
         """
-        if not self.console.is_terminal:
+        if self._quiet or not self.console.is_terminal:
             yield self._lines(title, total, unit)
             return
         bar = Progress(

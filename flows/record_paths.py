@@ -51,8 +51,7 @@ def from_file(record: Mapping[str, Plain], folder: Path, workspace: Workspace) -
             raise StillhouseError(f"names {brief(path)}, which is not in the workspace")
         return inside
 
-    rest = {name: value for name, value in record.items() if name != "path"}
-    return {"path": str(folder), **_changed(rest, here)}
+    return {**_changed({**record, "path": "."}, here), "path": str(folder)}
 
 
 def _changed(value: Plain, change: Callable[[str, str], str], key: str = "") -> Plain:

@@ -22,8 +22,8 @@ LATEST = "latest"
 """What a person calls the latest run that has what a command wants."""
 _NAMED = 5
 """So many runs are named where one has to be chosen."""
-BEST = "best.yaml"
-"""In a sweep's folder: the recipe of the best."""
+BEST, SWEEP = "best.yaml", "sweep.json"
+"""In a sweep's folder: the recipe of the best, and all that was tried."""
 KEYS = frozenset({"run", "state", "error", "began", "path", "verdict", "best", "labels", "steps", "mlflow", "recipe"})
 """What commands rely on in a record."""
 

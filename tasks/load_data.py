@@ -96,10 +96,9 @@ class LoadData(Step[DataRecord]):
             StillhouseError: what is wrong with a source, or with the data that was read.
         """
         sources = self._sources()
-        every = [source for part in sources.values() for source in part]
-        if sum(source.size for source in every) <= CHECKED_WHOLE:
+        if _small(sources):
             return tuple(self._choose(sources, lambda rows: None)[0].names)
-        for source in every:
+        for source in chain.from_iterable(sources.values()):
             source.check()
         return tuple(self.data.classes) if self.data.classes else None
 
@@ -188,8 +187,26 @@ class LoadData(Step[DataRecord]):
 
     def summary(self, record: DataRecord) -> str:
         """Rows a part."""
-        counts = ", ".join(f"{rows:,} {part}" for part, rows in record.rows.items())
-        return f"{len(record.classes)} classes; {counts}"
+        return _counts(len(record.classes), record.rows)
+
+    def foreseen(self) -> str:
+        """Rows a part, of sources that are small."""
+        sources = self._sources()
+        if not _small(sources):
+            return "rows and classes are counted when it runs"
+        classes, draw = self._choose(sources, lambda rows: None)
+        gold, dev, transfer = (int((draw.places == place).sum()) for place in (GOLD, DEV, TRANSFER))
+        held_out = {part: sum(1 for _ in read_texts(sources[part])) for part in self._held_out if sources[part]}
+        parts = {"gold": gold, "dev": dev, "test": 0, "transfer": gold + transfer}
+        return _counts(len(classes.names), {**parts, **held_out})
+
+
+def _small(sources: Mapping[str, Sequence[Source]]) -> bool:
+    return sum(source.size for source in chain.from_iterable(sources.values())) <= CHECKED_WHOLE
+
+
+def _counts(classes: int, rows: Mapping[str, int]) -> str:
+    return f"{classes} classes; {', '.join(f'{count:,} {part}' for part, count in rows.items())}"
 
 
 def _together(places: NDArray[np.uint8], texts: Iterator[Text]) -> Iterator[tuple[int, Text]]:
