@@ -116,6 +116,7 @@ def make_output(
     temporary.mkdir()
     try:
         facts = dict(fill(temporary))
+        _as_others_are(temporary)
         written = _files(temporary)
         files = {name: {"sha256": sha, "bytes": size} for name, (sha, size) in written.items()}
         manifest = {
@@ -139,6 +140,17 @@ def make_output(
     if output is None:
         raise StillhouseError(f"{folder} changed while it was being written; run again")
     return output
+
+
+def _as_others_are(folder: Path) -> None:
+    """Gives files that a library made for their owner alone, under a temporary name, the mode that other files get."""
+    usual = folder / f".{MANIFEST}"
+    usual.touch()
+    mode = usual.stat().st_mode
+    usual.unlink()
+    for path in folder.rglob("*"):
+        if path.is_file() and path.stat().st_mode != mode:
+            path.chmod(mode)
 
 
 def _digest_of(files: Mapping[str, str], measured: Collection[str]) -> str:

@@ -12,6 +12,7 @@ from tasks.shared.errors import StillhouseError, brief
 from tasks.shared.lines import LONGEST_LINE, decoded_lines
 from tasks.shared.rows import Row, Table, check_columns, described, label_text, missing_column
 
+_WORDS_OF_A_NAME = 2
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -130,14 +131,24 @@ def _positions(names: list[str], table: Table) -> tuple[int, int | None, int | N
     try:
         check_columns(names, columns, table.at)
     except StillhouseError as error:
-        if table.header:
+        if table.header and not _like_data(names):
             raise
+        if table.header:
+            advice = "if the first line is data and not column names, use data.header: false"
+            raise StillhouseError(f"{error}; {advice}: columns are then numbers from 0") from None
         raise StillhouseError(f"{error}; data.header is false, so columns are numbers from 0") from None
     return (
         names.index(columns.text),
         None if columns.text_pair is None else names.index(columns.text_pair),
         None if columns.label is None else names.index(columns.label),
         None if columns.group is None else names.index(columns.group),
+    )
+
+
+def _like_data(names: list[str]) -> bool:
+    """Whether a first line reads like texts and labels rather than like the names of columns."""
+    return len(set(names)) < len(names) or any(
+        name.strip().lstrip("-").isdigit() or len(name.split()) > _WORDS_OF_A_NAME for name in names
     )
 
 
