@@ -34,9 +34,10 @@ _LONGEST_WARNING = 600
 class View:
     """Writes to the terminal, and the same to the log."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        """Without a console: standard output."""
+    def __init__(self, console: Console | None = None, quiet: bool = False) -> None:
+        """Without a console: standard output. A quiet one shows warnings alone."""
         self.console = console or Console(highlight=False)
+        self._quiet = quiet
         self._warned: set[str] = set()
         self._work: _Work | None = None
         self._bar_moves = False
@@ -44,6 +45,8 @@ class View:
     def starting(self, title: str) -> None:
         """A step begins."""
         log.info("running %s", title)
+        if self._quiet:
+            return
         if not self.console.is_terminal:
             self.console.print(f"running {title}")
         else:
@@ -53,8 +56,9 @@ class View:
         """A step and its state."""
         log.info("%s %s %s", state, title, note)
         took = "" if seconds is None else f"{seconds:6.1f} s"
-        text = Text.assemble((f"{state:<7} ", _STYLES[state]), f"{title:<26}", f"{took:>9}  ", (note, "dim"))
-        self.console.print(text, soft_wrap=True)
+        text = Text.assemble((f"{state:<8}", _STYLES[state]), f"{title:<26}", f"{took:>9}  ", (note, "dim"))
+        if not self._quiet:
+            self.console.print(text, soft_wrap=True)
 
     def warn(self, message: str) -> None:
         """Something the person can act on; said once, though several students may have reason to."""
@@ -70,7 +74,7 @@ class View:
 
         Without a terminal, `working` says what is advanced here.
         """
-        if not self.console.is_terminal:
+        if self._quiet or not self.console.is_terminal:
             work = self._work or _Work(title)
             work.begin(total, unit)
             yield work.advance
@@ -125,7 +129,7 @@ class View:
     def _still(self, work: "_Work") -> None:
         if not self.console.is_terminal:
             self.line("running", work.title, work.note, work.seconds)
-        elif not self._bar_moves:
+        elif not (self._quiet or self._bar_moves):
             self.console.print(Text.assemble(("running ", "cyan"), f"{work.title}{work.seconds:9.0f} s"), end="\r")
 
 

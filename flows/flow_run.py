@@ -18,7 +18,7 @@ from flows.console import View, log, logging_to
 from flows.interruption import Interruption
 from flows.killed import close_killed_runs
 from flows.limits import make_limits
-from flows.publishing import publish_result
+from flows.publishing import publish_inputs, publish_result
 from flows.record_paths import to_file
 from flows.records import RECIPE, RECORD, SCHEMA, lock_run, new_run_id
 from flows.run_links import prefect_tags, publish, tracked_run
@@ -28,6 +28,7 @@ from tasks.label import LabelRecord
 from tasks.label_shard import ShardRecord
 from tasks.register import RegisterRecord
 from tasks.report import ReportRecord
+from tasks.shared.dataset import DataRecord
 from tasks.shared.errors import one_line
 from tasks.shared.outputs import write_json
 from tasks.shared.prefect_server import prepare_environment
@@ -209,6 +210,8 @@ class _Run:
         return next(iter(self._runner.made(ResultRecord)), None)
 
     def _publish(self) -> None:
+        for data in self._runner.made(DataRecord)[:1]:  # of the first draw of labels
+            publish_inputs(self._tracker, self._parent, data)
         if self._result is not None:
             report = next(iter(self._runner.made(ReportRecord)), None)
             publish_result(self._tracker, self._parent, self._folder, self._result, report)

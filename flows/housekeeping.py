@@ -1,5 +1,6 @@
 """What takes the space in the workspace, and removing what no kept run needs."""
 
+import json
 import os
 import re
 import shutil
@@ -23,7 +24,7 @@ _DEEPEST = 3
 Record = Mapping[str, Any]
 
 
-def disk_usage() -> None:
+def disk_usage(as_json: bool) -> None:
     """Prints the bytes of each part of the workspace, the largest first."""
     workspace = existing_workspace()
     groups = [
@@ -37,6 +38,10 @@ def disk_usage() -> None:
     ]
     groups += [workspace.registry, *(folder for folder in workspace.outputs.glob("*") if folder.is_dir())]
     sizes = {str(folder.relative_to(workspace.root)): _size(folder) for folder in groups if folder.is_dir()}
+    if as_json:
+        told = {"workspace": str(workspace.root), "bytes": sum(sizes.values()), "parts": sizes}
+        click.echo(json.dumps(told, indent=2))
+        return
     for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
         click.echo(f"{_megabytes(size):>10}  {brief_path(name)}")
     click.echo(f"{_megabytes(sum(sizes.values())):>10}  in all, in {workspace.root}")

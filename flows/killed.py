@@ -74,7 +74,12 @@ def _is_run(workspace: Workspace, name: str) -> bool:
 
 
 def _open_records(workspace: Workspace) -> list[Path]:
-    return [file for file in workspace.runs.glob(f"*/{RECORD}") if _OPEN_RECORD in _text(file)]
+    return [file for file in workspace.runs.glob(f"*/{RECORD}") if _lies_here(file) and _OPEN_RECORD in _text(file)]
+
+
+def _lies_here(path: Path) -> bool:
+    """Whether what a workspace's pattern found lies in the workspace: a linked folder may be that of another."""
+    return path.parent.resolve() == path.parent  # the root is resolved already
 
 
 def _text(file: Path) -> str:
@@ -124,7 +129,7 @@ def _leftovers(workspace: Workspace) -> list[Path]:
         "mlflow/.new-*",
         "verified/.*",
     )
-    return [path for pattern in patterns for path in workspace.root.glob(pattern)]
+    return [path for pattern in patterns for path in workspace.root.glob(pattern) if _lies_here(path)]
 
 
 def close_task_run(task_run_id: UUID, state: State[Any], patience: float) -> None:

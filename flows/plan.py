@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from copy import copy
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from rich.console import Console
 from rich.text import Text
@@ -11,17 +11,26 @@ from rich.text import Text
 from tasks.shared.steps import Record, Step, Unknown, suffix_of_draw
 from tasks.shared.workspace import Workspace
 
-_STYLES = {"reuse": "blue", "run": "cyan", "depends": "yellow"}
+_STYLES = {"reuse": "blue", "run": "cyan", "perhaps": "yellow"}
+
+
+class Planned(NamedTuple):
+    """A step of a plan: what becomes of it, its name and title, and what is known of its result."""
+
+    state: str
+    step: str
+    title: str
+    note: str
 
 
 class Planner:
-    """Stands in for the runner: a step is reused, runs, or depends on what an earlier one will give."""
+    """Stands in for the runner: a step is reused, runs, or runs perhaps, which takes what an earlier one will give."""
 
     def __init__(self, workspace: Workspace, force: frozenset[str]) -> None:
         """Looks in a workspace, which need not exist; steps named in `force` run in any case."""
         self._workspace = workspace
         self._force = force
-        self._found: list[tuple[str, str]] = []
+        self._found: list[Planned] = []
         self._suffix = ""
 
     def of_draw(self, number: int) -> "Planner":
@@ -33,15 +42,20 @@ class Planner:
     def __call__(self, step: Step[Record]) -> Record:
         """The record of a step that is done, else something unknown."""
         if not step.ready:
-            self._found.append(("depends", step.title + self._suffix))
+            ever = any((self._workspace.outputs / step.name).glob("*"))
+            self._add("perhaps" if ever and step.name not in self._force else "run", step)
             return cast(Record, Unknown(step.makes))
         output = None if step.name in self._force else step.find(self._workspace)
-        self._found.append(("reuse" if output else "run", step.title + self._suffix))
         if output is None:
+            self._add("run", step, step.foreseen())
             return cast(Record, Unknown(step.makes))
         record = step.read(output)
+        self._add("reuse", step, step.summary(record))
         step.check(record)
         return record
+
+    def _add(self, state: str, step: Step[Any], note: str = "") -> None:
+        self._found.append(Planned(state, step.name, step.title + self._suffix, note))
 
     def spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
         """Shares of a step that is done are not asked for."""
@@ -50,12 +64,18 @@ class Planner:
             for share in shares:
                 self(share)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The plan for programs."""
+        count = Counter(found.state for found in self._found)
+        return {"steps": [found._asdict() for found in self._found], "counts": {name: count[name] for name in _STYLES}}
+
     def print(self, console: Console) -> None:
         """A line a step, and the sum."""
-        for state, title in self._found:
-            console.print(Text.assemble((f"{state:<8}", _STYLES[state]), title))
-        count = Counter(state for state, _ in self._found)
-        after = f", {count['depends']} that depend on them" if count["depends"] else ""
+        for state, _, title, note in self._found:
+            words = f"{title:<26}  " if note else title
+            console.print(Text.assemble((f"{state:<8}", _STYLES[state]), words, (note, "dim")), soft_wrap=True)
+        count = Counter(found.state for found in self._found)
+        after = f", {count['perhaps']} perhaps" if count["perhaps"] else ""
         console.print(f"{count['reuse']} steps to reuse, {count['run']} to run{after}")
-        if count["depends"]:
-            console.print(Text("A step that depends is still reused where its inputs come out as they were.", "dim"))
+        if count["perhaps"]:
+            console.print(Text("perhaps: reused if the steps before it give what they gave in an earlier run", "dim"))

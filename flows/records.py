@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +18,12 @@ from tasks.shared.workspace import Workspace
 
 RECORD, RECIPE = "run.json", "recipe.yaml"
 SCHEMA = 1
-BEST = "best.yaml"
-"""In a sweep's folder: the recipe of the best."""
+LATEST = "latest"
+"""What a person calls the latest run that has what a command wants."""
+_NAMED = 5
+"""So many runs are named where one has to be chosen."""
+BEST, SWEEP = "best.yaml", "sweep.json"
+"""In a sweep's folder: the recipe of the best, and all that was tried."""
 KEYS = frozenset({"run", "state", "error", "began", "path", "verdict", "best", "labels", "steps", "mlflow", "recipe"})
 """What commands rely on in a record."""
 
@@ -112,19 +116,38 @@ def going_on(workspace: Workspace) -> list[str]:
     return found
 
 
+def named_run(
+    workspace: Workspace,
+    run: str | None,
+    wanted: Callable[[Mapping[str, Any]], bool] = lambda record: has_result(record),
+) -> dict[str, Any]:
+    """The record of the run that a person names: `latest`, or nothing, is the latest that is wanted.
+
+    Raises:
+        StillhouseError: there is none, or several fit.
+    """
+    return latest_run(workspace, wanted) if run in (None, LATEST) else find_run(workspace, str(run))
+
+
 def find_run(workspace: Workspace, run: str) -> dict[str, Any]:
     """The record of a run by its id, or by the beginning of it if only one fits.
 
     Raises:
         StillhouseError: no run or several fit.
     """
-    fitting = [record for record in all_runs(workspace) if str(record["run"]).startswith(run)]
+    runs = all_runs(workspace)
+    fitting = [record for record in runs if str(record["run"]).startswith(run)]
     exact = [record for record in fitting if record["run"] == run]
     if len(exact or fitting) == 1:
         return (exact or fitting)[0]
-    what = f"{len(fitting)} runs begin with" if fitting else "no run"
-    known = ", ".join(str(record["run"]) for record in all_runs(workspace)[:3]) or "none yet"
-    raise StillhouseError(f"{what} {brief(run)} in {workspace.root}; the latest: {known}")
+    if fitting:
+        raise StillhouseError(f"{len(fitting)} runs begin with {brief(run)}; name one of {_first_names(fitting)}")
+    raise StillhouseError(f"no run {brief(run)} in {workspace.root}; the latest: {_first_names(runs) or 'none yet'}")
+
+
+def _first_names(records: Sequence[Mapping[str, Any]]) -> str:
+    more = f" and {len(records) - _NAMED} more" if len(records) > _NAMED else ""
+    return ", ".join(str(record["run"]) for record in records[:_NAMED]) + more
 
 
 def _check_shape(record: Mapping[str, Any]) -> None:
@@ -142,8 +165,10 @@ def read_record(file: Path, workspace: Workspace) -> dict[str, Any] | None:
         record = json.loads(file.read_text(encoding="utf-8"))
         if record["schema"] == SCHEMA and record.keys() >= KEYS:
             _check_shape(record)
-            return from_file(record, workspace)
+            return from_file(record, file.parent, workspace)
         what = "is not a record that this Stillhouse knows"
+    except StillhouseError as error:
+        what = str(error)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError):
         what = "is damaged"
     click.echo(f"stillhouse: warning: {brief_path(file)} {what}; it is left out", err=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from flows.records import find_run, has_result, latest_run, step_folder, what_it_is
+from flows.records import has_result, named_run, step_folder, what_it_is
 from flows.table import models_of
 from tasks.shared.errors import StillhouseError, brief_path
 from tasks.shared.verified import whole_output
@@ -22,7 +22,8 @@ def rebuild_report(run: str | None, output: Path | None) -> None:
     from tasks.shared.report.render import HTML, MARKDOWN, write_report
 
     workspace = existing_workspace()
-    record = find_run(workspace, run) if run else latest_run(workspace)
+    record = named_run(workspace, run)
+    folder = output or _own_folder(record, workspace)
     folders = _folders(record, workspace)
     content = gather(
         record["recipe"],
@@ -33,7 +34,6 @@ def rebuild_report(run: str | None, output: Path | None) -> None:
         folders["explain"],
         folders.get("register"),
     )
-    folder = output or Path(record["path"])
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_report(folder, content)
@@ -41,6 +41,14 @@ def rebuild_report(run: str | None, output: Path | None) -> None:
         raise StillhouseError(f"cannot write the report to {brief_path(folder)}: {error.strerror}") from None
     for name in (HTML, MARKDOWN):
         click.echo(brief_path(folder / name))
+
+
+def _own_folder(record: Mapping[str, Any], workspace: Workspace) -> Path:
+    """The run's folder; one that is linked there belongs to another workspace."""
+    folder = Path(record["path"])
+    if folder.resolve() != workspace.runs.resolve() / folder.name:
+        raise StillhouseError(f"{brief_path(folder)} is a link to elsewhere; name a folder with --output")
+    return folder
 
 
 def _folders(record: Mapping[str, Any], workspace: Workspace) -> dict[str, Path]:

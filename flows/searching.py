@@ -13,7 +13,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from flows.pareto import PICTURE, front, picture, said, table
 from flows.pipeline import beginnings, label_texts, taught_by
 from flows.preflight import combinations
-from flows.records import BEST
+from flows.records import BEST, SWEEP
 from flows.running import Runner
 from flows.study import Asked, Study, study_file
 from tasks.fuse import Fuse
@@ -26,7 +26,7 @@ from tasks.shared.scorecard import busy
 from tasks.shared.steps import Record, Step, Stopped
 from tasks.train_student import TrainStudent
 
-RESULT, TABLE = "sweep.json", "sweep.md"
+TABLE = "sweep.md"
 SCHEMA = 1
 
 
@@ -153,13 +153,13 @@ def _conclude(recipe: Recipe, trials: Sequence[Mapping[str, Any]], do: Runner) -
         do.view.warn(note)
     folder = do.workspace.runs / do.run
     ahead = front(done)
-    write_json(folder / RESULT, {"schema": SCHEMA, "best": best["trial"], "front": ahead, "trials": list(trials)})
+    write_json(folder / SWEEP, {"schema": SCHEMA, "best": best["trial"], "front": ahead, "trials": list(trials)})
     page = table(trials, ahead, best["trial"])
     (folder / TABLE).write_text(page, encoding="utf-8")
     (folder / PICTURE).write_bytes(picture(done, ahead))
     chosen = with_changes(recipe.model_copy(update={"sweep": None}), best["changes"])
     (folder / BEST).write_text(recipe_to_yaml(chosen), encoding="utf-8")
-    for name in (RESULT, TABLE, PICTURE, BEST):
+    for name in (SWEEP, TABLE, PICTURE, BEST):
         do.tracker.artifact(do.parent, folder / name)
     do.tracker.values(do.parent, {"best_dev_accuracy": best["dev_accuracy"], "trials": float(len(trials))})
     create_markdown_artifact(page, key="sweep", description="All trials; dev chose, test had no part in it")

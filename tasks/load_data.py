@@ -121,8 +121,8 @@ class LoadData(Step[DataRecord]):
             StillhouseError: what is wrong with a source, or with the data that was read.
         """
         sources = self._sources()
-        every = [source for part in sources.values() for source in part]
-        if sum(source.size for source in every) <= CHECKED_WHOLE:
+        every = list(chain.from_iterable(sources.values()))
+        if _small(sources):
             classes: Sequence[str] | None = self._choose(sources, lambda rows: None)[0].names
         else:
             for source in every:
@@ -226,8 +226,26 @@ class LoadData(Step[DataRecord]):
 
     def summary(self, record: DataRecord) -> str:
         """Rows a part."""
-        counts = ", ".join(f"{rows:,} {part}" for part, rows in record.rows.items())
-        return f"{len(record.classes)} classes; {counts}"
+        return _counts(len(record.classes), record.rows)
+
+    def foreseen(self) -> str:
+        """Rows a part, of sources that are small."""
+        sources = self._sources()
+        if not _small(sources):
+            return "rows and classes are counted when it runs"
+        classes, draw = self._choose(sources, lambda rows: None)
+        gold, dev, test, transfer = (int((draw.places == place).sum()) for place in (GOLD, DEV, TEST, TRANSFER))
+        held_out = {part: sum(1 for _ in read_texts(sources[part])) for part in self._held_out if sources[part]}
+        parts = {"gold": gold, "dev": dev, "test": test, "transfer": gold + transfer}
+        return _counts(len(classes.names), {**parts, **held_out})
+
+
+def _small(sources: Mapping[str, Sequence[Source]]) -> bool:
+    return sum(source.size for source in chain.from_iterable(sources.values())) <= CHECKED_WHOLE
+
+
+def _counts(classes: int, rows: Mapping[str, int]) -> str:
+    return f"{classes} classes; {', '.join(f'{count:,} {part}' for part, count in rows.items())}"
 
 
 def _together(places: NDArray[np.uint8], texts: Iterator[Text]) -> Iterator[tuple[int, Text]]:

@@ -27,7 +27,8 @@ def read_parquet(table: Table, stream: BinaryIO) -> Iterator[Row]:
                 raise pa.ArrowInvalid("it counts its rows in two ways")
             check_columns(file.schema_arrow.names, columns, table.at)
             columns = columns.there(file.schema_arrow.names)
-            yield from arrow_rows(bounded_batches(file, stream, columns.names, table.at), columns, table.at)
+            names = file.schema_arrow.names if columns.whole else columns.names
+            yield from arrow_rows(bounded_batches(file, stream, names, table.at), columns, table.at)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # from the system, not from the format
             raise StillhouseError(f"{table.at}: cannot be read: {os.strerror(error.errno)}") from None
@@ -57,7 +58,8 @@ def arrow_rows(
         if columns.group is not None:
             values = batch.column(columns.group).to_pylist()
             groups = [label_text(value, at, "row", row, "group") for row, value in enumerate(values, before + 1)]
-        yield from map(Row, texts, pairs, labels, count(before + 1), groups)
+        whole: Iterable[dict[str, object] | None] = batch.to_pylist() if columns.whole else repeat(None)
+        yield from map(Row, texts, pairs, labels, count(before + 1), groups, whole)
         before += batch.num_rows
 
 

@@ -1,7 +1,8 @@
 """What a row is, whatever file or data set it came from: its columns, its label as text, and errors about them."""
 
 import difflib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +29,8 @@ class Row(NamedTuple):
     """Number of the row's first line, or of the row in formats without lines; counted from 1."""
     group: str | None = None
     """What it is of (a document, an author) as text, like a label; None where that is missing, blank or not read."""
+    cells: Mapping[str, object] | None = None
+    """The whole row by column, as it was read; None where nobody asks for it, or there are no columns."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Columns:
     text_pair: str | None
     label: str | None
     group: str | None = None
+    whole: bool = False
+    """Whether each row also comes with all of its columns."""
 
     @property
     def names(self) -> list[str]:
@@ -77,7 +82,14 @@ def check_columns(names: Sequence[str], columns: Columns, at: str) -> None:
         if wanted is not None and wanted not in names:
             raise missing_column(wanted, f"data.{field}", names, at)
         if wanted is not None and list(names).count(wanted) > 1:
-            raise StillhouseError(f"{at}: has more than one column {brief(wanted)}; rename one of them")
+            raise _twice(wanted, at)
+    twice = [name for name, count in Counter(names if columns.whole else ()).items() if count > 1]
+    if twice:
+        raise _twice(twice[0], at)
+
+
+def _twice(name: str, at: str) -> StillhouseError:
+    return StillhouseError(f"{at}: has more than one column {brief(name)}; rename one of them")
 
 
 def label_text(value: object, at: str, unit: str, number: int, what: str = "label") -> str | None:

@@ -81,7 +81,9 @@ class Source(Protocol):
         """Where the row with this `line` stands, for messages: `reviews.csv line 12`."""
 
 
-def open_sources(spec: str, data: "Data", *, split: str, labelled: bool, where: str) -> list[Source]:
+def open_sources(
+    spec: str, data: "Data", *, split: str, labelled: bool, where: str, whole: bool = False
+) -> list[Source]:
     """The sources that a recipe's text names, in a fixed order. Nothing is read yet.
 
     A glob can name several files; of these the beginning is read, and those without rows are left out.
@@ -93,6 +95,7 @@ def open_sources(spec: str, data: "Data", *, split: str, labelled: bool, where: 
         labelled: False for texts only: labels are not read, their column and that of groups may be missing, and .txt
             is allowed.
         where: the recipe's path of the spec, such as `data.train`, for messages.
+        whole: whether the rows of files come with all of their columns.
 
     Raises:
         StillhouseError: nothing is there, or it is of an unknown kind; one line says what to do.
@@ -104,7 +107,7 @@ def open_sources(spec: str, data: "Data", *, split: str, labelled: bool, where: 
         return [_sample_source(spec, columns, where)]
     _check_encoding(data.encoding)
     _check_separator(data.separator)
-    options = Table(Path(), "", columns, data.encoding, data.separator, data.header)
+    options = Table(Path(), "", replace(columns, whole=whole), data.encoding, data.separator, data.header)
     matches = matching(spec, READERS, where)
     sources = [_file_source(path, options, where) for path in matches.files]
     count = len(matches.files) + len(matches.others)

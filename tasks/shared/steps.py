@@ -117,6 +117,10 @@ class Step(ABC, Generic[Record]):
         """A few words about the result, for the person."""
         return ""
 
+    def foreseen(self) -> str:
+        """The same before the step has run, as far as it can be known in a second; for a plan."""
+        return ""
+
     def consumed(self) -> Mapping[str, tuple[str, Path]]:
         """Digest and place of the data that the step reads, by name, for the tracker."""
         return {}

@@ -11,7 +11,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ParamSpec, TypeVar, cast
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModelOutput,
+    LoggedModelStatus,
+    Metric,
+    Param,
+    RunTag,
+)
 from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.tracking import MlflowClient
@@ -193,6 +202,13 @@ class Tracker:
                 for name, (digest, place) in digests.items()
             ],
         )
+
+    @_clearly
+    def model(self, run: str, name: str, role: str, tags: Mapping[str, str]) -> None:
+        """Shows a model on the page of the run that it came out of; its files stay where the tags say."""
+        made = self._client.create_logged_model(self.experiment, name, run, dict(tags), model_type=role)
+        self._client.log_outputs(run, [LoggedModelOutput(made.model_id, 0)])
+        self._client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
 
     @_clearly
     def artifact(self, run: str, path: Path) -> None:

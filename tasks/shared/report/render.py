@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks.shared.outputs import replacing
 from tasks.shared.report.content import Content
 from tasks.shared.report.figures import TOKENS, draw_all
 from tasks.shared.report.page import Page, write_page
@@ -36,11 +37,12 @@ def write_report(folder: Path, content: Content) -> None:
     """Writes report.html, report.md and figures/ into a folder; the same content gives the same bytes."""
     figures = draw_all(content)
     page = write_page(content)
-    (folder / HTML).write_text(to_html(page, figures), encoding="utf-8")
-    (folder / MARKDOWN).write_text(to_markdown(page, list(figures)), encoding="utf-8")
+    texts = {HTML: to_html(page, figures), MARKDOWN: to_markdown(page, list(figures))}
+    texts |= {f"{FIGURES}/{name}.svg": _alone(picture) for name, picture in figures.items()}
     (folder / FIGURES).mkdir(exist_ok=True)
-    for name, picture in figures.items():
-        (folder / FIGURES / f"{name}.svg").write_text(_alone(picture), encoding="utf-8")
+    for name, text in texts.items():
+        with replacing(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
 
 def to_html(page: Page, figures: Mapping[str, str]) -> str:
