@@ -18,6 +18,7 @@ from rich.console import Console
 from flows.console import View, quiet_transformers
 from flows.records import find_run, latest_run
 from tasks.shared.errors import StillhouseError, brief_path, one_line
+from tasks.shared.model_folder.look import look_at
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe_data import Data
 from tasks.shared.recipe_mistakes import first_mistake
@@ -96,6 +97,7 @@ class Classifier:
         from models.classifier import TextClassifier
         from models.teacher import load_classifier
 
+        look_at(folder)
         check_model(folder, find_workspace())
         try:
             model, tokenizer = load_classifier(folder, "cpu")
@@ -134,8 +136,6 @@ def _student_folder(student: str) -> Path:
     except (OSError, RuntimeError) as error:  # a name too long, or ~ of nobody
         raise StillhouseError(f"{brief_path(student)} can be no folder: {one_line(error)}") from None
     if is_folder:
-        if not (path / "config.json").is_file():
-            raise StillhouseError(f"{path} is not a student's folder, it has no config.json")
         return path
     if len(path.parts) > 1:
         raise StillhouseError(f"no folder {brief_path(path.absolute())}")

@@ -15,6 +15,7 @@ from tasks.shared.dataset import DataRecord
 from tasks.shared.errors import StillhouseError, one_line
 from tasks.shared.held import HeldModel, hold_model
 from tasks.shared.history import HISTORY, write_history
+from tasks.shared.model_folder.look import look_at, readable_length
 from tasks.shared.outputs import Json, Output
 from tasks.shared.reading import reading_of
 from tasks.shared.recipe_teaching import Teacher
@@ -102,6 +103,11 @@ class TrainTeacher(Step[TeacherRecord]):
             check_classifier(found.path, self.teacher.model, where, self.data.classes)
         return found
 
+    @cached_property
+    def max_length(self) -> int:
+        """Tokens it reads of a text: where the recipe does not say, no more than it has positions for."""
+        return readable_length(look_at(self.base.path), self.teacher, f"teachers.{self.number}.max_length")
+
     def inputs(self) -> Mapping[str, Json]:
         """Gold and dev rows, the classes, the base model's files, the options; not the floor, which decides nothing."""
         return {
@@ -130,7 +136,7 @@ class TrainTeacher(Step[TeacherRecord]):
         from models.teacher import load_base, load_classifier, save
         from tasks.shared.examples import read_examples
 
-        base, options, classes = self.base.path, self.teacher, self.data.classes
+        base, options, classes, length = self.base.path, self.teacher, self.data.classes, self.max_length
         try:
             if options.epochs:
                 model, tokenizer = load_base(base, classes, options.seed, context.device)
@@ -145,13 +151,13 @@ class TrainTeacher(Step[TeacherRecord]):
             where = f"teachers.{self.number}.model"
             raise StillhouseError(f"{where}: cannot use {self.teacher.model}: {one_line(error)}") from None
         self._check_base()
-        gold, dev = (read_examples(self.data.file(part), tokenizer, options.max_length) for part in ("gold", "dev"))
+        gold, dev = (read_examples(self.data.file(part), tokenizer, length) for part in ("gold", "dev"))
         if options.epochs:
             self._fine_tune(model, tokenizer, gold, dev, folder, context)
         logits = predict_logits(model, dev.encoded, _DEV_BATCH)[:, columns]
         np.save(folder / DEV_LOGITS, logits)
         # Set in both places: only what is in `init_kwargs` is saved. Whoever uses the teacher reads as much of a text.
-        tokenizer.model_max_length = tokenizer.init_kwargs["model_max_length"] = options.max_length
+        tokenizer.model_max_length = tokenizer.init_kwargs["model_max_length"] = length
         save(model, tokenizer, folder / MODEL)
         self._check_base()  # its weights were mapped into memory all along
         return {
@@ -208,7 +214,7 @@ class TrainTeacher(Step[TeacherRecord]):
             columns=tuple(facts["columns"]),
             dev_accuracy=facts["dev_accuracy"],
             majority=facts["majority"],
-            max_length=self.teacher.max_length,
+            max_length=self.max_length,
             number=self.number,
             seed=self.teacher.seed,
         )
