@@ -26,7 +26,13 @@ class Teacher(Section):
     epochs: int = Field(3, ge=0, le=1000, description="Passes over the gold rows; 0 takes the classifier as it is.")
     batch_size: int = Field(16, ge=1, le=4096, description="Texts in a training batch.")
     learning_rate: float = Field(5e-5, gt=0, le=1, description="Peak learning rate of AdamW.")
-    max_length: int = Field(128, ge=4, le=8192, description="Tokens read of a text; the rest is cut off and counted.")
+    max_length: int = Field(
+        128,
+        ge=4,
+        le=8192,
+        description="Tokens read of a text; the rest is cut off and counted. The default gives way to a model that has "
+        "positions for fewer.",
+    )
     processes: int = Field(
         1,
         ge=1,

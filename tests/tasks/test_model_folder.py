@@ -47,8 +47,19 @@ def complaint(function, *arguments):
 
 @pytest.mark.parametrize(
     ("kind", "positions"),
-    [("bert", 64), ("roberta", 62), ("mpnet", 62), ("ibert", 62), ("distilbert", 64), ("gpt2", 64), ("gptj", 64)]
-    + [("opt", 64), ("roformer", 64), ("llama", None), ("bloom", None)],
+    {
+        "bert": 64,
+        "roberta": 62,
+        "mpnet": 62,
+        "ibert": 62,
+        "distilbert": 64,
+        "gpt2": 64,
+        "gptj": 64,
+        "opt": 64,
+        "roformer": 64,
+        "llama": None,
+        "bloom": None,
+    }.items(),
 )
 def test_positions_are_told_from_the_files_as_the_model_has_them(tmp_path, kind, positions):
     tokenizer = word_tokenizer(WORDS)

@@ -19,9 +19,9 @@ from tasks.shared.recipe_teaching import Teacher
 
 POSITION_TABLES = ("position_embeddings", "position_embedding", "wpe", "embed_positions")
 TOKEN_TABLES = ("word_embeddings", "embed_tokens", "wte", "tok_embeddings", "word_embedding", "embed_in", "shared")
-COUNTED_FROM_PADDING = frozenset(
+COUNTED_FROM_PADDING = (
     "camembert data2vec-text esm ibert layoutlmv3 lilt longformer luke markuplm mpnet roberta roberta-prelayernorm "
-    "xlm-roberta xlm-roberta-xl xmod".split()
+    "xlm-roberta xlm-roberta-xl xmod"
 )
 """Kinds whose first token has the position after the padding token's id: RoBERTa's 514 rows are 512 positions."""
 
@@ -62,7 +62,7 @@ class ModelFolder:
         if rows is None:
             computed = self.config.get("model_type") in _COMPUTED and isinstance(named, int)
             return named if computed else None
-        if self.config.get("model_type") in COUNTED_FROM_PADDING:
+        if self.config.get("model_type") in COUNTED_FROM_PADDING.split():
             padding = self.config.get("pad_token_id", 1)
             return rows - (padding if isinstance(padding, int) else 1) - 1
         return min(rows, named) if isinstance(named, int) and named > 0 else rows
