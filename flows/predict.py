@@ -124,7 +124,10 @@ class Classifier:
 
     def _probabilities(self, rows: list[tuple[str, str | None]]) -> "NDArray[np.floating]":
         pairs = None if rows[0][1] is None else [pair or "" for _, pair in rows]
-        return self._classifier.probabilities([text for text, _ in rows], pairs)
+        scores = self._classifier.probabilities([text for text, _ in rows], pairs)
+        if not (scores == scores).all():
+            raise StillhouseError("the model's answers are no numbers; its weights are damaged, copy it again")
+        return scores
 
 
 def _student_folder(student: str) -> Path:

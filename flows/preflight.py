@@ -70,7 +70,7 @@ def check_inputs(recipe: Recipe) -> None:
             continue
         folder = check_base(teacher.model, f"teachers.{number}.model")
         if folder and teacher.epochs == 0:
-            check_classifier(folder, teacher.model, f"teachers.{number}.model", classes)
+            check_classifier(folder, teacher, f"teachers.{number}.model", classes)
         if folder:
             readable_length(look_at(folder), teacher, f"teachers.{number}.max_length")
             check_inside(recipe, folder, number, _tokens_read(recipe))

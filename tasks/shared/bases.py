@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.shared.class_names import columns_by_name
+from tasks.shared.class_names import columns_by_name, renamed
 from tasks.shared.errors import StillhouseError, brief, brief_path, one_line
 from tasks.shared.hub import files_on_hub
 from tasks.shared.model_folder.files import INDEX, WEIGHTS, no_weights
 from tasks.shared.model_folder.look import check_names, look_at
+from tasks.shared.recipe_teaching import Teacher
 from tasks.shared.registry import Registry
 from tasks.shared.registry_version import SCHEME
 from tasks.shared.samples import sample_model, verify_sample_model
@@ -18,6 +19,7 @@ from tasks.shared.workspace import find_workspace
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model"]
 """What is fetched from the hub: no pickled weights, no code."""
+_MOST_IN_EXAMPLE = 10
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,13 @@ def check_base(model: str, where: str) -> Path | None:
     return folder
 
 
-def check_classifier(folder: Path, model: str, where: str, classes: Sequence[str] | None) -> None:
+def check_classifier(folder: Path, teacher: Teacher, where: str, classes: Sequence[str] | None) -> None:
     """Finds out, by its configuration alone, whether a model can be taken as it is.
 
     Args:
         folder: the model's.
-        model: the recipe's name of it.
-        where: the recipe's path of this setting, for messages.
+        teacher: the recipe's words on it.
+        where: the recipe's path of its model, for messages.
         classes: of the data, where they are known.
 
     Raises:
@@ -103,9 +105,25 @@ def check_classifier(folder: Path, model: str, where: str, classes: Sequence[str
             check_kind(problem_type, outputs)
         names = check_names(found, where)
         if classes is not None and names:
-            columns_by_name(names, classes)
+            _check_names(names, teacher, where, classes)
     except ValueError as error:
-        raise StillhouseError(f"{where}: cannot use {brief_path(model)}: {one_line(error)}") from None
+        raise StillhouseError(f"{where}: cannot use {brief_path(teacher.model)}: {one_line(error)}") from None
+
+
+def _check_names(names: Sequence[str], teacher: Teacher, where: str, classes: Sequence[str]) -> None:
+    """Raises ValueError where a model's classes are not the data's; it tells how the recipe can say which is which."""
+    try:
+        columns_by_name(renamed(names, teacher.classes), classes)
+    except ValueError as error:
+        key = f"{where.rpartition('.')[0]}.classes"
+        if teacher.classes:
+            raise ValueError(f"with {key} {one_line(error)}") from None
+        if len(names) != len(classes) or len(names) > _MOST_IN_EXAMPLE:
+            raise
+        example = ", ".join(f"{own}: {name}" for own, name in zip(names, classes, strict=True))
+        raise ValueError(
+            f"{error}; where they mean the same, say which is which, such as {key}={{{example}}}"
+        ) from None
 
 
 def _sample(find: Callable[[str], Path], model: str, where: str) -> Path:

@@ -44,6 +44,19 @@ class Teacher(Section):
     floor: float = Field(0.0, ge=0, le=1, description="Accuracy on dev below which the run stops.")
     seed: Seed = Field(0, description="Seed of the new head, of dropout and of the order of the rows.")
 
+    classes: dict[str, str] | None = Field(
+        None,
+        min_length=2,
+        description="With epochs: 0, what the data call the classes of a model that names them otherwise: "
+        "{LABEL_0: negative, LABEL_1: positive}.",
+    )
+
+    @model_validator(mode="after")
+    def _names_are_of_a_model_as_it_is(self) -> "Teacher":
+        if self.classes and self.epochs:
+            raise ValueError("classes names those of a model that is taken as it is; set epochs to 0 or remove classes")
+        return self
+
     @model_validator(mode="after")
     def _processes_train(self) -> "Teacher":
         if self.epochs == 0 and self.processes > 1:
