@@ -1,6 +1,8 @@
 """What a model's files tell of it: how many tokens it can read, which it knows, and that all is there and sane."""
 
 import json
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +143,63 @@ def test_pickled_weights_and_sentence_pieces_alone_are_refused_with_a_way_to_con
 
 
 # Damaged and hostile
+
+
+def replaced(name, content):
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def configured(**settings):
+    return lambda folder: a_model(folder, settings)
+
+
+def pipe(folder):
+    (folder / "tokenizer.json").unlink()
+    os.mkfifo(folder / "tokenizer.json")
+
+
+def link_to_itself(folder):
+    (folder / "vocab.txt").symlink_to("vocab.txt")
+
+
+def folder_for_a_file(folder):
+    (folder / "merges.txt").mkdir()
+
+
+DAMAGES = {
+    "a million layers": (configured(num_hidden_layers=10**6), "num_hidden_layers: 1000000, which its weights do not"),
+    "absurd width": (configured(hidden_size=10**9), "hidden_size: 1000000000, which"),
+    "absurd vocabulary": (configured(vocab_size=10**9), "vocab_size: 1000000000, which"),
+    "absurd positions": (configured(max_position_embeddings=10**12), "max_position_embeddings: 1000000000000, which"),
+    "no vocabulary": (configured(vocab_size=0), "vocab_size: 0, which"),
+    "a negative width": (configured(hidden_size=-4), "hidden_size: -4, which"),
+    "a word for a width": (configured(hidden_size="wide"), "hidden_size: 'wide', which"),
+    "deep config.json": (replaced("config.json", b"[" * 200_000), "config.json is broken (nested more than"),
+    "deep tokenizer.json": (replaced("tokenizer.json", b"[" * 200_000), "tokenizer.json is broken (nested more than"),
+    "deep objects": (replaced("tokenizer_config.json", b'{"a":' * 200_000), "tokenizer_config.json is broken ("),
+    "a list for config.json": (replaced("config.json", b"[]"), "config.json is broken, it holds no object"),
+    "an empty tokenizer_config.json": (replaced("tokenizer_config.json", b""), "tokenizer_config.json is broken ("),
+    "bytes that are no UTF-8": (replaced("config.json", b'{"a": "\xff"}'), "config.json is broken ("),
+    "NUL bytes": (replaced("config.json", b"\0" * 99), "config.json is broken ("),
+    "empty weights": (replaced("model.safetensors", b""), "are missing or cut off ("),
+    "a lying header": (replaced("model.safetensors", b"\xff" * 64), "are missing or cut off ("),
+    "a pipe": (pipe, "tokenizer.json is a device or a pipe"),
+    "a link to itself": (link_to_itself, "vocab.txt is a link that leads nowhere"),
+    "a folder for a file": (folder_for_a_file, "merges.txt is a folder, not a plain file"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_a_damaged_or_hostile_folder_is_refused_in_a_line(tmp_path, case):
+    damage, said = DAMAGES[case]
+    folder = a_model(tmp_path / "m")
+    damage(folder)
+    began = time.monotonic()
+    message = complaint(look_at, folder, "teachers.0.model: ")
+    assert time.monotonic() - began < 5
+    assert message.startswith("teachers.0.model: ")
+    assert said in message
+    assert message.isprintable()
 
 
 def test_a_tokenizer_may_have_no_file_of_its_own_name(tmp_path):

@@ -154,13 +154,16 @@ def _check_sizes(found: ModelFolder, where: str) -> None:
     """Raises StillhouseError where building what config.json describes would take memory or time without end."""
     dimensions = {size for shape in found.shapes.values() for size in shape}
     for name, value in found.reading.items():
+        counted = name in ("vocab_size", *_WIDTHS)
         if not isinstance(value, int) or isinstance(value, bool):
-            continue
-        absurd = (
-            (name in _DEPTHS and value > _DEEPEST)
-            or (name.endswith(_LEARNED) and (value > _LARGEST or value < -1))
-            or (name in _WIDTHS and value > _DEEPEST and value not in dimensions)
-        )
+            absurd = (counted or name in _DEPTHS) and isinstance(value, str | bool | float)
+        else:
+            absurd = (
+                (counted and value < 1)
+                or (name in _DEPTHS and value > _DEEPEST)
+                or (name.endswith(_LEARNED) and (value > _LARGEST or value < -1))
+                or (name in _WIDTHS and value > _DEEPEST and value not in dimensions)
+            )
         if absurd:
             raise StillhouseError(
                 f"{where}{brief_path(found.path / CONFIG)} says {name}: {brief(value)}, which its weights do not bear "
