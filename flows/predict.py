@@ -18,6 +18,7 @@ from flows.predict_output import Answer, best, check_output, chunks, write_answe
 from flows.records import named_run
 from flows.table_files import Kinds
 from tasks.shared.errors import StillhouseError, brief_path, one_line
+from tasks.shared.model_folder.look import look_at
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe_data import Data
 from tasks.shared.recipe_mistakes import first_mistake
@@ -110,6 +111,7 @@ class Classifier:
         from models.classifier import TextClassifier
         from models.teacher import load_classifier
 
+        look_at(folder)
         check_model(folder, find_workspace())
         try:
             model, tokenizer = load_classifier(folder, "cpu")
@@ -137,7 +139,10 @@ class Classifier:
 
     def _probabilities(self, rows: list[tuple[str, str | None]]) -> "NDArray[np.floating]":
         pairs = None if rows[0][1] is None else [pair or "" for _, pair in rows]
-        return self._classifier.probabilities([text for text, _ in rows], pairs)
+        scores = self._classifier.probabilities([text for text, _ in rows], pairs)
+        if not (scores == scores).all():
+            raise StillhouseError("the model's answers are no numbers; its weights are damaged, copy it again")
+        return scores
 
 
 def _student_folder(student: str) -> Path:
@@ -149,8 +154,6 @@ def _student_folder(student: str) -> Path:
     except (OSError, RuntimeError) as error:  # a name too long, or ~ of nobody
         raise StillhouseError(f"{brief_path(student)} can be no folder: {one_line(error)}") from None
     if is_folder:
-        if not (path / "config.json").is_file():
-            raise StillhouseError(f"{path} is not a student's folder, it has no config.json")
         return path
     if len(path.parts) > 1:
         raise StillhouseError(f"no folder {brief_path(path.absolute())}")
