@@ -132,7 +132,7 @@ def _print(record: dict[str, Any]) -> None:
 
         print_sweep(record)
     else:
-        print_result(record)
+        print_result(record, find_workspace())
 
 
 @contextmanager

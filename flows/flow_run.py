@@ -152,7 +152,7 @@ class _Run:
             "flow": flow_run.flow_name,
             "state": state,
             "error": error,
-            "began": datetime.fromtimestamp(self._began, UTC).isoformat(timespec="seconds"),
+            "began": self._began_at,
             "seconds": round(time.time() - self._began, 1),
             "path": str(self._folder),
             "verdict": dict(result.verdict) if result else None,
@@ -177,6 +177,10 @@ class _Run:
         }
 
     @property
+    def _began_at(self) -> str:
+        return datetime.fromtimestamp(self._began, UTC).isoformat(timespec="seconds")
+
+    @property
     def _stores(self) -> list[str]:
         """Where the labels are that this run made or read."""
         found: list[LabelRecord | ShardRecord] = [*self._runner.made(LabelRecord), *self._runner.made(ShardRecord)]
@@ -199,4 +203,4 @@ class _Run:
     def _publish(self) -> None:
         if self._result is not None:
             report = next(iter(self._runner.made(ReportRecord)), None)
-            publish_result(self._tracker, self._parent, self._folder, self._result, report)
+            publish_result(self._tracker, self._parent, self._folder, self._began_at, self._result, report)

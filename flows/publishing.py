@@ -14,18 +14,21 @@ from tasks.judge import ResultRecord
 from tasks.report import ReportRecord
 from tasks.shared.conditions import ADVERSARY, POOLED
 from tasks.shared.report.content import ROLES
-from tasks.shared.report.render import HTML, MARKDOWN, PAGES
+from tasks.shared.report.render import HTML, MARKDOWN, PAGES, name_run
 from tasks.shared.scorecard import Quality
 from tasks.shared.tracking import Tracker
 
 
-def publish_result(tracker: Tracker, run: str, folder: Path, result: ResultRecord, report: ReportRecord | None) -> None:
+def publish_result(
+    tracker: Tracker, run: str, folder: Path, began: str, result: ResultRecord, report: ReportRecord | None
+) -> None:
     """Copies the report to the run's folder, tracks metrics and pages, and shows both to Prefect.
 
     Args:
         tracker: of the run.
         run: id of the tracked run.
         folder: of the run.
+        began: when the run did, as ISO 8601 has it.
         result: what came out.
         report: its pages.
     """
@@ -33,6 +36,7 @@ def publish_result(tracker: Tracker, run: str, folder: Path, result: ResultRecor
     tracker.tag(run, {"stillhouse.verdict": result.verdict["outcome"]})
     if report:
         copy_report(report.path, folder)
+        name_run(folder, folder.name, began)
         for page in PAGES:
             tracker.artifact(run, folder / page)
         create_markdown_artifact(

@@ -48,8 +48,8 @@ class Told:
     @property
     def content(self):
         places = [
-            Place(score.model.title, score.model.role, score.model.dev_accuracy, score.path, score.model.path)
-            for score in self.scores
+            Place(model.title, model.role, model.seed, model.dev_accuracy, score.path, model.path)
+            for score, model in ((score, score.model) for score in self.scores)
         ]
         recipe = self.step.recipe.model_dump(mode="json")
         return gather(recipe, self.data.path, None, places, self.result.path, self.explanation.path)
@@ -236,7 +236,7 @@ def test_what_decides_a_report(toy, told):
 
 def test_a_missing_or_damaged_file_is_one_line(told, tmp_path):
     content = told.content
-    place = Place("student", "student", 0.5, tmp_path, tmp_path)
+    place = Place("student", "student", 0, 0.5, tmp_path, tmp_path)
     with pytest.raises(StillhouseError, match=r"quality\.json cannot be read .*; run the recipe again"):
         gather(content.recipe, told.data.path, None, [place], told.result.path, told.explanation.path)
     with pytest.raises(StillhouseError, match=r"result\.json cannot be read .*; run the recipe again"):
