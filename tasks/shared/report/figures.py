@@ -175,7 +175,7 @@ def _noise_panel(axis: "Axes", found: Sequence[Mapping[str, Any]], noise: str, r
 
 def reliability(content: Content) -> "Figure | None":
     """How often a model is right by how sure it is, as it comes and at the temperature that fits dev."""
-    cards = [card for card in _with_twin(content) if card.quality.labelled]
+    cards = [card for card in paired(content) if card.quality.labelled]
     if not cards:
         return None
     columns = min(2, len(cards))
@@ -228,7 +228,7 @@ def training(content: Content) -> "Figure | None":
     return figure
 
 
-def _with_twin(content: Content) -> list[Card]:
+def paired(content: Content) -> list[Card]:
     """The teacher that does best on dev, the student that ships, and that student's twin: of the same seed."""
     shipped = content.shipped
     teachers = sorted(content.of("teacher"), key=lambda card: -card.dev_accuracy)

@@ -14,8 +14,9 @@ from tasks.shared.report.parts import Section, Table
 from tasks.shared.report.words import visible
 
 PAGES = HTML, MARKDOWN, FIGURES = "report.html", "report.md", "figures"
-_RUN = "<!-- run -->"
-"""Where the run is named: a page is of outputs that several runs may share, and no text can look like this."""
+_RUN = {HTML: "<!-- run -->", MARKDOWN: "[//]: # (run)"}
+"""Stands, unseen, where the run is named: several runs may share the outputs that a page is of. No text of a user's can
+be this, as what it is made of is escaped there."""
 
 # What means something in Markdown (or HTML within it), or would break out of a table's cell.
 _MARKS = re.compile(r"([\\`*_{}\[\]<>#|~$&!])")
@@ -52,7 +53,7 @@ def name_run(folder: Path, run: str, began: str) -> None:
     said = f"Run {run}, {datetime.fromisoformat(began):%Y-%m-%d %H:%M} UTC."
     for name, words in ((HTML, escape(said)), (MARKDOWN, plain(said))):
         page = (folder / name).read_text(encoding="utf-8")
-        (folder / name).write_text(page.replace(_RUN, words, 1), encoding="utf-8")
+        (folder / name).write_text(page.replace(_RUN[name], words, 1), encoding="utf-8")
 
 
 def to_html(page: Page, figures: Mapping[str, str]) -> str:
@@ -63,7 +64,7 @@ def to_html(page: Page, figures: Mapping[str, str]) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=True, lstrip_blocks=True
     )
-    html = environment.from_string(template).render(page=page, figures=figures, captions=page.captions, run=_RUN)
+    html = environment.from_string(template).render(page=page, figures=figures, captions=page.captions, run=_RUN[HTML])
     return html.replace(" %", "\N{NO-BREAK SPACE}%") + "\n"
 
 
@@ -75,7 +76,12 @@ def _shown(value: Any) -> Any:  # noqa: ANN401 - whatever a template shows
 def to_markdown(page: Page, figures: Sequence[str]) -> str:
     """The page in Markdown, which links to those pictures that it is told of."""
     blocks = [f"# {plain(page.name)}: was distilling worth it?", f"**{page.outcome}**: {plain(page.meaning)}"]
-    blocks += [plain(page.scope), "\n".join(f"- {plain(fact)}" for fact in page.facts), f"{plain(page.about)} {_RUN}"]
+    blocks += [
+        plain(page.scope),
+        "\n".join(f"- {plain(fact)}" for fact in page.facts),
+        plain(page.about),
+        _RUN[MARKDOWN],
+    ]
     blocks += [_table(["what", "value", "remark"], page.headlines, (True, False, True))]
     for section in page.sections:
         blocks += _section(section, page, figures)
