@@ -140,7 +140,7 @@ def _print(record: dict[str, Any], as_json: bool) -> None:
 
         print_sweep(record)
     else:
-        print_result(record)
+        print_result(record, find_workspace())
 
 
 def plan_recipe(request: Request) -> None:

@@ -39,7 +39,8 @@ def compare_runs(first: str, second: str | None, as_json: bool) -> None:
     verdict = _verdict(*records)
     differences = list(_differences(*(record["recipe"] for record in records)))
     if as_json:
-        told = {**verdict.to_dict(), "sentence": verdict.sentence(), "recipe": differences}
+        said = {"sentence": verdict.sentence(), "remedy": verdict.remedy}
+        told = {**verdict.to_dict(), **said, "recipe": differences}
         click.echo(json.dumps({"runs": [record["run"] for record in records], **told}, indent=2))
         return
     console = Console(highlight=False)
@@ -54,6 +55,8 @@ def compare_runs(first: str, second: str | None, as_json: bool) -> None:
         console.print(Text("the recipes are the same", style="dim"))
     console.print()
     console.print(Text(verdict.sentence(), style="bold"))
+    if verdict.remedy:
+        console.print(Text(verdict.remedy))
     console.print(
         Text("Seeds are paired where both runs have them, and both are these teachers' students.", style="dim")
     )

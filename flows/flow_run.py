@@ -165,7 +165,7 @@ class _Run:
             "flow": flow_run.flow_name,
             "state": state,
             "error": error,
-            "began": datetime.fromtimestamp(self._began, UTC).isoformat(timespec="seconds"),
+            "began": self._began_at,
             "seconds": round(time.time() - self._began, 1),
             "path": str(self._folder),
             "verdict": dict(result.verdict) if result else None,
@@ -188,6 +188,10 @@ class _Run:
             "prefect": {"flow_run": str(flow_run.id), "name": flow_run.name},
             "recipe": self._recipe.model_dump(mode="json"),
         }
+
+    @property
+    def _began_at(self) -> str:
+        return datetime.fromtimestamp(self._began, UTC).isoformat(timespec="seconds")
 
     @property
     def _stores(self) -> list[str]:
@@ -214,4 +218,4 @@ class _Run:
             publish_inputs(self._tracker, self._parent, data)
         if self._result is not None:
             report = next(iter(self._runner.made(ReportRecord)), None)
-            publish_result(self._tracker, self._parent, self._folder, self._result, report)
+            publish_result(self._tracker, self._parent, self._folder, self._began_at, self._result, report)

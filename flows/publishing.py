@@ -17,18 +17,21 @@ from tasks.shared.conditions import ADVERSARY, POOLED
 from tasks.shared.dataset import DataRecord
 from tasks.shared.errors import StillhouseError
 from tasks.shared.report.content import ROLES
-from tasks.shared.report.render import HTML, MARKDOWN, PAGES
+from tasks.shared.report.render import HTML, MARKDOWN, PAGES, name_run
 from tasks.shared.scorecard import Quality
 from tasks.shared.tracking import Tracker
 
 
-def publish_result(tracker: Tracker, run: str, folder: Path, result: ResultRecord, report: ReportRecord | None) -> None:
+def publish_result(
+    tracker: Tracker, run: str, folder: Path, began: str, result: ResultRecord, report: ReportRecord | None
+) -> None:
     """Copies the report to the run's folder, tracks metrics and pages, and shows both to Prefect.
 
     Args:
         tracker: of the run.
         run: id of the tracked run.
         folder: of the run.
+        began: when the run did, as ISO 8601 has it.
         result: what came out.
         report: its pages.
     """
@@ -37,6 +40,7 @@ def publish_result(tracker: Tracker, run: str, folder: Path, result: ResultRecor
     _publish_models(tracker, run, result)
     if report:
         copy_report(report.path, folder)
+        name_run(folder, folder.name, began)
         for page in PAGES:
             tracker.artifact(run, folder / page)
         create_markdown_artifact(

@@ -16,6 +16,8 @@ QUALITY, COST = "quality.json", "cost.json"
 _BUSY = 0.1
 """Of the time: what is lost to others on an idle machine is a hundredth."""
 
+_IMBALANCE = 2
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Card = TypeVar("Card", bound=BaseModel)
 
@@ -105,6 +107,18 @@ class Quality(_Part):
     loyalty: Loyalty | None = Field(description="To its teachers together; null of a teacher, and of labels alone.")
     noise: list[NoisyScore] = Field(description="Robustness.")
     tests: list[ExtraScore] = Field(description="The recipe's further test files.")
+
+    @property
+    def imbalanced(self) -> tuple[ClassScore, ClassScore] | None:
+        """The commonest and the rarest class of test where the one has twice the other's rows or more; else None.
+
+        Accuracy then says little of the rarest. Of equals the first; classes without a row do not count.
+        """
+        there = [one for one in self.classes if one.rows]
+        if not there:
+            return None
+        commonest, rarest = max(there, key=lambda one: one.rows), min(there, key=lambda one: one.rows)
+        return (commonest, rarest) if commonest.rows >= _IMBALANCE * rarest.rows else None
 
 
 class Training(_Part):

@@ -59,19 +59,17 @@ def comparisons(content: Content) -> Section | None:
     if not against:
         return None
     rows = [_verdict_row(f"student against {verdict['other']}", verdict) for verdict in against.values()]
-    texts = []
     teacher = content.result["teacher"]
     if teacher:
         rows.append(["student against its teacher", "", *_gain_cells(teacher["difference"], "mean"), ""])
     if draws:
         rows.append(_verdict_row(f"method, over {draws['seeds']} draws of labels", draws))
-        texts.append(f"Over draws of labels: {draws['sentence']}. {draws['scope']}")
     head = ["", "verdict", "gain, points", "95 % interval", "would settle it"]
     if not any(row[-1] for row in rows):
         head, rows = head[:-1], [row[:-1] for row in rows]
     words = ("", "verdict", "would settle it")
     table = Table([Head(name, "text" if name in words else "") for name in head], rows)
-    return Section("How it compares", texts, tables=[table])
+    return Section("How it compares", tables=[table])
 
 
 def _verdict_row(name: str, verdict: Mapping[str, Any]) -> list[str]:

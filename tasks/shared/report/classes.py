@@ -1,0 +1,76 @@
+"""Sections on classes: how well each is told, and what the shipped student takes for what."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from tasks.shared.report.content import Card, Content
+from tasks.shared.report.parts import Head, Section, Table, numbers
+from tasks.shared.report.words import percent, short_name
+
+_MOST_CLASSES, _MOST_IN_MATRIX, _FEW_IN_MATRIX, _MOST_PAIRS = 40, 20, 8, 10
+
+
+def by_class(content: Content) -> Section | None:
+    """Precision, recall and F1 of each class, and confusions; None without gold labels."""
+    cards = content.of("student")
+    if not cards[0].quality.labelled:
+        return None
+    shipped = content.explanation.get("shipped")  # older runs have none
+    tables = [_scores(content)]
+    texts = []
+    if shipped:
+        confused = [one for one in shipped["confusions"] if one["gold"] != one["said"]]
+        texts.append(f"What is called what is of the student that ships, seed {shipped['seed']}.")
+        if len(content.classes) <= _MOST_IN_MATRIX:
+            tables.append(_matrix(content.classes, shipped["confusions"]))
+        if confused:
+            tables.append(_pairs(confused))
+    return Section("Class by class", texts, ["classes"], tables)
+
+
+def _scores(content: Content) -> Table:
+    """A row a class, the one that students tell worst first."""
+    students = content.of("student")
+    others = [role for role in ("twin", "teacher") if content.of(role)]
+    if len(content.of("teacher")) > 1:
+        others.remove("teacher")
+    rows = []
+    for number, one in enumerate(students[0].quality.classes):
+        f1 = _mean(students, number, "f1")
+        cells = [percent(_mean(students, number, name)) for name in ("precision", "recall")]
+        more = [percent(_mean(content.of(role), number, "f1")) for role in others]
+        rows.append((f1, [one.name, f"{one.rows:,}", *cells, percent(f1), *more]))
+    rows.sort(key=lambda row: row[0])
+    head = ["class", "rows in test", "precision %", "recall %", "F1 %", *(f"{role}'s F1 %" for role in others)]
+    note = "Of the students" + (", means over seeds." if len(students) > 1 else ".")
+    if len(rows) > _MOST_CLASSES:
+        note += f" The {_MOST_CLASSES} classes with the lowest F1 of {len(rows)}; all are in each model's quality.json."
+    return numbers(head, [cells for _, cells in rows[:_MOST_CLASSES]], note)
+
+
+def _mean(cards: Sequence[Card], number: int, name: str) -> float:
+    return fmean(getattr(card.quality.classes[number], name) for card in cards)
+
+
+def _matrix(classes: Sequence[str], found: Sequence[Mapping[str, Any]]) -> Table:
+    shown = {(one["gold"], one["said"]): f"{one['rows']:,}" for one in found}
+    rows = [
+        [f"{number} {short_name(gold)}", *(shown.get((gold, said), "") for said in classes)]
+        for number, gold in enumerate(classes, 1)
+    ]
+    head = [Head("gold label", "text"), *(Head(str(number)) for number in range(1, len(classes) + 1))]
+    many = " many" if len(classes) > _FEW_IN_MATRIX else ""
+    return Table(
+        head,
+        rows,
+        "Rows of test by gold label, and across by what they are called; the numbers are those at the left.",
+        f"matrix{many}",
+    )
+
+
+def _pairs(confused: Sequence[Mapping[str, Any]]) -> Table:
+    most = sorted(confused, key=lambda one: -one["rows"])
+    rows = [[one["gold"], one["said"], f"{one['rows']:,}"] for one in most[:_MOST_PAIRS]]
+    more = f" The {_MOST_PAIRS} commonest of {len(most)} kinds of mistake." if len(most) > _MOST_PAIRS else ""
+    return Table([Head("gold label", "text"), Head("called", "text"), Head("rows of test")], rows, more.strip())
