@@ -5,6 +5,7 @@ bounds training and inference.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +18,21 @@ Ints = NDArray[np.integer]
 Batch = dict[str, torch.Tensor]
 
 _FILES = {"ids": np.int32, "types": np.uint8, "offsets": np.int64}
+
+
+class TokenizerError(ValueError):
+    """A tokenizer cannot be loaded, or fails at a text."""
+
+
+@contextmanager
+def tokenizing() -> Iterator[None]:
+    """Says of what a tokenizer raises that it is the tokenizer's; a panic of its Rust code is no Exception even."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error) is not Exception and type(error).__name__ != "PanicException":
+            raise
+        raise TokenizerError(f"the tokenizer fails: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -96,17 +112,22 @@ def _spread(flat: Ints, places: Ints, mask: NDArray[np.bool_], fill: int) -> tor
 def encode(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], pairs: Sequence[str] | None, max_length: int
 ) -> Encoded:
-    """Tokenises texts (with their pairs), special tokens included, cut off at `max_length` tokens."""
+    """Tokenises texts (with their pairs), special tokens included, cut off at `max_length` tokens.
+
+    Raises:
+        TokenizerError: it fails at one of them.
+    """
     found = BatchEncoding({"input_ids": []})  # a tokenizer stumbles over no texts at all
     if len(texts):
-        found = tokenizer(
-            list(texts),
-            text_pair=None if pairs is None else list(pairs),
-            truncation=True,
-            max_length=max_length,
-            padding=False,
-            return_attention_mask=False,
-        )
+        with tokenizing():
+            found = tokenizer(
+                list(texts),
+                text_pair=None if pairs is None else list(pairs),
+                truncation=True,
+                max_length=max_length,
+                padding=False,
+                return_attention_mask=False,
+            )
     pad_id = tokenizer.pad_token_id
     # A text without a token (GPT-2 adds none of its own) still needs a place for the model to look at.
     ids = [row or [pad_id] for row in found["input_ids"]]
