@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from safetensors.numpy import load_file, save_file
 
 from flows.cli import main
 from flows.guard import one_clear_line
 from tests.tasks.test_model_folder import DAMAGES, TOKENIZERS, a_model
+from tests.tiny import tiny_bert, word_tokenizer
 from tests.toy import toy_rows, write_csv
 
 PANICS = "a pattern that panics"
@@ -49,3 +52,17 @@ def test_a_text_at_which_a_tokenizer_panics_is_one_line(capsys: pytest.CaptureFi
     said = capsys.readouterr().err
     assert said.startswith("stillhouse: the tokenizer fails: Onig: ")
     assert said.count("\n") == 1
+
+
+def test_answers_that_are_no_numbers_are_one_line(folder: Path) -> None:
+    texts = ["some words of a text"]
+    model = tiny_bert(folder / "m", word_tokenizer(texts), classes=["a", "b"])
+    weights = load_file(model / "model.safetensors")
+    weights["classifier.bias"][:] = np.nan
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    result = CliRunner().invoke(main, ["predict", "./m", *texts])
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr.splitlines()[-1] == (
+        "stillhouse: the model's answers are no numbers; its weights are damaged, copy it again"
+    )
