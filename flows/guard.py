@@ -17,6 +17,7 @@ from tasks.shared.errors import (
     one_line,
     says_disk_is_full,
     says_out_of_memory,
+    says_tokenizer_fails,
     without_logins,
 )
 from tasks.shared.serving.addresses import LOOPBACK
@@ -55,7 +56,7 @@ def one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
             if trouble:
                 click.echo(f"stillhouse: {trouble} and run the same command again; what was finished is kept", err=True)
                 sys.exit(MISTAKE)
-            said = _server_trouble(error)
+            said = _server_trouble(error) or _tokenizer_trouble(error)
             if said:
                 click.echo(f"stillhouse: {said}", err=True)
                 sys.exit(MISTAKE)
@@ -108,6 +109,12 @@ def _memory_trouble(error: BaseException) -> str:
     if any(says_out_of_memory(behind) for behind in _chain(error)):
         return "out of memory; lower labelling.tokens_per_batch, or the batch_size of what was being trained,"
     return ""
+
+
+def _tokenizer_trouble(error: BaseException) -> str:
+    """What to do about a model whose tokenizer fails at a text, if that is behind an error."""
+    failed = next((behind for behind in _chain(error) if says_tokenizer_fails(behind)), None)
+    return f"{one_line(failed)}; take another model, or leave out the text that it fails at" if failed else ""
 
 
 def _disk_trouble(error: BaseException) -> str:

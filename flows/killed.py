@@ -25,7 +25,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
 
-from flows.records import RECORD, going_on
+from flows.records import RECORD, going_on, record_text
 from tasks.shared.outputs import locked, write_json
 from tasks.shared.tracking import Tracker
 from tasks.shared.workspace import Workspace
@@ -84,14 +84,14 @@ def _lies_here(path: Path) -> bool:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return record_text(file)
     except (OSError, ValueError):  # `stillhouse show` says so
         return ""
 
 
 def _close_records(files: Iterable[Path]) -> None:
     for file in files:
-        with suppress(ValueError):  # a damaged record; `stillhouse show` says so
+        with suppress(ValueError, KeyError, TypeError, RecursionError):  # a damaged record; `stillhouse show` says so
             record = json.loads(_text(file))
             if record["state"] == "running":
                 write_json(file, {**record, "state": "killed", "error": _WHY})

@@ -106,13 +106,13 @@ class Classifier:
 
     def __init__(self, folder: Path) -> None:
         """Loads a Hugging Face folder; raises StillhouseError if it is not a classifier's."""
+        look_at(folder)  # before what takes seconds to load
+        check_model(folder, find_workspace())
         prepare_environment(find_workspace())
         quiet_transformers()
         from models.classifier import TextClassifier
         from models.teacher import load_classifier
 
-        look_at(folder)
-        check_model(folder, find_workspace())
         try:
             model, tokenizer = load_classifier(folder, "cpu")
         except (OSError, ValueError, KeyError) as error:

@@ -12,6 +12,7 @@ import click
 from filelock import FileLock, Timeout
 
 from flows.record_paths import from_file
+from flows.table import MODELS
 from tasks.shared.errors import StillhouseError, brief, brief_path
 from tasks.shared.outputs import locked
 from tasks.shared.workspace import Workspace
@@ -26,6 +27,8 @@ BEST, SWEEP = "best.yaml", "sweep.json"
 """In a sweep's folder: the recipe of the best, and all that was tried."""
 KEYS = frozenset({"run", "state", "error", "began", "path", "verdict", "best", "labels", "steps", "mlflow", "recipe"})
 """What commands rely on in a record."""
+_LISTS = (*MODELS, "registered")
+"""What a record lists objects under, where it has them."""
 
 
 def new_run_id(name: str) -> str:
@@ -152,24 +155,59 @@ def _first_names(records: Sequence[Mapping[str, Any]]) -> str:
 
 def _check_shape(record: Mapping[str, Any]) -> None:
     """Raises ValueError where what commands rely on is of another kind: a person may have edited the file."""
-    texts = [record[name] for name in ("run", "state", "began", "path")]
-    texts += [step[name] for step in list(record["steps"]) for name in ("step", "title", "state", "path")]
-    labels = record["labels"]
-    if not isinstance(labels, list) or not all(isinstance(text, str) for text in [*texts, *labels]):
-        raise ValueError("a text or a list is something else")
+    steps = record["steps"]
+    for kind, found in {
+        str: [
+            *(record[name] for name in ("run", "state", "began", "path")),
+            *(step[name] for step in steps for name in ("step", "title", "state", "path")),
+            *(store for store in record["labels"]),
+            *([record["best"]["path"]] if record["best"] is not None else []),
+        ],
+        int: [step.get("draw", 0) for step in steps],
+        list: [steps, record["labels"], *(record.get(name, []) for name in _LISTS)],
+        dict: [
+            *(record[name] for name in ("verdict", "mlflow", "recipe") if record[name] is not None),
+            *(record[name] for name in ("labelled", "machine", "prefect") if record.get(name) is not None),
+            *(entry for name in _LISTS for entry in record.get(name, [])),
+        ],
+    }.items():
+        if not all(isinstance(value, kind) for value in found):
+            raise ValueError("a text, a number, a list or an object is something else")
+
+
+def record_text(file: Path) -> str:
+    """What a record says.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is no plain file: reading a pipe would not end.
+    """
+    if not file.is_file():
+        raise ValueError("it is no plain file")
+    return file.read_text(encoding="utf-8")
 
 
 def read_record(file: Path, workspace: Workspace) -> dict[str, Any] | None:
     """A record, or None with a warning: one damaged record must not hide the others."""
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = json.loads(record_text(file))
         if record["schema"] == SCHEMA and record.keys() >= KEYS:
             _check_shape(record)
+            if record["run"] != file.parent.name:
+                raise StillhouseError("is that of another run")
             return from_file(record, file.parent, workspace)
         what = "is not a record that this Stillhouse knows"
     except StillhouseError as error:
         what = str(error)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError):
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError, RecursionError):
         what = "is damaged"
-    click.echo(f"stillhouse: warning: {brief_path(file)} {what}; it is left out", err=True)
+    _warn(f"{brief_path(file)} {what}; it is left out")
     return None
+
+
+def _warn(said: str) -> None:
+    """Warns, once in a command: some read all records several times."""
+    command = click.get_current_context(silent=True)
+    told = command.meta.setdefault(__name__, set()) if command else set()
+    if said not in told:
+        told.add(said)
+        click.echo(f"stillhouse: warning: {said}", err=True)

@@ -20,6 +20,7 @@ from tasks.shared.outputs import Json, Output
 from tasks.shared.reading import reading_of
 from tasks.shared.recipe_teaching import Teacher
 from tasks.shared.steps import Context, Step
+from tasks.shared.truncation import cut_off
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -155,6 +156,8 @@ class TrainTeacher(Step[TeacherRecord]):
             raise StillhouseError(f"{where}: cannot use {self.teacher.model}: {one_line(error)}") from None
         self._check_base()
         gold, dev = (read_examples(self.data.file(part), tokenizer, length) for part in ("gold", "dev"))
+        if said := cut_off(gold.encoded, length, f"teachers.{self.number}.max_length", f"teacher {self.number}"):
+            context.warn(said)
         if options.epochs:
             self._fine_tune(model, tokenizer, gold, dev, folder, context)
         logits = predict_logits(model, dev.encoded, _DEV_BATCH)[:, columns]

@@ -111,7 +111,7 @@ def check_classifier(folder: Path, teacher: Teacher, where: str, classes: Sequen
 
 
 def _check_names(names: Sequence[str], teacher: Teacher, where: str, classes: Sequence[str]) -> None:
-    """Raises ValueError where a model's classes are not the data's; it tells how the recipe can say which is which."""
+    """Raises ValueError where a model's classes are not the data's, StillhouseError where a mapping may help."""
     try:
         columns_by_name(renamed(names, teacher.classes), classes)
     except ValueError as error:
@@ -121,8 +121,11 @@ def _check_names(names: Sequence[str], teacher: Teacher, where: str, classes: Se
         if len(names) != len(classes) or len(names) > _MOST_IN_EXAMPLE:
             raise
         example = ", ".join(f"{own}: {name}" for own, name in zip(names, classes, strict=True))
-        raise ValueError(
-            f"{error}; where they mean the same, say which is which, such as {key}={{{example}}}"
+        # Not as a library's message, which would be cut in the middle of the example.
+        said = f"{where}: cannot use {brief_path(teacher.model)}: {one_line(error)}; where they mean the same, "
+        raise StillhouseError(
+            f"{said}say which is which, such as {key}={{{example}}} after --set, "
+            f"or classes: {{{example}}} under that teacher in the recipe"
         ) from None
 
 

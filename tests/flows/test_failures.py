@@ -1,6 +1,9 @@
 """Runs that failed or crashed are listed with the line that says why, wherever people look for results."""
 
 import json
+import os
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -68,3 +71,43 @@ def test_show_of_a_failed_run_says_why_with_exit_code_1(workspace: Workspace, ru
     why = {"bad": "failed: train.csv: no rows", "gone": "killed: its process is gone"}
     assert f"run {run} {why.get(run, '')}" in result.stdout
     assert asked(workspace, "show", run, "--json").exit_code == 0
+
+
+def damaged_records(file: Path) -> dict[str, Callable[[], object]]:
+    """Ways in which a record is no record, by what is wrong with it."""
+    good = json.loads((file.parent.parent / "well" / RECORD).read_text(encoding="utf-8")) | {"run": file.parent.name}
+
+    def edited(**changes: object) -> Callable[[], object]:
+        return lambda: file.write_text(json.dumps(good | changes), encoding="utf-8")
+
+    return {
+        "200,000 brackets": lambda: file.write_text("[" * 200_000, encoding="utf-8"),
+        "not UTF-8": lambda: file.write_bytes(b"\xff"),
+        "a list": lambda: file.write_text("[]", encoding="utf-8"),
+        "a pipe": lambda: os.mkfifo(file),
+        "a folder": file.mkdir,
+        "a device": lambda: file.symlink_to("/dev/zero"),
+        "another run": edited(run="well"),
+        "a number for an id": edited(run=5),
+        "a text for a verdict": edited(verdict="better"),
+        "a best without a folder": edited(best={}),
+        "a text for the tracked run": edited(mlflow="sqlite:"),
+        "a list of numbers for students": edited(students=[1]),
+        "an object for steps": edited(steps={}),
+        "a text for a draw": edited(steps=[dict.fromkeys(("step", "title", "state", "path"), "x") | {"draw": "x"}]),
+    }
+
+
+def test_a_damaged_record_is_one_warning_and_blocks_no_other_run(workspace: Workspace) -> None:
+    file = workspace.runs / "spoilt" / RECORD
+    for case, damage in damaged_records(file).items():
+        file.parent.mkdir()
+        damage()
+        for command in (["runs"], ["models"], ["show", "told", "--json"], ["du"]):
+            result = asked(workspace, *command)
+            assert result.exit_code == 0, (case, command, result.stderr)
+            warned = [line for line in result.stderr.splitlines() if "spoilt" in line]
+            assert len(warned) == (command != ["du"]), (case, command, result.stderr)
+            assert all(line.endswith("; it is left out") for line in warned), case
+        file.rmdir() if file.is_dir() else file.unlink()
+        file.parent.rmdir()

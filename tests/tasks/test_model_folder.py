@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -166,6 +167,34 @@ def folder_for_a_file(folder):
     (folder / "merges.txt").mkdir()
 
 
+def tokenizing(**parts):
+    """A tokenizer with parts of its own."""
+
+    def damage(folder):
+        file = folder / "tokenizer.json"
+        words = {"type": "WordLevel", "unk_token": "t0", "vocab": {"t0": 0}}
+        file.write_text(json.dumps({"version": "1.0", "added_tokens": [], "model": words, **parts}))
+
+    return damage
+
+
+def splitting(pattern):
+    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+
+
+def replacing(text, content):
+    return {"type": "Replace", "pattern": {"String": text}, "content": content}
+
+
+def sharded(name):
+    def damage(folder):
+        (folder / "model.safetensors").rename(folder / "shard.safetensors")
+        index = {"weight_map": {"classifier.weight": name}}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+    return damage
+
+
 DAMAGES = {
     "a million layers": (configured(num_hidden_layers=10**6), "num_hidden_layers: 1000000, which its weights do not"),
     "absurd width": (configured(hidden_size=10**9), "hidden_size: 1000000000, which"),
@@ -185,18 +214,42 @@ DAMAGES = {
     "a lying header": (replaced("model.safetensors", b"\xff" * 64), "are missing or cut off ("),
     "a pipe": (pipe, "tokenizer.json is a device or a pipe"),
     "a link to itself": (link_to_itself, "vocab.txt is a link that leads nowhere"),
+    "a shard above": (sharded("../shard.safetensors"), "index.json names weights outside its folder"),
+    "a shard elsewhere": (sharded("/etc/hostname"), "index.json names weights outside its folder"),
+    "the folder above for a shard": (sharded(".."), "are missing or cut off ("),
+    "a shard without a name": (sharded(""), "are missing or cut off ("),
+    "a shard that is no name": (sharded([7]), "are missing or cut off ("),
     "a folder for a file": (folder_for_a_file, "merges.txt is a folder, not a plain file"),
 }
 
+TOKENIZERS = {
+    "a pattern that panics": (tokenizing(pre_tokenizer=splitting("(x+x+)+y")), "cannot be used: it fails: Onig: Regex"),
+    "a pattern that is none": (tokenizing(pre_tokenizer=splitting("(")), "cannot be used: it fails: Oniguruma error"),
+    "a damaged table of characters": (
+        tokenizing(normalizer={"type": "Precompiled", "precompiled_charsmap": "CAAAAAECAwQFBgcI"}),
+        "cannot be used: it fails: index out of bounds",
+    ),
+    "a pattern that does not end": (
+        tokenizing(pre_tokenizer=splitting(r"\w*\d*\w*\s$")),
+        "cannot be used: it takes more than ",
+    ),
+    "texts that grow without end": (
+        tokenizing(normalizer=replacing("", "a" * 2_000_000)),
+        "cannot be used: it takes more than 1 GB for a few texts of 3,000 characters, or crashes; copy it again",
+    ),
+}
 
-@pytest.mark.parametrize("case", DAMAGES)
-def test_a_damaged_or_hostile_folder_is_refused_in_a_line(tmp_path, case):
-    damage, said = DAMAGES[case]
+
+@pytest.mark.parametrize("case", [*DAMAGES, *TOKENIZERS])
+def test_a_damaged_or_hostile_folder_is_refused_in_a_line(tmp_path, monkeypatch, case):
+    damage, said = {**DAMAGES, **TOKENIZERS}[case]
+    monkeypatch.setattr("tasks.shared.model_folder.tokenizer._SECONDS", 1)
+    monkeypatch.setattr("tasks.shared.model_folder.tokenizer._MEMORY", 300_000_000)
     folder = a_model(tmp_path / "m")
     damage(folder)
     began = time.monotonic()
     message = complaint(look_at, folder, "teachers.0.model: ")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30, "two seconds where nothing else runs"
     assert message.startswith("teachers.0.model: ")
     assert said in message
     assert message.isprintable()
@@ -206,3 +259,17 @@ def test_a_tokenizer_may_have_no_file_of_its_own_name(tmp_path):
     folder = a_model(Path(tmp_path / "m"))
     (folder / "tokenizer.json").rename(folder / "vocab.txt")
     assert look_at(folder).token_rows == 8
+
+
+def test_patterns_of_well_known_models_are_no_fault(tmp_path):
+    folder = a_model(tmp_path / "m")
+    numbers = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    spaces = {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}
+    tokenizing(pre_tokenizer=splitting(numbers), normalizer=spaces)(folder)
+    assert look_at(folder).token_rows == 8
+
+
+def test_a_tokenizer_of_plain_parts_starts_no_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", lambda *arguments, **settings: pytest.fail("tried in a process"))
+    word_tokenizer(WORDS).save_pretrained(a_model(tmp_path / "m", tokens=400))
+    assert look_at(tmp_path / "m").token_rows == 400

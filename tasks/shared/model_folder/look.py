@@ -15,6 +15,7 @@ from tasks.shared.model_folder.files import (
     read_json,
     read_shapes,
 )
+from tasks.shared.model_folder.tokenizer import check_tokenizer
 from tasks.shared.recipe_teaching import Teacher
 
 POSITION_TABLES = ("position_embeddings", "position_embedding", "wpe", "embed_positions")
@@ -89,14 +90,15 @@ def look_at(folder: Path, where: str = "") -> ModelFolder:
         where: what stands before a message, such as `teachers.0.model: `.
 
     Raises:
-        StillhouseError: a file is missing, damaged or no plain file; the sizes in its config.json are absurd; or its
-            tokenizer names tokens that it has no embedding for.
+        StillhouseError: a file is missing, damaged or no plain file; the sizes in its config.json are absurd; its
+            tokenizer names tokens that it has no embedding for, or takes time or memory without end.
     """
     check_files(folder, where)
     found = ModelFolder(folder, read_json(folder / CONFIG, where), read_shapes(folder, where))
     _check_sizes(found, where)
     check_tokenizer_files(folder, where)
     _check_tokens(found, where)
+    check_tokenizer(folder, where)
     return found
 
 
