@@ -47,7 +47,7 @@ samples: | $(INSTALLED) ## Install the sample model and texts (part of install)
 up: $(INSTALLED) ## Start a Prefect server, an MLflow server and a worker on loopback, until Ctrl-C
 	@$(VENV)/bin/stillhouse up $(ARGS)
 
-deploy: $(INSTALLED) ## Give the Prefect server its deployments: nightly, hourly and on demand
+deploy: $(INSTALLED) ## Give the Prefect server a recipe's deployments: nightly, hourly and on demand
 	@$(VENV)/bin/stillhouse deploy $(if $(RECIPE),"$(RECIPE)") $(if $(TIMEZONE),--timezone "$(TIMEZONE)")
 
 ##@ To work on it

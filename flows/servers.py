@@ -195,7 +195,7 @@ class _Servers:
   logs      {self._workspace.servers}{hint}
 
 In another terminal:
-  {program("stillhouse")} deploy     # make deploy: nightly, hourly and on demand
+  {program("stillhouse")} deploy     # make deploy RECIPE=...: nightly, hourly and on demand
   export PREFECT_API_URL={prefect}/api     # so that `stillhouse run` shows up there
   export MLFLOW_TRACKING_URI={mlflow}
 

@@ -40,7 +40,7 @@ def tasks_of(client: SyncPrefectClient, run: UUID) -> list[TaskRun]:
 
 def in_the_middle_of_training(client: SyncPrefectClient) -> FlowRun:
     """A run that would train for an hour, from the moment it trains a student."""
-    deployment = client.read_deployment_by_name("distill/on-demand")
+    deployment = client.read_deployment_by_name("distill/toy-on-demand")
     recipe = {**toy_recipe(), "name": "long"}
     recipe["training"] = {**recipe["training"], "epochs": 10000}
     run = client.create_flow_run_from_deployment(deployment.id, parameters={"recipe": recipe})
@@ -56,7 +56,7 @@ def test_two_runs_at_once_never_use_the_gpu_together(fresh: World) -> None:
         assert (second.returncode, "up already" in second.stderr) == (2, True), second.stderr
         world.done("deploy", "toy.yaml")
         with api(world) as client:
-            hourly = client.read_deployment_by_name("label/hourly")
+            hourly = client.read_deployment_by_name("label/toy-hourly")
             client.update_deployment_schedule(hourly.id, hourly.schedules[0].id, active=False)
             before = what_is_deployed(client)
             world.done("deploy", "toy.yaml")
@@ -80,9 +80,9 @@ def what_is_deployed(client: SyncPrefectClient) -> dict[str, object]:
     limits = {limit.tag: limit.concurrency_limit for limit in client.read_concurrency_limits(limit=10, offset=0)}
     automations = [(found.id, found.name, found.enabled) for found in client.read_automations()]
     assert {name: len(schedules) for name, schedules in deployments.items()} == {
-        "nightly": 1,
-        "hourly": 1,
-        "on-demand": 0,
+        "toy-nightly": 1,
+        "toy-hourly": 1,
+        "toy-on-demand": 0,
     }
     assert limits == {"gpu": 1}
     assert len(automations) == 1
@@ -91,7 +91,7 @@ def what_is_deployed(client: SyncPrefectClient) -> dict[str, object]:
 
 def scheduled_and_asked_for(client: SyncPrefectClient) -> list[UUID]:
     """Two runs due at the same second: the nightly one by its schedule, one with another recipe by the API."""
-    nightly = client.read_deployment_by_name("distill/nightly")
+    nightly = client.read_deployment_by_name("distill/toy-nightly")
     soon = datetime.now(UTC) + timedelta(seconds=20)
     daily = IntervalSchedule(interval=timedelta(days=1), anchor_date=soon)
     changed = DeploymentUpdate(schedules=[DeploymentScheduleUpdate(slug="nightly", schedule=daily, active=True)])
@@ -100,7 +100,7 @@ def scheduled_and_asked_for(client: SyncPrefectClient) -> list[UUID]:
     other["teachers"] = [{**other["teachers"][0], "seed": 1}]
     other["training"] = {**other["training"], "epochs": 4}
     asked = client.create_flow_run_from_deployment(
-        client.read_deployment_by_name("distill/on-demand").id,
+        client.read_deployment_by_name("distill/toy-on-demand").id,
         parameters={"recipe": other},
         state=Scheduled(scheduled_time=soon),
     )
