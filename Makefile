@@ -48,7 +48,7 @@ up: $(INSTALLED) ## Start a Prefect server, an MLflow server and a worker on loo
 	@$(VENV)/bin/stillhouse up $(ARGS)
 
 deploy: $(INSTALLED) ## Give the Prefect server a recipe's deployments: nightly, hourly and on demand
-	@$(VENV)/bin/stillhouse deploy $(if $(RECIPE),"$(RECIPE)") $(if $(TIMEZONE),--timezone "$(TIMEZONE)")
+	@$(VENV)/bin/stillhouse deploy $(if $(RECIPE),"$(RECIPE)") $(if $(TIMEZONE),--timezone "$(TIMEZONE)") $(ARGS)
 
 ##@ To work on it
 check: lint types test ## Everything that must pass: lint, types, test

@@ -326,8 +326,13 @@ def up(prefect_port: int, mlflow_port: int, check: bool) -> None:
 @click.option(
     "--timezone", metavar="NAME", help="Timezone of the schedules, e.g. Europe/Paris; without it, as before, or UTC."
 )
+@click.option(
+    "--notify",
+    metavar="URL",
+    help="Webhook to tell of failed, crashed and late runs, NO BETTER and a replaced champion; - asks for it.",
+)
 @one_clear_line
-def deploy(recipe: str | None, timezone: str | None) -> None:
+def deploy(recipe: str | None, timezone: str | None, notify: str | None) -> None:
     """Give the Prefect server the deployments of RECIPE: nightly, hourly and on demand; again after every change.
 
     RECIPE is a shipped recipe's name or a YAML file; without it, it is what deployments/prefect.yaml names. It is
@@ -339,10 +344,11 @@ def deploy(recipe: str | None, timezone: str | None) -> None:
     Examples:
       stillhouse deploy
       stillhouse deploy my-recipe.yaml --timezone Europe/Paris
+      stillhouse deploy my-recipe.yaml --notify -
     """
     from flows.deploy import deploy as deploy_flows
 
-    deploy_flows(recipe, timezone)
+    deploy_flows(recipe, timezone, notify)
 
 
 @main.command()

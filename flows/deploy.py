@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,7 +12,9 @@ from zoneinfo import ZoneInfo
 import click
 import yaml
 
+from flows.deploying.automations import crash_silent_runs, put_automations
 from flows.deploying.deployed import Deployed, read_deployed, said
+from flows.deploying.notifications import make_notifications, read_address
 from flows.deploying.wanted import Wanted, check_inputs_of, follow, read_wanted, same_recipe
 from flows.deployments import FILE
 from flows.servers import POOL
@@ -23,10 +24,6 @@ from tasks.shared.prefect_server import prepare_environment, wait_for_server
 from tasks.shared.serving.addresses import running_servers
 from tasks.shared.workspace import find_workspace
 
-AUTOMATION = "stillhouse: crash zombie runs"
-SILENCE = timedelta(seconds=90)
-"""How long a run may give no sign of life: three heartbeats as deployments/prefect.yaml sets them."""
-
 _SHOWN = 6
 """How many names a line lists at most."""
 
@@ -34,13 +31,15 @@ Plain = Any
 """Data as YAML gives it."""
 
 
-def deploy(recipe: str | None, timezone: str | None) -> None:
+def deploy(recipe: str | None, timezone: str | None, notify: str | None) -> None:
     """Checks everything first, then makes or changes what the server is to have; the same again changes nothing.
 
     Args:
         recipe: the recipe of all deployments; without one, those that the deployment file names.
         timezone: of the schedules; without one, a deployment keeps the one that it has.
+        notify: address of a webhook that is told of failures and results, or `-`; without one, all stays as it is.
     """
+    webhook = read_address(notify) if notify is not None else None
     wanted = read_wanted(recipe)
     for name in [timezone, *(schedule.get("timezone") for one in wanted for schedule in one.schedules)]:
         _check_timezone(name or "UTC")
@@ -52,9 +51,11 @@ def deploy(recipe: str | None, timezone: str | None) -> None:
         follow(one, found.get(one.full_name) or found.get(renamed.get(one.full_name, "")), timezone)
     from flows.limits import make_limits
 
+    if webhook:
+        make_notifications(webhook)
     make_limits()
     _make_pool()
-    _make_automation()
+    put_automations([crash_silent_runs()])
     _apply(wanted)
     _delete(found[name] for name in renamed.values())
     server = without_logins(os.environ["PREFECT_API_URL"].removesuffix("/api"))
@@ -66,6 +67,8 @@ def deploy(recipe: str | None, timezone: str | None) -> None:
     others = found.keys() - renamed.values() - {one.full_name for one in wanted}
     if others:
         click.echo(f"beside them, as before: {_listed(sorted(others))}")
+    if webhook:
+        click.echo("the webhook has got a first message; it is told of all of them, in place of any given before")
 
 
 def _delete(deployments: Iterable[Deployed]) -> None:
@@ -115,48 +118,6 @@ def _make_pool() -> None:
         except ObjectNotFound:
             template = ProcessWorker.get_default_base_job_template()
             client.create_work_pool(WorkPoolCreate(name=POOL, type=ProcessWorker.type, base_job_template=template))
-
-
-def _make_automation() -> None:
-    """A run that has given a sign of life and then neither another nor an end is set to Crashed.
-
-    Without it, a run whose machine died stays Running for ever. Only runs with our tag are watched, as those of other
-    people may send their heartbeats less often.
-    """
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.objects import StateType
-    from prefect.events.actions import ChangeFlowRunState
-    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
-    from prefect.events.schemas.events import ResourceSpecification
-
-    ends = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed")}
-    silent = EventTrigger(
-        after={"prefect.flow-run.heartbeat"},
-        expect={"prefect.flow-run.heartbeat", *ends},
-        match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
-        match_related=ResourceSpecification(
-            {"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.stillhouse"}
-        ),
-        for_each={"prefect.resource.id"},
-        posture=Posture.Proactive,
-        threshold=1,
-        within=SILENCE,
-    )
-    crash = ChangeFlowRunState(
-        state=StateType.CRASHED, message=f"no sign of life for {SILENCE.seconds} seconds: its process or machine died"
-    )
-    wanted = AutomationCore(
-        name=AUTOMATION,
-        description="Sets runs that were killed, or whose machine died, to Crashed. Made by `stillhouse deploy`.",
-        trigger=silent,
-        actions=[crash],
-    )
-    with get_client(sync_client=True) as client:
-        found = client.read_automations_by_name(AUTOMATION)
-        if found:
-            client.update_automation(found[0].id, wanted)
-        else:
-            client.create_automation(wanted)
 
 
 def _apply(wanted: Sequence[Wanted]) -> None:

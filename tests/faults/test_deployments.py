@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.states import Scheduled
 
-from flows.deploy import SILENCE
+from flows.deploying.automations import SILENCE
 from tasks.shared.child import PATIENCE_SECONDS, still_running
 from tests.faults.servers import api, mlflow, until, up
 from tests.flows.conftest import World, make_world, toy_recipe

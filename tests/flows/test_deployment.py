@@ -17,7 +17,8 @@ from filelock import FileLock
 from prefect import Flow
 from prefect.utilities.callables import parameter_schema
 
-from flows.deploy import SILENCE, deploy
+from flows.deploy import deploy
+from flows.deploying.automations import SILENCE
 from flows.deploying.deployed import Deployed
 from flows.deploying.wanted import Wanted, follow, read_wanted, same_recipe
 from flows.deployments import FILE, with_generated_parts
@@ -112,7 +113,7 @@ def undescribed(section: dict[str, Any], definitions: dict[str, Any], path: str 
 
 def test_deploying_needs_a_server() -> None:
     with pytest.raises(StillhouseError, match="start one with `stillhouse up`"):
-        deploy(None, None)
+        deploy(None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_a_mistake_is_found_before_anything_is_sent(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text("data: {train: a.csv, test: b.csv}\nsedes: [1]\n", encoding="utf-8")
     with pytest.raises(StillhouseError, match=complaint):
-        deploy(recipe, timezone)
+        deploy(recipe, timezone, None)
 
 
 def test_a_missing_file_is_found_before_anything_is_sent(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +138,7 @@ def test_a_missing_file_is_found_before_anything_is_sent(folder: Path, monkeypat
     with server() as prefect:
         monkeypatch.setenv("PREFECT_API_URL", f"{prefect.url}/api")
         with pytest.raises(StillhouseError, match=re.escape(f"no file gone.csv; looked for {folder / 'gone.csv'}")):
-            deploy("mine.yaml", None)
+            deploy("mine.yaml", None, None)
     assert prefect.asked == ["/api/health"]
 
 
