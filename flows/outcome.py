@@ -22,9 +22,9 @@ class Outcome:
         """Emits the events of a run, which is named by its id."""
         from prefect.events import emit_event
 
-        resource = {"prefect.resource.id": f"stillhouse.run.{run}", "prefect.resource.name": run}
         for event, text in self.events(result.verdict["outcome"], result.sentence).items():
-            emit_event(event, resource, payload={"text": text})
+            # An id for each event of each run: of the same id one is told, though the server may read it twice.
+            emit_event(event, {"prefect.resource.id": f"{event}.{run}"}, payload={"text": text})
 
     def events(self, verdict: str, sentence: str) -> dict[str, str]:
         """What is told of a run that has ended with a verdict: a sentence for each event."""

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 FROM_INPUT = "-"
 """In place of an address: it is read from standard input, so that no list of processes shows it."""
 _BLOCK = "stillhouse-notify"
+_ONCE_IN = timedelta(hours=1)
+"""How long the same is not told again. Without it, an event that the server reads anew, as after `database is locked`,
+would be told again."""
 _FIRST = "Stillhouse tells of its runs here: failed, crashed and late ones, NO BETTER, and a replaced champion."
 _MESSAGE = '{%% set text %%}%s{%% endset %%}{"text": {{ text | tojson }}}'
 _RUN = "{{ deployment.name }}: run {{ flow_run.name }}"
@@ -90,12 +93,11 @@ def automations_of(block: UUID) -> "Iterator[AutomationCore]":
     from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
     ended, late = ["prefect.flow-run.Failed", "prefect.flow-run.Crashed"], ["prefect.flow-run.Late"]
-    each_run, each_deployment = "prefect.resource.id", "related:deployment:prefect.resource.id"
-    for name, events, text, each, within in (
-        ("tell of failed and crashed runs", ended, _FAILED, each_run, timedelta(0)),
-        # One message of many: after a night without servers every run of the night is late.
-        ("tell of late runs", late, _LATE, each_deployment, timedelta(hours=1)),
-        ("tell of results", [NO_BETTER, REPLACED], _OUTCOME, each_run, timedelta(0)),
+    for name, events, text, each in (
+        ("tell of failed and crashed runs", ended, _FAILED, "prefect.resource.id"),
+        # One message of a deployment's runs: after a night without servers all of them are late.
+        ("tell of late runs", late, _LATE, "related:deployment:prefect.resource.id"),
+        ("tell of results", [NO_BETTER, REPLACED], _OUTCOME, "prefect.resource.id"),
     ):
         yield AutomationCore(
             name=f"stillhouse: {name}",
@@ -106,7 +108,7 @@ def automations_of(block: UUID) -> "Iterator[AutomationCore]":
                 for_each={each},
                 posture=Posture.Reactive,
                 threshold=1,
-                within=within,
+                within=_ONCE_IN,
             ),
             actions=[CallWebhook(block_document_id=block, payload=_MESSAGE % text)],
         )

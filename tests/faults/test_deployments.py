@@ -21,6 +21,7 @@ from flows.deploying.automations import SILENCE
 from tasks.shared.child import PATIENCE_SECONDS, still_running
 from tests.faults.servers import api, mlflow, until, up
 from tests.flows.conftest import World, make_world, toy_recipe
+from tests.web import Server, server
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(900)]
 
@@ -151,10 +152,19 @@ def stops_cleanly_on_ctrl_c(world: World, process: subprocess.Popen[str]) -> Non
     assert json.loads(world.done("show", run.name, "--json"))["state"] == "interrupted"
 
 
-def test_what_kills_leave_behind_is_mended(fresh: World) -> None:
+def test_what_kills_leave_behind_is_mended_and_told(fresh: World) -> None:
     world = replace(fresh, home="killed")
+    with server() as hook:
+        kills_and_what_is_told(world, hook)
+    secret = hook.url.encode()
+    files = [file for file in world.workspace.rglob("*") if file.is_file()]
+    assert not [file for file in files if secret in file.read_bytes()], "the webhook's address is a secret"
+
+
+def kills_and_what_is_told(world: World, hook: Server) -> None:
     with up(world) as process:
-        world.done("deploy", "toy.yaml", "--timezone", "Europe/Paris")
+        said = world.done("deploy", "toy.yaml", "--timezone", "Europe/Paris", "--notify", hook.url)
+        assert (hook.url in said, len(hook.bodies)) == (False, 1), "a first message, and no word of where it went"
         with api(world) as client:
             run = in_the_middle_of_training(client)
         machine = [*family(process), psutil.Process(process.pid)]
@@ -169,6 +179,9 @@ def test_what_kills_leave_behind_is_mended(fresh: World) -> None:
             patience = SILENCE.total_seconds() + 60
             until(lambda: client.read_flow_run(run.id).state_name == "Crashed", patience, "the zombie is crashed")
             assert "no sign of life" in client.read_flow_run(run.id).state.message
+            until(lambda: len(hook.bodies) > 1, 30, "somebody is told")
+            told = json.loads(hook.bodies[1])["text"]
+            assert told.startswith(f"toy-on-demand: run {run.name} crashed: no sign of life for 90 seconds"), told
             until(lambda: not client.read_concurrency_limit_by_tag("gpu").active_slots, 90, "its GPU slot is free")
         children = family(process)
         worker = next(child for child in children if child.cmdline()[1:5] == ["-m", "prefect", "worker", "start"])
