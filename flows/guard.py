@@ -41,7 +41,7 @@ def one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **kwargs)
         except StillhouseError as error:
-            click.echo(f"stillhouse: {error}", err=True)
+            click.echo(f"stillhouse: {_workspace_trouble(error) or error}", err=True)
             sys.exit(MISTAKE)
         except KeyboardInterrupt as interruption:
             click.echo("stillhouse: interrupted; the same command goes on from here", err=True)
@@ -112,7 +112,9 @@ def _workspace_trouble(error: BaseException) -> str:
     """Says so where the workspace was deleted under a command, which its files and databases tell in their own ways."""
     with suppress(StillhouseError):
         root = find_workspace().root
-        told = any(str(root) in str(behind) or isinstance(behind, sqlite3.Error) for behind in _chain(error))
+        # Of errors of ours those that led to them count: one that says where there is no workspace yet is right.
+        others = [behind for behind in _chain(error) if not isinstance(behind, StillhouseError)]
+        told = any(str(root) in str(behind) or isinstance(behind, sqlite3.Error) for behind in others)
         if told and not (root / MARKER).exists():
             return f"the workspace {brief_path(root)} is gone, deleted or moved while this ran; run the command again"
     return ""

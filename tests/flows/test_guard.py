@@ -9,7 +9,8 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.guard import one_clear_line
-from tasks.shared.workspace import Workspace, find_workspace, open_workspace
+from tasks.shared.errors import StillhouseError
+from tasks.shared.workspace import Workspace, existing_workspace, find_workspace, open_workspace
 from tests.web import server
 
 
@@ -54,7 +55,14 @@ def asks_a_database(workspace: Workspace) -> None:
         database.execute("select 1 from runs")
 
 
-@pytest.mark.parametrize("use", [reads_a_file, asks_a_database])
+def says_that_a_database_refuses(workspace: Workspace) -> None:
+    try:
+        asks_a_database(workspace)
+    except sqlite3.Error:
+        raise StillhouseError("the database refuses") from None
+
+
+@pytest.mark.parametrize("use", [reads_a_file, asks_a_database, says_that_a_database_refuses])
 def test_a_workspace_that_is_deleted_under_a_command_is_one_line(
     use: Callable[[Workspace], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,6 +75,12 @@ def test_a_workspace_that_is_deleted_under_a_command_is_one_line(
         one_clear_line(command)()
     said = f"stillhouse: the workspace {find_workspace().root} is gone, deleted or moved while this ran; run"
     assert (ended.value.code, capsys.readouterr().err) == (2, f"{said} the command again\n")
+
+
+def test_where_there_is_no_workspace_yet_none_is_gone(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        one_clear_line(lambda: existing_workspace() and None)()
+    assert f"no workspace at {find_workspace().root} yet" in capsys.readouterr().err
 
 
 def test_a_missing_file_of_a_workspace_that_is_there_stays_a_fault(capsys: pytest.CaptureFixture[str]) -> None:
