@@ -323,22 +323,32 @@ def up(prefect_port: int, mlflow_port: int, check: bool) -> None:
 
 @main.command()
 @click.argument("recipe", required=False, shell_complete=completion.recipes)
-@click.option("--timezone", metavar="NAME", help="Timezone of the schedules, e.g. Europe/Paris; UTC by default.")
+@click.option(
+    "--timezone", metavar="NAME", help="Timezone of the schedules, e.g. Europe/Paris; without it, as before, or UTC."
+)
+@click.option(
+    "--notify",
+    metavar="URL",
+    help="Webhook to tell of failed, crashed and late runs, NO BETTER and a replaced champion; - asks for it.",
+)
 @one_clear_line
-def deploy(recipe: str | None, timezone: str | None) -> None:
-    """Give the Prefect server its deployments: nightly, hourly and on demand; again after every change.
+def deploy(recipe: str | None, timezone: str | None, notify: str | None) -> None:
+    """Give the Prefect server the deployments of RECIPE: nightly, hourly and on demand; again after every change.
 
-    They run RECIPE, a shipped recipe's name or a YAML file, in the folder this is called in; without it, the recipe
-    that deployments/prefect.yaml names. The server is that of PREFECT_API_URL, else that of `stillhouse up`.
+    RECIPE is a shipped recipe's name or a YAML file; without it, it is what deployments/prefect.yaml names. It is
+    checked as `plan` does, in the folder this is called in: its runs work there, so paths in it start there. The
+    deployments are named after the recipe (`quickstart-nightly`), and those of several live side by side; what is
+    replaced is told. The server is that of PREFECT_API_URL, else that of `stillhouse up`.
 
     \b
     Examples:
       stillhouse deploy
       stillhouse deploy my-recipe.yaml --timezone Europe/Paris
+      stillhouse deploy my-recipe.yaml --notify -
     """
     from flows.deploy import deploy as deploy_flows
 
-    deploy_flows(recipe, timezone)
+    deploy_flows(recipe, timezone, notify)
 
 
 @main.command()

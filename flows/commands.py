@@ -43,8 +43,7 @@ def run_recipe(request: Request) -> None:
 
 def sweep_recipe(request: Request) -> None:
     """Tries what a recipe's sweep says and prints what came out."""
-    for tried in _with_other_files(combinations(_recipe(request))):
-        check_inputs(tried)
+    check_sweep(_recipe(request))
 
     def load_flow() -> Callable[[Recipe], Path]:
         from flows.sweep import sweep
@@ -52,6 +51,12 @@ def sweep_recipe(request: Request) -> None:
         return sweep
 
     _run(request, "-sweep", load_flow)
+
+
+def check_sweep(recipe: Recipe) -> None:
+    """Raises StillhouseError where a sweep would try what could not be, or has inputs that a run could not use."""
+    for tried in _with_other_files(combinations(recipe)):
+        check_inputs(tried)
 
 
 def _with_other_files(recipes: Sequence[Recipe]) -> list[Recipe]:

@@ -18,6 +18,7 @@ from flows.console import View, log, logging_to
 from flows.interruption import Interruption
 from flows.killed import close_killed_runs
 from flows.limits import make_limits
+from flows.outcome import Outcome
 from flows.publishing import publish_inputs, publish_result
 from flows.record_paths import to_file
 from flows.records import RECIPE, RECORD, SCHEMA, lock_run, new_run_id
@@ -135,8 +136,12 @@ class _Run:
             self._tracker.params(self._parent, self._recipe.model_dump(mode="json"))
             self._tracker.artifact(self._parent, self._folder / RECIPE)
             publish(tracked_run(self._tracker, self._parent))
+            # Whoever watches a run with a server of its own sees what comes out.
+            outcome = None if self._runner.own_server else Outcome(self._workspace, self._recipe)
             pipeline(self._recipe, self._runner)
             self._publish()
+            if outcome and self._result:
+                outcome.tell(self._folder.name, self._result)
             self._write_record("done")
             self._tracker.artifact(self._parent, self._folder / RECORD)
             self._tracker.finish(self._parent, "FINISHED")

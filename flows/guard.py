@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -21,7 +22,7 @@ from tasks.shared.errors import (
     without_logins,
 )
 from tasks.shared.serving.addresses import LOOPBACK
-from tasks.shared.workspace import check_space, find_workspace
+from tasks.shared.workspace import MARKER, check_space, find_workspace
 
 MISTAKE = 2
 FAULT = 1
@@ -41,7 +42,7 @@ def one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **kwargs)
         except StillhouseError as error:
-            click.echo(f"stillhouse: {error}", err=True)
+            click.echo(f"stillhouse: {_workspace_trouble(error) or error}", err=True)
             sys.exit(MISTAKE)
         except KeyboardInterrupt as interruption:
             click.echo("stillhouse: interrupted; the same command goes on from here", err=True)
@@ -52,6 +53,10 @@ def one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
         except Exception as error:
             if os.environ.get("STILLHOUSE_DEBUG"):
                 raise
+            gone = _workspace_trouble(error)
+            if gone:
+                click.echo(f"stillhouse: {gone}", err=True)
+                sys.exit(MISTAKE)
             trouble = _memory_trouble(error) or _disk_trouble(error)
             if trouble:
                 click.echo(f"stillhouse: {trouble} and run the same command again; what was finished is kept", err=True)
@@ -102,6 +107,18 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     while behind is not None:
         yield behind
         behind = behind.__cause__ or behind.__context__
+
+
+def _workspace_trouble(error: BaseException) -> str:
+    """Says so where the workspace was deleted under a command, which its files and databases tell in their own ways."""
+    with suppress(StillhouseError):
+        root = find_workspace().root
+        # Of errors of ours those that led to them count: one that says where there is no workspace yet is right.
+        others = [behind for behind in _chain(error) if not isinstance(behind, StillhouseError)]
+        told = any(str(root) in str(behind) or isinstance(behind, sqlite3.Error) for behind in others)
+        if told and not (root / MARKER).exists():
+            return f"the workspace {brief_path(root)} is gone, deleted or moved while this ran; run the command again"
+    return ""
 
 
 def _memory_trouble(error: BaseException) -> str:
