@@ -84,10 +84,14 @@ def _print_beside(console: Console, lines: Iterable[tuple[str, Text]]) -> None:
 
 
 def _print_places(console: Console, record: dict[str, Any]) -> None:
-    registered = [step["note"] for step in record["steps"] if step["step"] == "register"]
-    _print_beside(console, [("registered", Text(line)) for note in registered for line in note.split("; ")])
+    _print_beside(console, [("registered", Text(_registered(one))) for one in record.get("registered", [])])
     for name, value in _places(record):
         console.print(Text.assemble((f"{name:<{_NAMES}}", "dim"), brief_path(value)), soft_wrap=True)
+
+
+def _registered(one: dict[str, Any]) -> str:
+    alias = "champion" if one["champion"] else f"not champion: {printable(one['reason'], _LONGEST)}"
+    return f"{one['name']} version {one['version']}, {alias}"
 
 
 def _places(record: dict[str, Any]) -> list[tuple[str, str]]:

@@ -88,8 +88,8 @@ def clearly_lost(answers: Answers, clusters: Clusters) -> set[int]:
     A class is lost if the interval of the difference, over its rows and over seeds as the verdict's is, lies below
     zero. Of many classes some would do so by chance, so the intervals are as wide as it takes for at most `FALSE_SHARE`
     of the classes that are named to be named wrongly (Benjamini and Hochberg 1995, J. R. Stat. Soc. B 57:289). To hold
-    the chance of a single wrong name down instead (Bonferroni) would leave a class of nine rows that falls from 74 to
-    18 % unnamed. Classes with less than `FEWEST_ROWS` rows are left out. What is said of a class wrongly is a row of
+    the chance of a single wrong name at 5 % instead (Bonferroni) named a class of nine rows that falls from 74 to 18 %
+    half as often. Classes with less than `FEWEST_ROWS` rows are left out. What is said of a class wrongly is a row of
     another that is not found, so nothing that is lost escapes this.
 
     Args:

@@ -310,7 +310,7 @@ def _told(verdict: "Verdict") -> dict[str, Json]:
 
 
 def _entry(score: ScoreRecord) -> dict[str, Any]:
-    cost, rare = score.cost, score.quality.imbalanced
+    cost, rarest = score.cost, score.quality.rarest
     return {
         "title": score.model.title,
         "role": score.model.role,
@@ -318,7 +318,7 @@ def _entry(score: ScoreRecord) -> dict[str, Any]:
         "dev_accuracy": score.model.dev_accuracy,
         "accuracy": score.accuracy,
         "macro_f1": score.macro_f1,
-        "rarest_f1": rare[1].f1 if rare else None,
+        "rarest_f1": rarest.f1 if rarest else None,
         "parameters": cost["parameters"],
         "parameters_without_embeddings": cost["parameters_without_embeddings"],
         "bytes": cost["bytes"],

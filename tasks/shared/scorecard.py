@@ -109,16 +109,23 @@ class Quality(_Part):
     tests: list[ExtraScore] = Field(description="The recipe's further test files.")
 
     @property
-    def imbalanced(self) -> tuple[ClassScore, ClassScore] | None:
-        """The commonest and the rarest class of test where the one has twice the other's rows or more; else None.
+    def commonest(self) -> ClassScore:
+        """The class with most rows in test; of equals the first."""
+        return max(self.classes, key=lambda one: one.rows)
 
-        Accuracy then says little of the rarest. Of equals the first; classes without a row do not count.
+    @property
+    def trivial(self) -> float:
+        """The accuracy of always naming the commonest class; 0 without gold labels."""
+        return self.commonest.rows / self.labelled if self.labelled else 0.0
+
+    @property
+    def rarest(self) -> ClassScore | None:
+        """The rarest class where the commonest has twice its rows in test or more; else None.
+
+        Accuracy then says little of it. Of equals the first; classes without a row do not count.
         """
-        there = [one for one in self.classes if one.rows]
-        if not there:
-            return None
-        commonest, rarest = max(there, key=lambda one: one.rows), min(there, key=lambda one: one.rows)
-        return (commonest, rarest) if commonest.rows >= _IMBALANCE * rarest.rows else None
+        least = min((one for one in self.classes if one.rows), key=lambda one: one.rows, default=self.commonest)
+        return least if self.commonest.rows >= _IMBALANCE * least.rows > 0 else None
 
 
 class Training(_Part):

@@ -9,7 +9,7 @@ from tasks.shared.recipe_data import Data
 from tasks.shared.report.advice import Standing, advise
 
 RECIPE = Recipe(data=Data(train="train.csv", test="test.csv")).model_dump(mode="json")
-LOST = Standing("NO BETTER", 5, 2000, {}, 0.005, 0.90, 0.90, 0.95, 256, 5000, RECIPE)
+LOST = Standing("NO BETTER", 5, 2000, {}, 0.005, 0.90, 0.90, 0.95, 0.5, 256, 5000, RECIPE)
 UNCLEAR = replace(LOST, outcome="INCONCLUSIVE")
 WON = replace(LOST, outcome="BEATS", student=0.96)
 
@@ -28,6 +28,12 @@ def with_student(**changes):
             "settle it with 5 seeds",
             "seeds=[3, 0, 1, 2, 4]",
         ),
+        (replace(UNCLEAR, needed={"seeds": 7}, student=0.89), "a larger student", "student.hidden_size="),
+        (
+            replace(UNCLEAR, needed={"seeds": 7}, trivial=0.899),
+            "longer: it is hardly better than always",
+            "training.epochs=12",
+        ),
         (replace(UNCLEAR, needed={"seeds": 90, "examples": 4200}), "about 4,200 examples in data.test", ""),
         (replace(UNCLEAR, teacher=0.903), "a better teacher: this one is 0.3 points above", "teachers.0.model=FOLDER"),
         (replace(LOST, teacher=0.89), "a better teacher: this one is no better than the twins", "teachers.0.model="),
@@ -37,6 +43,11 @@ def with_student(**changes):
             replace(LOST, recipe=with_student(hidden_size=128)),
             "a larger student",
             "student.hidden_size=256",
+        ),
+        (
+            replace(LOST, recipe=with_student(family="bag", layers=0)),
+            "train the student for longer",
+            "training.epochs=",
         ),
         (
             replace(LOST, recipe=with_student(family="transformer", teacher_layers=[0, 5])),

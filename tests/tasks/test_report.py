@@ -280,17 +280,28 @@ def test_a_loss_that_may_be_chance_or_is_not_worth_a_word_is_called_that(told):
     assert "may be chance" in may_be.text
     assert not may_be.warns
     assert not facts_of(with_classes(told, class_of("A", 10**6, 0.996, 0.999, True)))["classes"].warns
-    assert "on none" in facts_of(with_classes(told, class_of("A", 9, 0.9, 0.9, False)))["classes"].text
+    assert "no less of any class" in facts_of(with_classes(told, class_of("A", 9, 0.9, 0.9, False)))["classes"].text
 
 
-def test_the_trivial_baseline_is_told_where_classes_are_unequal(told):
-    assert "baseline" not in facts_of(told.content), "the toy classes are equally common"
+@pytest.mark.parametrize(
+    ("accuracy", "told_of_it", "warns"),
+    [(0.9, "", False), (50 / 60, ", no less than the student that ships", True)],
+)
+def test_the_trivial_baseline_is_told_and_the_rarest_class_where_classes_are_unequal(told, accuracy, told_of_it, warns):
+    assert facts_of(told.content)["baseline"].text == "always saying 'food' would get 33.3 % of test right"
     cards = [
-        replace(card, quality=card.quality.model_copy(update={"classes": unequal(card.quality.classes)}))
+        replace(
+            card,
+            quality=card.quality.model_copy(
+                update={"classes": unequal(card.quality.classes), "labelled": 60, "accuracy": accuracy}
+            ),
+        )
         for card in told.content.cards
     ]
-    text = facts_of(replace(told.content, cards=cards))["baseline"].text
-    assert text == "always saying 'food' would get 83.3 % of test right; rarest class: 'money', 4 rows"
+    fact = facts_of(replace(told.content, cards=cards))["baseline"]
+    always = f"always saying 'food' would get 83.3 % of test right{told_of_it}"
+    assert fact.text == f"{always}; rarest class: 'money', 4 rows"
+    assert fact.warns == warns
 
 
 def unequal(classes):

@@ -25,6 +25,7 @@ class Standing:
         student: accuracy.
         twin: accuracy.
         teacher: accuracy of all teachers together; None where that is not known.
+        trivial: accuracy of always naming the commonest class.
         gold: rows with a label that the twin learns from.
         transfer: texts that the student learns from.
         recipe: as plain data.
@@ -38,6 +39,7 @@ class Standing:
     student: float
     twin: float
     teacher: float | None
+    trivial: float
     gold: int
     transfer: int
     recipe: Mapping[str, Any]
@@ -69,6 +71,7 @@ def standing(content: Content) -> Standing:
         mean_accuracy(content, "student") if known else 0.0,
         mean_accuracy(content, "twin") if known else 0.0,
         teacher["accuracy"] if teacher else None,
+        content.shipped.quality.trivial,
         content.rows["gold"],
         content.rows["transfer"],
         content.recipe,
@@ -79,7 +82,9 @@ def advise(found: Standing) -> Advice | None:
     """What most likely helps; None where the student is as good as it can be expected to be."""
     if not found.examples:
         return Advice("label rows of data.test: without gold labels nothing can be said of accuracy")
-    if found.outcome == "INCONCLUSIVE":
+    if found.student < found.trivial + found.worthwhile and found.trivial < 1:
+        return _longer(found, ": it is hardly better than always saying the commonest class")
+    if found.outcome == "INCONCLUSIVE" and (found.seeds == 1 or found.student >= found.twin):
         settled = _settles(found)
         if settled:
             return settled
@@ -104,7 +109,7 @@ def _settles(found: Standing) -> Advice | None:
     """More seeds or examples, where a number of them that can be had would settle it."""
     seeds = found.needed.get("seeds") or (_ENOUGH_SEEDS if found.seeds == 1 else 0)
     if 0 < seeds <= _MOST_SEEDS:
-        return Advice(f"settle it with {seeds} seeds; those there are count", f"seeds={_more(found.recipe, seeds)}")
+        return Advice(f"settle it with {seeds} seeds (trained ones are reused)", f"seeds={_more(found.recipe, seeds)}")
     if found.needed.get("examples"):
         return Advice(f"settle it with about {found.needed['examples']:,} examples in data.test")
     return None
@@ -119,10 +124,17 @@ def _more(recipe: Mapping[str, Any], count: int) -> Sequence[int]:
 
 def _larger(found: Standing) -> Advice:
     """A student of more width, or one that learns for longer where width is not the recipe's to say."""
-    student, training = found.recipe["student"], found.recipe["training"]
+    student = found.recipe["student"]
     width = 2 * int(student["hidden_size"])
     behind = 0.0 if found.teacher is None else 100 * (found.teacher - found.student)
     why = f": it is {behind:.1f} points below its teacher" if behind > 0 else ""
-    if student.get("configuration") or student.get("teacher_layers") or width > _WIDEST:
-        return Advice(f"train the student for longer{why}", f"training.epochs={2 * int(training['epochs'])}")
+    fixed = student.get("configuration") or student.get("teacher_layers") or student["layers"] == 0
+    if fixed or width > _WIDEST:
+        return _longer(found, why)
     return Advice(f"try a larger student{why}", f"student.hidden_size={width}")
+
+
+def _longer(found: Standing, why: str) -> Advice:
+    return Advice(
+        f"train the student for longer{why}", f"training.epochs={2 * int(found.recipe['training']['epochs'])}"
+    )

@@ -1,4 +1,4 @@
-"""Sections on classes: how well each is told, and what the shipped student takes for what."""
+"""The section on classes: how well each is told, and which the shipped student takes for which."""
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
@@ -18,15 +18,14 @@ def by_class(content: Content) -> Section | None:
         return None
     shipped = content.explanation.get("shipped")  # older runs have none
     tables = [_scores(content)]
-    texts = []
     if shipped:
+        of = f"Of the student that ships, seed {shipped['seed']}"
         confused = [one for one in shipped["confusions"] if one["gold"] != one["said"]]
-        texts.append(f"What is called what is of the student that ships, seed {shipped['seed']}.")
         if len(content.classes) <= _MOST_IN_MATRIX:
-            tables.append(_matrix(content.classes, shipped["confusions"]))
-        if confused:
-            tables.append(_pairs(confused))
-    return Section("Class by class", texts, ["classes"], tables)
+            tables.append(_matrix(content.classes, shipped["confusions"], of))
+        if confused and len(content.classes) > _FEW_IN_MATRIX:  # so many that a phone does not show the matrix
+            tables.append(_pairs(confused, of))
+    return Section("Class by class", figures=["classes"], tables=tables)
 
 
 def _scores(content: Content) -> Table:
@@ -53,7 +52,7 @@ def _mean(cards: Sequence[Card], number: int, name: str) -> float:
     return fmean(getattr(card.quality.classes[number], name) for card in cards)
 
 
-def _matrix(classes: Sequence[str], found: Sequence[Mapping[str, Any]]) -> Table:
+def _matrix(classes: Sequence[str], found: Sequence[Mapping[str, Any]], of: str) -> Table:
     shown = {(one["gold"], one["said"]): f"{one['rows']:,}" for one in found}
     rows = [
         [f"{number} {short_name(gold)}", *(shown.get((gold, said), "") for said in classes)]
@@ -64,13 +63,14 @@ def _matrix(classes: Sequence[str], found: Sequence[Mapping[str, Any]]) -> Table
     return Table(
         head,
         rows,
-        "Rows of test by gold label, and across by what they are called; the numbers are those at the left.",
+        f"{of}: rows of test, down by gold label, across by predicted class; the numbers are those at the left.",
         f"matrix{many}",
     )
 
 
-def _pairs(confused: Sequence[Mapping[str, Any]]) -> Table:
+def _pairs(confused: Sequence[Mapping[str, Any]], of: str) -> Table:
     most = sorted(confused, key=lambda one: -one["rows"])
     rows = [[one["gold"], one["said"], f"{one['rows']:,}"] for one in most[:_MOST_PAIRS]]
-    more = f" The {_MOST_PAIRS} commonest of {len(most)} kinds of mistake." if len(most) > _MOST_PAIRS else ""
-    return Table([Head("gold label", "text"), Head("called", "text"), Head("rows of test")], rows, more.strip())
+    which = f"the {_MOST_PAIRS} commonest of {len(most)} confusions" if len(most) > _MOST_PAIRS else "all confusions"
+    head = [Head("gold label", "text"), Head("predicted", "text"), Head("rows of test")]
+    return Table(head, rows, f"{of}: {which}.")

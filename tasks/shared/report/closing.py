@@ -52,10 +52,15 @@ def _shipped(content: Content) -> Iterator[Fact]:
 
 def _baseline(content: Content) -> Iterator[Fact]:
     quality = content.shipped.quality
-    if quality.imbalanced:
-        commonest, rarest = quality.imbalanced
-        trivial = f"always saying {_quoted(commonest.name)} would get {percent(commonest.rows / quality.labelled)} %"
-        yield Fact("baseline", f"{trivial} of test right; rarest class: {_quoted(rarest.name)}, {_rows(rarest.rows)}")
+    if quality.accuracy is None:
+        return
+    said = f"always saying {_quoted(quality.commonest.name)} would get {percent(quality.trivial)} % of test right"
+    useless = quality.accuracy <= quality.trivial
+    if useless:
+        said += ", no less than the student that ships"
+    if quality.rarest:
+        said += f"; rarest class: {_quoted(quality.rarest.name)}, {_rows(quality.rarest.rows)}"
+    yield Fact("baseline", said, useless)
 
 
 def _classes(content: Content) -> Iterator[Fact]:
@@ -73,7 +78,7 @@ def _classes(content: Content) -> Iterator[Fact]:
     elif worst:
         yield Fact("classes", f"the student lost most against its twin on {_found(worst[0])}; that may be chance")
     elif content.explanation["classes"]:
-        yield Fact("classes", "the student is worse than its twin on none")
+        yield Fact("classes", "the student finds no less of any class than its twin")
 
 
 def _found(one: Mapping[str, Any]) -> str:
@@ -85,9 +90,10 @@ def _found(one: Mapping[str, Any]) -> str:
 
 def _tests(content: Content) -> Iterator[Fact]:
     for one in content.result["tests"]:
-        said = ", ".join(f"{role} {percent(right)} %" for role, right in one["accuracy"].items())
+        right = ", ".join(f"{role} {percent(share)} %" for role, share in one["accuracy"].items())
         verdict = one["verdict"]
-        yield Fact(f"on {one['name']}", f"{said} right; {verdict['outcome']}, gain over the twin: {interval(verdict)}")
+        against = f"{verdict['outcome']}, gain over the twin: {interval(verdict)}"
+        yield Fact(f"on {short_name(one['name'])}", f"{right} right; {against}")
 
 
 def mean_accuracy(content: Content, role: str) -> float:
