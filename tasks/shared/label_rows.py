@@ -138,14 +138,16 @@ class NamedProbabilities(RowReader):
     """The probabilities of classes that the row names, all or the best; the others share what is left evenly."""
 
     def __init__(self, otherwise: RowReader | None, spellings: Spellings) -> None:
-        """`otherwise` reads a row without probabilities, such as one that was added by hand."""
+        """`otherwise` reads a row that gives no class of ours a probability, such as one that was added by hand."""
         self._otherwise, self._spellings = otherwise, spellings
 
     def __call__(self, record: Record, at: str) -> Logits | None:
         """See `RowReader`."""
         named = {name: value for name, value in self._named(record) if not _is_blank(value)}
+        if self._otherwise and not any(self._spellings.find(name) is not None for name in named):
+            return self._otherwise(record, at)
         if not named:
-            return self._otherwise(record, at) if self._otherwise else None
+            return None
         count = len(self._spellings.classes.names)
         found, known = np.zeros(count), np.zeros(count, np.bool_)
         for name, value in named.items():

@@ -159,8 +159,8 @@ def _told(headers: _Seen, missing: _Seen) -> list[str]:
         count = headers.counts.total()
         told.append(f"{headers.first}: the column names again, in {count:,} row{'s' * (count > 1)}; left out")
     if missing.counts:
-        words = shown([*missing.counts])
-        what = f"{missing.counts.total():,} labels are words for a missing value ({words}) and count as none"
+        count, words = missing.counts.total(), shown([*missing.counts])
+        what = f"words for a missing value ({words}) count as no label, in {count:,} row{'s' * (count > 1)}"
         told.append(f"{missing.first}: {what}; list such a word in data.classes if it is a class")
     return told
 

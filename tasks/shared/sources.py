@@ -237,7 +237,7 @@ class FileSource:
 
     def is_header(self, row: Row) -> bool:
         """See `Source.is_header`."""
-        return self._kind in SEPARATORS and self.table.header and self.table.columns.repeated_in(row)
+        return self.table.columns.repeated_in(row) and self.table.header and self._kind in SEPARATORS
 
     @cached_property
     def class_names(self) -> Sequence[str]:

@@ -122,6 +122,8 @@ def test_a_class_that_the_data_lacks_is_refused_with_how_many_rows_have_one():
     )
     write_csv("h.csv", [("text", "label"), ("t", "Food")])
     assert "'Food' is no class of the data" in refused("h.csv", names=["food", "FOOD"]), "it could be either"
+    write_jsonl("p.jsonl", [{"text": "soup", "label": "food", "probabilities": {"sure": 0.9}}])
+    agrees(said("p.jsonl")[0], {"soup": [0.9999, 0.00005, 0.00005]})
     write_jsonl("p.jsonl", [{"text": "t", "label": "food", "probabilities": {"food": 0.5, "fish": 0.5}}])
     assert "'fish' is no class of the data" in refused("p.jsonl")
 

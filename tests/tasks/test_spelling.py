@@ -54,8 +54,7 @@ def test_numbers_that_pandas_wrote_as_floats_are_the_classes_that_parquet_and_js
     names, told = found(test="test.jsonl", tests={"far": "far.parquet"})
     assert names == ["0", "1", "2", "10", "11"]
     assert told == [
-        "data.train: train.csv: labels are whole numbers or Booleans; read '0.0' as '0', '1.0' as '1', '2.0' as '2', "
-        "'10.0' as '10', '11.0' as '11'"
+        "data.train: train.csv: read label '0.0' as '0', '1.0' as '1', '2.0' as '2', '10.0' as '10', '11.0' as '11'"
     ]
     assert found("test.jsonl", "train.csv")[0] == names
     csv_of("both.csv", ["0", "0.0", "1.0"])
@@ -169,12 +168,12 @@ def test_words_for_a_missing_value_are_no_label_in_any_file_and_stay_texts(kind)
     names, told = found(file, labels_per_class=3)
     assert names == ["x", "y"]
     assert told == [
-        f"{file} {place}: 10 labels are words for a missing value ('nan', 'None', 'NA', '<NA>', 'null') and count as "
-        "none; list such a word in data.classes if it is a class"
+        f"{file} {place}: words for a missing value ('nan', 'None', 'NA', '<NA>', 'null') count as no label, in 10 "
+        "rows; list such a word in data.classes if it is a class"
     ]
     names, told = found(file, classes=["x", "y", "None"], labels_per_class=3)
     assert names == ["x", "y", "None"]
-    assert "8 labels" in told[0]
+    assert "in 8 rows;" in told[0]
     assert {"None", "NA"} <= {row.text for row in read(file)}
 
 

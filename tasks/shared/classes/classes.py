@@ -116,7 +116,7 @@ def respelt(classes: Classes, labels: Mapping[str, int], where: str) -> list[str
     other = [label for label in labels if classes.names[classes.number(label)] == plain(label) != label]
     if other:
         examples = ", ".join(f"{brief(label)} as {brief(plain(label))}" for label in other[:_SHOWN])
-        told.append(f"data.train: {where}: labels are whole numbers or Booleans; read {examples}{_more(other)}")
+        told.append(f"data.train: {where}: read label {examples}{_more(other)}")
     counts = Counter[str]()
     for label, count in labels.items():
         counts[classes.names[classes.number(label)]] += count
