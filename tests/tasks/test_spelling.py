@@ -91,6 +91,18 @@ def test_classes_of_parquet_that_the_datasets_library_wrote_have_their_names():
         assert [row.label for row in read("b.parquet")] == ["1", "0", "-1", None]
 
 
+def test_a_class_that_a_parquet_file_names_like_a_missing_value_stays_a_class():
+    texts, labels = zip(*rows([0, 1]), strict=True)
+    head = {"huggingface": json.dumps({"info": {"features": {"label": {"names": ["None", "toxic"]}}}})}
+    pq.write_table(pa.table({"text": texts, "label": labels}).replace_schema_metadata(head), "train.parquet")
+    csv_of("test.csv", ["None", "toxic"], word="other")
+    assert found("train.parquet") == (["None", "toxic"], [])
+    bench = Bench(Workspace(Path("home")))
+    assert bench(step("train.parquet")).classes == ("None", "toxic")
+    assert bench(step("train.parquet")).classes == ("None", "toxic")
+    assert len(bench.made) == 1
+
+
 def test_the_recipes_names_go_before_those_of_a_parquet_file():
     def write(path, word):
         texts, labels = zip(*rows([0, 1], word=word), strict=True)
