@@ -61,7 +61,7 @@ class LabelsFile:
         """
         columns = Columns(data.text, data.text_pair, None, whole=True)
         self._as_told = file_source(path, data, columns, where)
-        self._data, self._where = data, where
+        self._data = data
         self._classes = Classes(classes, given=data.classes is not None)
         self._held_to = held_to
         self._told: list[str] = []
