@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,12 +168,17 @@ class RankedClasses(NamedProbabilities):
     """The same, in a pair of columns for each class."""
 
     def _named(self, record: Record) -> Iterator[tuple[str, object]]:
-        predicted, probability = RANKED
-        endings = [name.removeprefix(predicted) for name in record if name.startswith(predicted)]
-        for ending in endings:
-            name = record[predicted + ending]
-            if isinstance(name, str) and name and probability + ending in record:
-                yield name, record[probability + ending]
+        for predicted, probability in ranked_columns(record).items():
+            name = record[predicted]
+            if isinstance(name, str) and name:
+                yield name, record[probability]
+
+
+def ranked_columns(names: Collection[str]) -> dict[str, str]:
+    """Of a table that `predict` wrote, the column of each probability by that of its class."""
+    predicted, probability = RANKED
+    pairs = {name: probability + name.removeprefix(predicted) for name in names if name.startswith(predicted)}
+    return {name: other for name, other in pairs.items() if other in names}
 
 
 def _log(probabilities: NDArray[np.float64], at: str) -> Logits:

@@ -33,6 +33,7 @@ from tasks.shared.label_rows import (
     RowReader,
     Spellings,
     UnknownClassError,
+    ranked_columns,
 )
 from tasks.shared.recipe_data import Data
 from tasks.shared.rows import Columns
@@ -119,7 +120,7 @@ class LabelsFile:
             names = (row.cells or {}).keys()
             if isinstance((row.cells or {}).get(DISTRIBUTION), dict):
                 return DISTRIBUTION
-            return RANKED[0] if names >= {*RANKED} else ""
+            return RANKED[0] if RANKED[0] in ranked_columns(names) else ""
         return ""
 
     def _what_was_read(self, spellings: Spellings, silent: int) -> list[str]:
@@ -172,7 +173,8 @@ class LabelsFile:
 
     def _reader(self, record: Record, spellings: Spellings) -> RowReader:
         """What reads a row's logits, by the columns of the first one."""
-        names, at = list(record), self._as_told.table.at
+        at, ranked = self._as_told.table.at, ranked_columns(record).values()
+        names = [name for name in record if name not in ranked]  # probability_2 is that of no class 2
         for prefix, kind in ((PROBABILITY, ProbabilityColumns), (LOGIT, LogitColumns), ("", ProbabilityColumns)):
             there = spellings.columns(names, prefix)
             if len(there) == len(self._classes.names):

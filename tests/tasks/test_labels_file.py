@@ -76,6 +76,12 @@ def test_of_the_best_classes_of_predict_the_others_share_what_is_left(name):
     agrees(said(predicted(name, top=2))[0])
 
 
+def test_the_second_probability_of_predict_is_not_that_of_a_class_called_2():
+    columns = ("text", "predicted", "probability", "predicted_2", "probability_2")
+    write_csv("p.csv", [columns, ("soup", "2", 0.7, "1", 0.2), ("bank", "3", 0.5, "2", 0.5)])
+    agrees(said("p.csv", names=["1", "2", "3"])[0], {"soup": [0.2, 0.7, 0.1], "bank": [0.0, 0.5, 0.5]})
+
+
 def test_rows_without_a_label_are_skipped_and_other_spellings_are_read_and_both_are_told():
     rows = [
         ("soup", "Food"),
