@@ -59,9 +59,10 @@ def verify(names: tuple[str, ...], sample: int, seed: int | None, store: str | N
 def import_(file: Path, recipe: str, overrides: tuple[str, ...]) -> None:
     """Bring labels made elsewhere, FILE, into the label store, for the texts and classes of RECIPE.
 
-    FILE is .csv, .tsv, .jsonl or .parquet, with the recipe's text column and, for each class, a column called
-    probability_CLASS, logit_CLASS or CLASS; or only the chosen class in the recipe's label column. It is checked
-    against the texts and measured on dev. A recipe uses it as a teacher: `teachers: [{labels: FILE}]`.
+    FILE is .csv, .tsv, .jsonl or .parquet, with the recipe's text column (or `text`) and, for each class, a column
+    called probability_CLASS, logit_CLASS or CLASS; or what `stillhouse predict` wrote; or only the chosen class in the
+    recipe's label column. It is checked against the texts and measured on dev. Rows without a label are skipped and
+    counted. A recipe uses it as a teacher: `teachers: [{labels: FILE}]`.
 
     \b
     Example:

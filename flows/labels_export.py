@@ -15,9 +15,9 @@ from tasks.shared.dataset import part_file, read_chunks, read_keys
 from tasks.shared.errors import StillhouseError, brief_path
 from tasks.shared.key_index import KeyIndex
 from tasks.shared.label_files import open_files
+from tasks.shared.label_rows import PREDICTED, PROBABILITY
 from tasks.shared.label_store import all_stores
 from tasks.shared.label_view import read_view
-from tasks.shared.labels_file import PREDICTED, PROBABILITY
 from tasks.shared.outputs import Output
 from tasks.shared.soft_labels import read_soft_labels
 from tasks.shared.verified import whole_output

@@ -8,11 +8,12 @@ from itertools import chain, islice
 from typing import BinaryIO
 
 from tasks.shared.arrow import read_parquet
+from tasks.shared.classes.spelling import described, label_text
 from tasks.shared.errors import StillhouseError, brief
 from tasks.shared.files.layout import without_separator_line
 from tasks.shared.files.quoting import Marked
 from tasks.shared.lines import LONGEST_LINE, decoded_lines
-from tasks.shared.rows import Row, Table, check_columns, described, label_text, missing_column
+from tasks.shared.rows import Row, Table, check_columns, missing_column
 
 _WORDS_OF_A_NAME = 2
 _SURROGATE = re.compile("[\ud800-\udfff]")

@@ -19,9 +19,10 @@ class Teacher(Section):
     labels: str | None = Field(
         None,
         min_length=1,
-        description="Instead of a model, a file of soft labels made elsewhere (.csv, .tsv, .jsonl, .parquet): the "
-        "text's column, and for each class one called probability_CLASS, logit_CLASS or CLASS; or only the chosen "
-        "class, in the label's column.",
+        description="Instead of a model, a file of soft labels made elsewhere (.csv, .tsv, .jsonl, .parquet, packed "
+        "too): the text's column, and for each class one called probability_CLASS, logit_CLASS or CLASS; or what "
+        "`stillhouse predict` wrote; or only the chosen class, in the label's column. Rows without a label are skipped "
+        "and counted; a class in another case is that class, and told.",
     )
     epochs: int = Field(3, ge=0, le=1000, description="Passes over the gold rows; 0 takes the classifier as it is.")
     batch_size: int = Field(16, ge=1, le=4096, description="Texts in a training batch.")

@@ -172,7 +172,7 @@ DATA = {
     ),
     "a label that data.classes lacks": (
         lambda: {"classes": ["food", "money"]},
-        "data.train: train.csv has label 'sport', not in data.classes",
+        "train.csv line 2 has label 'sport', not in data.classes ('food', 'money');",
     ),
     "a class that vanished": (
         lambda: {"classes": [*CLASSES, "weather"]},

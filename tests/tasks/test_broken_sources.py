@@ -227,7 +227,8 @@ def test_nul_bytes(path):
         ('{"text": ["a"], "label": "x"}', "'text' is a list, not text"),
         ('{"label": "x"}', "no column 'text' (data.text); there is 'label'"),
         ('{"text": "a", "label": 1.5}', "the label is 1.5; a label is a name or a whole number"),
-        ('{"text": "a", "label": ["x"]}', "the label is a list;"),
+        ('{"text": "a", "label": ["x", "y"]}', "the label is a list; a text has one label: choose one of the 2, or"),
+        ('{"text": "a", "label": [["x"]]}', "the label is a list;"),
         ('{"text": "a", "label": Infinity}', "the label is inf;"),
         ('{"text": "a\\ud800", "label": "x"}', "half of a surrogate pair"),
         ('{"text": "a", "label": "\\udc00"}', "half of a surrogate pair"),
@@ -249,7 +250,7 @@ def test_broken_json_lines(line, said):
         ({"text": [["a"], ["b"]], "label": ["x", "y"]}, "column 'text' holds 'list<"),
         ({"text": [b"a", b"b"], "label": ["x", "y"]}, "column 'text' holds 'binary', not text"),
         ({"text": ["a", "b"], "label": [0.0, 0.5]}, "row 2: the label is 0.5;"),
-        ({"text": ["a", "b"], "label": [["x"], ["y"]]}, "row 1: the label is a list;"),
+        ({"text": ["a", "b"], "label": [["x", "y"], ["y"]]}, "row 1: the label is a list;"),
     ],
 )
 def test_parquet_columns_of_other_kinds(columns, said):
