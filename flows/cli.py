@@ -153,7 +153,7 @@ def label(request: Request, shard: str | None) -> None:
 @_of_a_recipe
 @one_clear_line
 def plan(request: Request) -> None:
-    """Say what `run` would do and what it would reuse, without doing it."""
+    """Say what `run` would do, what it would reuse, and how long that takes."""
     from flows.commands import plan_recipe
 
     plan_recipe(request)

@@ -14,7 +14,7 @@ from rich.console import Console
 from flows.failures import failures, tell
 from flows.interruption import interruptible
 from flows.preflight import check_inputs, combinations, parse_share
-from flows.records import SWEEP, find_run, has_result, is_sweep, lock_run, named_run, new_run_id
+from flows.records import SWEEP, all_runs, find_run, has_result, is_sweep, lock_run, named_run, new_run_id
 from flows.request import Request
 from flows.result import print_result
 from flows.shipped import find_recipe, shipped
@@ -150,6 +150,7 @@ def _print(record: dict[str, Any], as_json: bool) -> None:
 
 def plan_recipe(request: Request) -> None:
     """Prints each step with what a run would do."""
+    from flows.estimates import Estimates
     from flows.pipeline import distil
     from flows.plan import Planner
 
@@ -161,7 +162,7 @@ def plan_recipe(request: Request) -> None:
     prepare_environment(workspace)
     if workspace.root.exists():
         open_workspace()
-    planner = Planner(workspace, _checked_steps(request.force))
+    planner = Planner(workspace, _checked_steps(request.force), Estimates(all_runs(workspace), recipe))
     distil(recipe, planner)
     if request.as_json:
         click.echo(json.dumps(planner.to_dict(), indent=2))

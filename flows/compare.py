@@ -12,9 +12,9 @@ from rich.text import Text
 from flows.records import all_runs, has_result, named_run, step_folder, what_it_is
 from flows.table import models_of, rich_table
 from tasks.shared.dataset import NO_LABEL
+from tasks.shared.dotted import flatten
 from tasks.shared.errors import StillhouseError, brief_path, printable
 from tasks.shared.outputs import MANIFEST, read_json
-from tasks.shared.tracking import flatten
 from tasks.shared.verified import whole_output
 from tasks.shared.workspace import Workspace, existing_workspace
 

@@ -128,6 +128,8 @@ class _Run:
             force=watched.force if watched else frozenset(),
             own_server=own_server,
             after=self._write_record,
+            trainings=recipe.sweep.trials if recipe.sweep and flow_run.flow_name == "sweep" else recipe.trainings,
+            seeds=1 if flow_run.flow_name == "sweep" else len(recipe.seeds),
         )
 
     def carry_out(self, pipeline: Callable[[Recipe, Runner], object]) -> None:

@@ -24,9 +24,12 @@ from tasks.shared.devices import pick_device
 from tasks.shared.errors import DivergedError, StillhouseError
 from tasks.shared.outputs import Output, locked, make_output
 from tasks.shared.resources import RAY, STEPS, Resource
-from tasks.shared.steps import Advance, Context, Points, Record, Step, Stopped, suffix_of_draw
+from tasks.shared.steps import Advance, Ahead, Context, Points, Record, Step, Stopped, suffix_of_draw
 from tasks.shared.tracking import Tracker
 from tasks.shared.workspace import Workspace
+from tasks.train_student import TrainSmall
+
+_SMALL = frozenset({"train_student", "train_twin", "train_scratch", "train_unaugmented"})
 
 Made = TypeVar("Made")
 
@@ -63,6 +66,8 @@ class Runner:
         suffix: of the titles under which steps are shown and tracked.
         draw: of labels, that the steps belong to; numbered from 0.
         looked: called at each look at dev of a training; may raise Stopped, which a step passes on.
+        trainings: of small models that the run carries out in all.
+        seeds: of how many seeds it trains students.
     """
 
     workspace: Workspace
@@ -80,6 +85,8 @@ class Runner:
     suffix: str = ""
     draw: int = 0
     looked: Callable[[int, float], None] = lambda look, accuracy: None
+    trainings: int = 1
+    seeds: int = 1
 
     def __call__(self, step: Step[Record]) -> Record:
         """Reuses or runs a step and gives its record."""
@@ -266,6 +273,7 @@ class Runner:
                 warn=self.view.warn,
                 looked=self.looked,
                 kept=self._kept(step),
+                ahead=self._ahead(step),
             )
             folder = step.folder(self.workspace)
             fill = partial(step.make, context=context)
@@ -290,6 +298,13 @@ class Runner:
             # A full disk refuses this too, and must not hide what went wrong before.
             with nullcontext() if status == "FINISHED" else suppress(Exception):
                 self.tracker.finish(run, status)
+
+    def _ahead(self, step: Step[Any]) -> Ahead | None:
+        """What follows a training; None where one like it was carried out, so that whoever watches knows."""
+        if not isinstance(step, TrainSmall):
+            return Ahead(0, 1)
+        ended = [done["state"] for done in self.done if done["step"] in _SMALL]
+        return None if "done" in ended else Ahead(max(0, self.trainings - len(ended) - 1), self.seeds)
 
     def _kept(self, step: Step[Any]) -> Path:
         return self.workspace.trainings / step.folder(self.workspace).name

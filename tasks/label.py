@@ -72,7 +72,7 @@ class ByTeacher(Step[Record]):
     @property
     def work(self) -> tuple[int | None, str]:
         """The transfer texts."""
-        return self.data.rows["transfer"], "texts"
+        return self.data.rows.get("transfer"), "texts"
 
     @property
     def labeller(self) -> Labeller:

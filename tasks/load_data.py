@@ -19,7 +19,7 @@ from tasks.shared.outputs import Json, Output
 from tasks.shared.recipe_data import Data
 from tasks.shared.scan import Text, counted, read_texts, scan
 from tasks.shared.sources import FileSource, Source, found_out, open_sources
-from tasks.shared.steps import Advance, Context, Step
+from tasks.shared.steps import Advance, Context, Foreseen, Step
 from tasks.shared.texts import NORMALISATION, normalise
 from tasks.shared.workspace import Workspace
 
@@ -248,16 +248,16 @@ class LoadData(Step[DataRecord]):
         """Rows a part."""
         return _counts(len(record.classes), record.rows)
 
-    def foreseen(self) -> str:
+    def foreseen(self) -> Foreseen:
         """Rows a part, of sources that are small."""
         sources = self._sources()
         if not _small(sources):
-            return "rows and classes are counted when it runs"
+            return Foreseen("rows and classes are counted when it runs")
         classes, draw, _ = self._choose(sources, lambda rows: None)
         gold, dev, test, transfer = (int((draw.places == place).sum()) for place in (GOLD, DEV, TEST, TRANSFER))
         held_out = {part: sum(1 for _ in read_texts(sources[part])) for part in self._held_out if sources[part]}
-        parts = {"gold": gold, "dev": dev, "test": test, "transfer": gold + transfer}
-        return _counts(len(classes.names), {**parts, **held_out})
+        parts = {"gold": gold, "dev": dev, "test": test, "transfer": gold + transfer, **held_out}
+        return Foreseen(_counts(len(classes.names), parts), parts)
 
 
 def _declared(sources: Iterable[Source]) -> set[str]:

@@ -86,6 +86,11 @@ class TrainSmall(Step[StudentRecord]):
         """Optimiser steps: passes over the transfer set, for the twin too."""
         return self.training.epochs * -(-self.data.rows["transfer"] // self.training.batch_size)
 
+    @property
+    def work(self) -> tuple[int | None, str]:
+        """The optimiser steps, where the rows are known."""
+        return self.steps if "transfer" in self.data.rows else None, "steps"
+
     def inputs(self) -> Mapping[str, Json]:
         """The shared beginnings, gold and dev, classes, shape, schedule and seed."""
         return {
@@ -115,6 +120,7 @@ class TrainSmall(Step[StudentRecord]):
 
         from models.checkpoint import Checkpoints
         from models.training import Schedule, accuracy_on, train
+        from tasks.shared.pace.long_training import ForewarnedAdvance, Load
 
         examples = self.learn_from(context)
         dev = self.examples("dev")
@@ -131,7 +137,19 @@ class TrainSmall(Step[StudentRecord]):
         )
         objective = self.objective_for(model)
         checkpoints = Checkpoints(context.kept, context.warn)
-        with context.progress(self.steps, "steps") as advance:
+        load = Load(
+            where="training",
+            length_setting="student.max_length",
+            rows=self.data.rows["transfer"],
+            lengths=examples.encoded.lengths,
+            max_length=self.prepared.max_length,
+            epochs=how.epochs,
+            steps=self.steps,
+            precision=how.precision,
+            parameters=model.num_parameters(),
+        )
+        with context.progress(self.steps, "steps") as shown:
+            advance = ForewarnedAdvance(shown, context, self.title, load)
             history = train(model, examples, dev, objective, schedule, self.seed, advance, context.looked, checkpoints)
         write_history(folder, history, self.steps, context.device)
         context.metrics("loss", history.loss)

@@ -98,6 +98,12 @@ class TrainTeacher(Step[TeacherRecord]):
         """The teacher."""
         return f"teacher {self.number}"
 
+    @property
+    def work(self) -> tuple[int | None, str]:
+        """The optimiser steps, where the rows are known."""
+        rows = self.data.rows.get("gold")
+        return self.teacher.epochs * -(-rows // self.teacher.batch_size) if rows else None, "steps"
+
     @cached_property
     def base(self) -> Base:
         """What it starts from, looked up once: an alias may move while a run goes on."""
@@ -198,13 +204,26 @@ class TrainTeacher(Step[TeacherRecord]):
         from models.checkpoint import Checkpoints
         from models.training import Schedule, steps_for, train
         from tasks.shared.objective import hard_objective
+        from tasks.shared.pace.long_training import ForewarnedAdvance, Load
         from tasks.shared.processes import train_in_processes
 
         options = self.teacher
         steps = steps_for(len(gold.labels), options.batch_size, options.epochs)
         schedule = Schedule(steps, options.batch_size, options.learning_rate, precision=options.precision)
+        where = f"teachers.{self.number}"
+        load = Load(
+            where=where,
+            length_setting=f"{where}.max_length",
+            rows=len(gold.labels),
+            lengths=gold.encoded.lengths,
+            max_length=self.max_length,
+            epochs=options.epochs,
+            steps=steps,
+            precision=options.precision,
+            parameters=model.num_parameters(),
+        )
         with context.progress(steps, "steps") as advance:
-            what = (schedule, options.seed, advance)
+            what = (schedule, options.seed, ForewarnedAdvance(advance, context, self.title, load))
             if options.processes == 1:
                 checkpoints = Checkpoints(context.kept, context.warn)
                 history = train(model, gold, dev, hard_objective(), *what, checkpoints=checkpoints)

@@ -22,10 +22,10 @@ from mlflow.entities import (
     RunTag,
 )
 from mlflow.exceptions import MlflowException
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
+from tasks.shared.dotted import flatten
 from tasks.shared.errors import StillhouseError, one_line, says_disk_is_full, without_logins
 from tasks.shared.outputs import locked
 from tasks.shared.patient_client import PatientClient
@@ -86,6 +86,8 @@ def open_client(workspace: Workspace) -> MlflowClient:
 
 def _make_database(workspace: Workspace, database: Path) -> None:
     """Makes MLflow's tables whole or not at all: it could not go on with a database that a kill left half-made."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
     workspace.mlflow.mkdir(parents=True, exist_ok=True)
     with locked(workspace.locks / "mlflow.lock", lambda owner: None):
         if database.exists():
@@ -245,16 +247,4 @@ def _finished(client: MlflowClient) -> list[Tracked]:
         token = page.token
         if not token:
             break
-    return found
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Values by dotted name; items of a list of mappings by number."""
-    found: list[tuple[str, Any]] = []
-    for name, value in values.items():
-        inner = dict(enumerate(value)) if isinstance(value, list) and any(isinstance(v, dict) for v in value) else value
-        if isinstance(inner, Mapping):
-            found.extend(flatten({str(key): item for key, item in inner.items()}, f"{prefix}{name}."))
-        else:
-            found.append((f"{prefix}{name}", inner))
     return found

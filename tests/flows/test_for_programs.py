@@ -13,11 +13,13 @@ from rich.console import Console
 
 from flows.cli import main
 from flows.console import View
+from flows.estimates import Estimates
 from flows.plan import Planner
 from tasks.load_data import LoadData
 from tasks.shared.label_files import open_files
 from tasks.shared.label_store import LabelStore
 from tasks.shared.labeller import Labeller
+from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_data import Data
 from tests.bench import Bench
 from tests.toy import toy_rows, write_csv
@@ -57,22 +59,23 @@ def test_a_plan_foresees_the_rows_and_classes_that_a_run_then_has(bench: Bench, 
     for options in ({"labels_per_class": 10}, {"dev": write_csv(tmp_path / "dev.csv", toy_rows(12, seed=2))}):
         step = LoadData(toy_data(tmp_path, **options))
         foreseen = step.foreseen()
-        assert foreseen.startswith("3 classes; ")
-        assert foreseen == step.summary(bench(step))
+        assert foreseen.note.startswith("3 classes; ")
+        record = bench(step)
+        assert (foreseen.note, foreseen.rows) == (step.summary(record), record.rows)
 
 
 def test_a_plan_counts_no_rows_of_large_files(tmp_path: Path) -> None:
     data = toy_data(tmp_path)
     with (tmp_path / "train.csv").open("a", encoding="utf-8") as file:
         file.writelines(f"{'long ' * 1000}{number},food\n" for number in range(1001))
-    assert LoadData(data).foreseen() == "rows and classes are counted when it runs"
+    assert LoadData(data).foreseen().note == "rows and classes are counted when it runs"
 
 
 def test_a_plan_says_perhaps_only_of_what_there_may_be(bench: Bench, tmp_path: Path) -> None:
     class After(LoadData):
         ready = False
 
-    planner = Planner(bench.workspace, frozenset())
+    planner = Planner(bench.workspace, frozenset(), Estimates([], Recipe(data=toy_data(tmp_path))))
     planner(After(toy_data(tmp_path)))
     bench(LoadData(toy_data(tmp_path)))
     planner(LoadData(toy_data(tmp_path)))

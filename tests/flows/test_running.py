@@ -12,10 +12,29 @@ from rich.console import Console
 from flows.console import View
 from flows.run_links import prefect_tags
 from flows.running import Runner
+from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_teaching import Teacher
-from tasks.shared.steps import Unknown
+from tasks.shared.steps import Ahead, Unknown
 from tasks.shared.workspace import open_workspace
+from tasks.train_student import TrainStudent
 from tasks.train_teacher import TrainTeacher
+
+
+def a_runner(said: io.StringIO) -> Runner:
+    """One that has done nothing yet, of a run of six students and twins."""
+    return Runner(
+        workspace=open_workspace(),
+        view=View(Console(file=said)),
+        tracker=None,  # type: ignore[arg-type] - nothing is tracked
+        parent="",
+        run="waits",
+        flow_run="",
+        device="cpu",
+        force=frozenset(),
+        own_server=True,
+        trainings=6,
+        seeds=3,
+    )
 
 
 def test_links_to_prefect_hold_no_login_and_none_to_a_server_of_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,19 +47,9 @@ def test_links_to_prefect_hold_no_login_and_none_to_a_server_of_one_run(monkeypa
 
 def test_a_run_that_waits_for_anothers_training_says_so_and_speaks_of_no_gpu() -> None:
     """Found on a machine without one: "another is using the gpu"."""
-    workspace = open_workspace()
     said = io.StringIO()
-    runner = Runner(
-        workspace=workspace,
-        view=View(Console(file=said)),
-        tracker=None,  # type: ignore[arg-type] - nothing is tracked of waiting
-        parent="",
-        run="waits",
-        flow_run="",
-        device="cpu",
-        force=frozenset(),
-        own_server=True,
-    )
+    runner = a_runner(said)
+    workspace = runner.workspace
     workspace.locks.mkdir(exist_ok=True)
     taken = threading.Event()
 
@@ -57,3 +66,19 @@ def test_a_run_that_waits_for_anothers_training_says_so_and_speaks_of_no_gpu() -
     assert said.getvalue().startswith("waiting train_teacher")
     assert "is training or labelling, and a machine does one of that at a time" in said.getvalue()
     assert "gpu" not in said.getvalue().lower()
+
+
+def test_of_the_first_training_of_a_run_it_is_known_how_many_follow() -> None:
+    runner = a_runner(io.StringIO())
+    student = TrainStudent(*[Unknown("something")] * 4, 0, Unknown("labels"), ())  # type: ignore[arg-type] - its kind
+    assert runner._ahead(student) == Ahead(5, 3)
+    runner.done.append({"step": "train_student", "state": "reused"})
+    assert runner._ahead(student) == Ahead(4, 3)
+    runner.done.append({"step": "train_twin", "state": "done"})
+    assert runner._ahead(student) is None
+    assert runner._ahead(TrainTeacher(Unknown("data"), Teacher(), 0)) == Ahead(0, 1)  # type: ignore[arg-type]
+
+
+def test_a_recipe_knows_how_many_small_models_it_trains() -> None:
+    recipe = Recipe(data={"train": "a.csv", "test": "b.csv"}, seeds=[0, 1, 2], draws=2, baselines=["scratch"])
+    assert recipe.trainings == 3 * 2 * 2 + 3
