@@ -47,8 +47,8 @@ samples: | $(INSTALLED) ## Install the sample model and texts (part of install)
 up: $(INSTALLED) ## Start a Prefect server, an MLflow server and a worker on loopback, until Ctrl-C
 	@$(VENV)/bin/stillhouse up $(ARGS)
 
-deploy: $(INSTALLED) ## Give the Prefect server its deployments: nightly, hourly and on demand
-	@$(VENV)/bin/stillhouse deploy $(if $(RECIPE),"$(RECIPE)") $(if $(TIMEZONE),--timezone "$(TIMEZONE)")
+deploy: $(INSTALLED) ## Give the Prefect server a recipe's deployments: nightly, hourly and on demand
+	@$(VENV)/bin/stillhouse deploy $(if $(RECIPE),"$(RECIPE)") $(if $(TIMEZONE),--timezone "$(TIMEZONE)") $(ARGS)
 
 ##@ To work on it
 check: lint types test ## Everything that must pass: lint, types, test

@@ -4,12 +4,15 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 
 import click
 
+from flows import completion
 from flows.guard import one_clear_line
 from flows.labels_cli import labels
+from flows.request import Request
 
 OPENMP_SPINS = ("GOMP_SPINCOUNT", "2000")
 """OpenMP's threads wait for each other in a loop, for so many turns: 300,000 of them without this, in which they starve
@@ -17,13 +20,29 @@ one another where anything else wants a core (docs/decisions.md). torch reads it
 
 
 def _of_a_recipe(command: Callable[..., None]) -> Callable[..., None]:
-    """The argument and options of every command that takes a recipe."""
+    """A command that takes a recipe: its argument and options, which it gets as one `Request`."""
+
+    @wraps(command)
+    def with_request(
+        recipe: str,
+        overrides: tuple[str, ...],
+        force: tuple[str, ...],
+        device: str | None,
+        quiet: bool = False,
+        as_json: bool = False,
+        **others: object,
+    ) -> None:
+        changes = [*overrides, *([f"device={device}"] if device else [])]
+        command(Request(recipe, changes, force, quiet, as_json), **others)
+
     options = [
+        click.option("--json", "as_json", is_flag=True, help="Print the result for programs; all else is said aside."),
         click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where models run."),
         click.option(
             "--force",
             multiple=True,
             metavar="STEP",
+            shell_complete=completion.steps,
             help="Make this step's outputs anew, e.g. train_student; repeatable.",
         ),
         click.option(
@@ -33,11 +52,23 @@ def _of_a_recipe(command: Callable[..., None]) -> Callable[..., None]:
             metavar="PATH=VALUE",
             help="Override a value of the recipe, e.g. student.hidden_size=128 or teachers.0.epochs=1; repeatable.",
         ),
-        click.argument("recipe"),
+        click.argument("recipe", shell_complete=completion.recipes),
     ]
     for option in options:
-        command = option(command)
-    return command
+        with_request = option(with_request)
+    return with_request
+
+
+def _carries_out(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of every command that carries out a recipe's steps."""
+    quiet = click.option("-q", "--quiet", is_flag=True, help="Say nothing but the result and warnings.")
+    dry = click.option("--dry-run", is_flag=True, hidden=True, expose_value=False, callback=_no_dry_run)
+    return quiet(dry(command))
+
+
+def _no_dry_run(context: click.Context, parameter: click.Parameter, given: bool) -> None:
+    if given:
+        raise click.UsageError("there is no --dry-run; `stillhouse plan RECIPE` says what a run would do", context)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -60,9 +91,10 @@ def main() -> None:
 
 
 @main.command()
+@_carries_out
 @_of_a_recipe
 @one_clear_line
-def run(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device: str | None) -> None:
+def run(request: Request) -> None:
     """Run RECIPE, a shipped recipe's name or a YAML file, and print the result.
 
     Steps whose inputs have not changed are reused. A run that was stopped goes on with the same command.
@@ -75,13 +107,14 @@ def run(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device:
     """
     from flows.commands import run_recipe
 
-    run_recipe(recipe, [*overrides, *([f"device={device}"] if device else [])], force)
+    run_recipe(request)
 
 
 @main.command()
+@_carries_out
 @_of_a_recipe
 @one_clear_line
-def sweep(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device: str | None) -> None:
+def sweep(request: Request) -> None:
     """Try the students that RECIPE's sweep describes, on one set of soft labels.
 
     Dev chooses; test has no part in it. A sweep that was stopped goes on with the same command, and one with more
@@ -94,16 +127,15 @@ def sweep(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], devic
     """
     from flows.commands import sweep_recipe
 
-    sweep_recipe(recipe, [*overrides, *([f"device={device}"] if device else [])], force)
+    sweep_recipe(request)
 
 
 @main.command()
+@_carries_out
 @_of_a_recipe
 @click.option("--shard", metavar="I/N", help="Label share number I of N alone, counted from 0: one of N machines.")
 @one_clear_line
-def label(
-    recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device: str | None, shard: str | None
-) -> None:
+def label(request: Request, shard: str | None) -> None:
     """Only label: run RECIPE as far as the soft labels of texts that have none yet.
 
     \b
@@ -114,24 +146,29 @@ def label(
     """
     from flows.commands import label_recipe
 
-    label_recipe(recipe, [*overrides, *([f"device={device}"] if device else [])], force, shard)
+    label_recipe(request, shard)
 
 
 @main.command()
 @_of_a_recipe
 @one_clear_line
-def plan(recipe: str, overrides: tuple[str, ...], force: tuple[str, ...], device: str | None) -> None:
-    """Say what `run` would do and what it would reuse, without doing it."""
+def plan(request: Request) -> None:
+    """Say what `run` would do, what it would reuse, and how long that takes."""
     from flows.commands import plan_recipe
 
-    plan_recipe(recipe, [*overrides, *([f"device={device}"] if device else [])], force)
+    plan_recipe(request)
 
 
 @main.command()
-@click.argument("student")
+@click.argument("student", shell_complete=completion.students)
 @click.argument("texts", nargs=-1)
 @click.option("--input", "source", type=click.Path(path_type=Path), help="File of texts: .txt, .csv, .tsv, .jsonl, ...")
-@click.option("--output", type=click.Path(path_type=Path), help="File for JSON lines; standard output without it.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File to write: .jsonl, or .csv or .parquet with the columns of --input. Without it, standard output.",
+)
+@click.option("--top", type=click.IntRange(1), help="How many classes to tell of a text, the most probable first.")
 @click.option("--column", default="text", show_default=True, help="Column of the texts in --input.")
 @click.option("--pair-column", help="Column of the second texts in --input, for students of pairs.")
 @click.option("--encoding", help="Character encoding of --input; without it, UTF-16 if it shows that, else UTF-8.")
@@ -143,6 +180,7 @@ def predict(
     texts: tuple[str, ...],
     source: Path | None,
     output: Path | None,
+    top: int | None,
     column: str,
     pair_column: str | None,
     encoding: str | None,
@@ -151,19 +189,21 @@ def predict(
 ) -> None:
     """Classify TEXTS with STUDENT: a student's folder, a run, `latest`, or a registered model.
 
-    Without texts and --input, standard input is read, a text a line. Files and standard input give JSON lines.
+    Without texts and --input, standard input is read, a text a line. Files and standard input give JSON lines with the
+    probabilities of all classes, or of the --top best. A .csv or .parquet gets the columns `predicted` and
+    `probability` beside those of --input; for further classes `predicted_2`, `probability_2` and so on.
 
     \b
     Examples:
       stillhouse predict latest "oil prices rose as the cartel cut its output"
       cat texts.txt | stillhouse predict latest > labels.jsonl
-      stillhouse predict latest --input texts.csv --output labels.jsonl
+      stillhouse predict latest --input texts.csv --output predicted.csv --top 3
       stillhouse predict models:/quickstart-student@champion "corn and wheat exports"
     """
     from flows.predict import Table, predict_texts
 
     table = Table(source, column, pair_column, encoding, separator, header) if source else None
-    predict_texts(student, texts, table, output)
+    predict_texts(student, texts, table, output, top)
 
 
 @main.command("models")
@@ -180,18 +220,18 @@ def registered_models(as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("run_id", metavar="[RUN]", required=False)
+@click.argument("run_id", metavar="[RUN]", required=False, shell_complete=completion.runs)
 @click.option("--json", "as_json", is_flag=True, help="The whole record, for programs.")
 @one_clear_line
 def show(run_id: str | None, as_json: bool) -> None:
-    """Show the result of RUN, the latest by default."""
+    """Show the result of RUN, the latest by default; of a run that failed or crashed, why, with exit code 1."""
     from flows.commands import show_run
 
     show_run(run_id, as_json)
 
 
 @main.command()
-@click.argument("run_id", metavar="[RUN]", required=False)
+@click.argument("run_id", metavar="[RUN]", required=False, shell_complete=completion.runs)
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Folder; without it, the run's own.")
 @one_clear_line
 def report(run_id: str | None, output: Path | None) -> None:
@@ -215,9 +255,9 @@ def report(run_id: str | None, output: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="All tags and metrics, for programs.")
 @one_clear_line
 def runs(sort: str, most: int, as_json: bool) -> None:
-    """List the finished runs and how their students did, the best first.
+    """List the finished runs and how their students did, the best first, and the runs that failed or crashed, and why.
 
-    They are those of MLFLOW_TRACKING_URI, else the workspace's own.
+    Finished ones are those of MLFLOW_TRACKING_URI, else the workspace's own.
     """
     from flows.leaderboard import list_runs
 
@@ -225,14 +265,20 @@ def runs(sort: str, most: int, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("run")
-@click.argument("other")
+@click.argument("run", shell_complete=completion.runs)
+@click.argument("other", required=False, shell_complete=completion.runs)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @one_clear_line
-def compare(run: str, other: str, as_json: bool) -> None:
+def compare(run: str, other: str | None, as_json: bool) -> None:
     """Judge the students of RUN against those of OTHER, over the same test rows, and say how their recipes differ.
 
-    Runs are named by their ids or the beginnings of them; `stillhouse runs` lists them.
+    Runs are named by their ids or the beginnings of them, or `latest`; `stillhouse runs` lists them. Without OTHER,
+    it is the finished run before RUN that was tested on the same data.
+
+    \b
+    Examples:
+      stillhouse compare latest
+      stillhouse compare quickstart-20261101 quickstart-20261024
     """
     from flows.compare import compare_runs
 
@@ -240,7 +286,7 @@ def compare(run: str, other: str, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.recipes)
 @one_clear_line
 def recipes(name: str | None) -> None:
     """List the shipped recipes; with NAME, print one, to start your own from.
@@ -276,32 +322,43 @@ def up(prefect_port: int, mlflow_port: int, check: bool) -> None:
 
 
 @main.command()
-@click.argument("recipe", required=False)
-@click.option("--timezone", metavar="NAME", help="Timezone of the schedules, e.g. Europe/Paris; UTC by default.")
+@click.argument("recipe", required=False, shell_complete=completion.recipes)
+@click.option(
+    "--timezone", metavar="NAME", help="Timezone of the schedules, e.g. Europe/Paris; without it, as before, or UTC."
+)
+@click.option(
+    "--notify",
+    metavar="URL",
+    help="Webhook to tell of failed, crashed and late runs, NO BETTER and a replaced champion; - asks for it.",
+)
 @one_clear_line
-def deploy(recipe: str | None, timezone: str | None) -> None:
-    """Give the Prefect server its deployments: nightly, hourly and on demand; again after every change.
+def deploy(recipe: str | None, timezone: str | None, notify: str | None) -> None:
+    """Give the Prefect server the deployments of RECIPE: nightly, hourly and on demand; again after every change.
 
-    They run RECIPE, a shipped recipe's name or a YAML file, in the folder this is called in; without it, the recipe
-    that deployments/prefect.yaml names. The server is that of PREFECT_API_URL, else that of `stillhouse up`.
+    RECIPE is a shipped recipe's name or a YAML file; without it, it is what deployments/prefect.yaml names. It is
+    checked as `plan` does, in the folder this is called in: its runs work there, so paths in it start there. The
+    deployments are named after the recipe (`quickstart-nightly`), and those of several live side by side; what is
+    replaced is told. The server is that of PREFECT_API_URL, else that of `stillhouse up`.
 
     \b
     Examples:
       stillhouse deploy
       stillhouse deploy my-recipe.yaml --timezone Europe/Paris
+      stillhouse deploy my-recipe.yaml --notify -
     """
     from flows.deploy import deploy as deploy_flows
 
-    deploy_flows(recipe, timezone)
+    deploy_flows(recipe, timezone, notify)
 
 
 @main.command()
+@click.option("--json", "as_json", is_flag=True, help="Bytes of each part, for programs.")
 @one_clear_line
-def du() -> None:
+def du(as_json: bool) -> None:
     """Say what takes the space in the workspace."""
     from flows.housekeeping import disk_usage
 
-    disk_usage()
+    disk_usage(as_json)
 
 
 @main.command()
@@ -326,6 +383,21 @@ def gc(keep: int, delete: bool) -> None:
     from flows.housekeeping import collect_garbage
 
     collect_garbage(keep, delete)
+
+
+@main.command("completion")
+@click.argument("shell", type=click.Choice(completion.SHELLS))
+@one_clear_line
+def complete(shell: str) -> None:
+    """Print what makes SHELL complete commands, options, recipes and runs at Tab.
+
+    \b
+    Put into the file that the shell reads at its start:
+      eval "$(stillhouse completion bash)"     ~/.bashrc
+      eval "$(stillhouse completion zsh)"      ~/.zshrc, below compinit
+      stillhouse completion fish | source      ~/.config/fish/config.fish
+    """
+    click.echo(completion.script(main, shell))
 
 
 main.add_command(labels)

@@ -1,9 +1,9 @@
 """What the commands do: run and plan recipes, show runs, list recipes."""
 
 import json
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,16 @@ from typing import Any
 import click
 from rich.console import Console
 
+from flows.failures import failures, tell
+from flows.interruption import interruptible
 from flows.preflight import check_inputs, combinations, parse_share
-from flows.records import find_run, has_result, is_sweep, latest_run, lock_run, new_run_id
+from flows.records import SWEEP, all_runs, find_run, has_result, is_sweep, lock_run, named_run, new_run_id
+from flows.request import Request
 from flows.result import print_result
 from flows.shipped import find_recipe, shipped
 from tasks.shared.devices import check_device
 from tasks.shared.errors import StillhouseError, brief, closest
+from tasks.shared.outputs import read_json
 from tasks.shared.prefect_server import prefect_server, prepare_environment, wait_for_server
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import load_recipe
@@ -26,7 +30,7 @@ from tasks.shared.tracking_place import check_tracking_server
 from tasks.shared.workspace import check_space, existing_workspace, find_workspace, open_workspace
 
 
-def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> None:
+def run_recipe(request: Request) -> None:
     """Runs a recipe and prints what came out."""
 
     def load_flow() -> Callable[[Recipe], Path]:
@@ -34,20 +38,25 @@ def run_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> Non
 
         return distill
 
-    _run(name, overrides, force, "", load_flow)
+    _run(request, "", load_flow)
 
 
-def sweep_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> None:
+def sweep_recipe(request: Request) -> None:
     """Tries what a recipe's sweep says and prints what came out."""
-    for tried in _with_other_files(combinations(load_recipe(find_recipe(name), overrides))):
-        check_inputs(tried)
+    check_sweep(_recipe(request))
 
     def load_flow() -> Callable[[Recipe], Path]:
         from flows.sweep import sweep
 
         return sweep
 
-    _run(name, overrides, force, "-sweep", load_flow)
+    _run(request, "-sweep", load_flow)
+
+
+def check_sweep(recipe: Recipe) -> None:
+    """Raises StillhouseError where a sweep would try what could not be, or has inputs that a run could not use."""
+    for tried in _with_other_files(combinations(recipe)):
+        check_inputs(tried)
 
 
 def _with_other_files(recipes: Sequence[Recipe]) -> list[Recipe]:
@@ -68,41 +77,39 @@ def _with_other_files(recipes: Sequence[Recipe]) -> list[Recipe]:
     return list({files(recipe): recipe for recipe in recipes}.values())
 
 
-def label_recipe(name: str, overrides: Sequence[str], force: Sequence[str], shard: str | None) -> None:
+def label_recipe(request: Request, shard: str | None) -> None:
     """Runs a recipe as far as the soft labels, or one share of them (`I/N`), and prints what came out."""
     if shard:
-        parse_share(load_recipe(find_recipe(name), overrides), shard)
+        parse_share(_recipe(request), shard)
 
     def load_flow() -> Callable[[Recipe], Path]:
         from flows.label import label
 
         return partial(label, shard=shard)
 
-    _run(name, overrides, force, "-label", load_flow)
+    _run(request, "-label", load_flow)
 
 
-def import_labels(file: Path, name: str, overrides: Sequence[str]) -> None:
+def import_labels(file: Path, request: Request) -> None:
     """Runs a recipe as far as the soft labels, with a file of labels in place of its teachers."""
-    recipe = load_recipe(find_recipe(name), overrides)
+    recipe = _recipe(request)
     start = recipe.student.tokenizer
     tokenizer = recipe.teachers[start].model if isinstance(start, int) else start
     instead = [f"teachers={json.dumps([{'labels': str(file)}])}", f"student.tokenizer={json.dumps(tokenizer)}"]
-    label_recipe(name, [*overrides, *instead], (), None)
+    label_recipe(replace(request, overrides=[*request.overrides, *instead]), None)
     click.echo(
         f"\nIn a recipe:\n  teachers: [{{labels: {file}}}]\n  student: {{tokenizer: {tokenizer}}}   # labels have none"
     )
 
 
-def _run(
-    name: str,
-    overrides: Sequence[str],
-    force: Sequence[str],
-    ending: str,
-    load_flow: Callable[[], Callable[[Recipe], Path]],
-) -> None:
+def _recipe(request: Request) -> Recipe:
+    return load_recipe(find_recipe(request.recipe), request.overrides)
+
+
+def _run(request: Request, ending: str, load_flow: Callable[[], Callable[[Recipe], Path]]) -> None:
     """Runs a flow, which is loaded while the servers start; the ending tells its runs from others."""
-    recipe = load_recipe(find_recipe(name), overrides)
-    forced = _checked_steps(force)
+    recipe = _recipe(request)
+    forced = _checked_steps(request.force)
     check_device(recipe.device)
     check_inputs(recipe)
     workspace = open_workspace()
@@ -110,8 +117,10 @@ def _run(
     check_space(workspace)
     check_tracking_server(workspace)
     run = new_run_id(recipe.name + ending)
-    click.echo(f"{recipe.name}: everything goes to {workspace.root}; starting takes some seconds, the first time ten")
-    with _stopping_on_sigterm(), lock_run(workspace, run), prefect_server(workspace) as server:
+    if not request.quiet:
+        where = f"{recipe.name}: everything goes to {workspace.root}"
+        click.echo(f"{where}; starting takes some seconds, the first time ten", err=request.as_json)
+    with interruptible() as interruption, lock_run(workspace, run), prefect_server(workspace) as server:
         from flows.console import View, quiet_libraries
         from flows.flow_run import Session, session
         from tasks.shared.tracking import open_client
@@ -120,57 +129,62 @@ def _run(
         quiet_libraries()
         open_client(workspace)  # makes MLflow's database at the first start, while the server makes its own
         wait_for_server(workspace, server)
-        session.set(Session(run, View(), forced, own_server=server is not None))
+        view = View(Console(highlight=False, stderr=request.as_json), request.quiet)
+        session.set(Session(run, view, forced, server is not None, interruption))
         folder = flow(recipe)
-    _print(find_run(workspace, folder.name))
+    _print(find_run(workspace, folder.name), request.as_json)
 
 
-def _print(record: dict[str, Any]) -> None:
-    """Prints what came out of a run, of whatever flow."""
-    if is_sweep(record):
+def _print(record: dict[str, Any], as_json: bool) -> None:
+    """Prints what came out of a run, of whatever flow, for people or for programs."""
+    if as_json:
+        tried = {"sweep": read_json(Path(record["path"]) / SWEEP)} if is_sweep(record) else {}
+        click.echo(json.dumps(record | tried, indent=2))
+    elif is_sweep(record):
         from flows.sweep_result import print_sweep
 
         print_sweep(record)
     else:
-        print_result(record)
+        print_result(record, find_workspace())
 
 
-@contextmanager
-def _stopping_on_sigterm() -> Iterator[None]:
-    """Ends a run that is told to end as Ctrl-C does: it says so, and closes what it had open."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def plan_recipe(name: str, overrides: Sequence[str], force: Sequence[str]) -> None:
+def plan_recipe(request: Request) -> None:
     """Prints each step with what a run would do."""
+    from flows.estimates import Estimates
     from flows.pipeline import distil
     from flows.plan import Planner
 
-    recipe = load_recipe(find_recipe(name), overrides)
+    recipe = _recipe(request)
     check_device(recipe.device)
     for found in check_inputs(recipe):
-        click.echo(found)
+        click.echo(found, err=request.as_json)
     workspace = find_workspace()
     prepare_environment(workspace)
     if workspace.root.exists():
         open_workspace()
-    planner = Planner(workspace, _checked_steps(force))
+    planner = Planner(workspace, _checked_steps(request.force), Estimates(all_runs(workspace), recipe))
     distil(recipe, planner)
-    planner.print(Console(highlight=False))
+    if request.as_json:
+        click.echo(json.dumps(planner.to_dict(), indent=2))
+    else:
+        planner.print(Console(highlight=False))
 
 
 def show_run(run: str | None, as_json: bool) -> None:
-    """Prints a run's record, or its result."""
+    """Prints a run's record, or its result; of one that failed or crashed, why, with exit code 1."""
     workspace = existing_workspace()
-    record = find_run(workspace, run) if run else latest_run(workspace, lambda one: has_result(one) or is_sweep(one))
+    record = named_run(workspace, run, lambda one: has_result(one) or is_sweep(one))
     if as_json:
-        click.echo(json.dumps(record, indent=2))
-    else:
-        _print(record)
+        _print(record, as_json)
+        return
+    found = failures(workspace)
+    failed = next((failure for failure in found if failure.run == record["run"]), None)
+    _print(record | {"state": failed.state, "error": failed.why} if failed else record, as_json)
+    if failed:
+        sys.exit(1)
+    if run is None:  # whoever asks for the latest result should know of later runs that gave none
+        later = [failure for failure in found if failure.began > record["began"]]
+        tell(later, Console(stderr=True, highlight=False), "failed or crashed since")
 
 
 def list_recipes(name: str | None) -> None:

@@ -9,14 +9,14 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from flows.records import find_run, has_result, step_folder, what_it_is
+from flows.records import all_runs, has_result, named_run, step_folder, what_it_is
 from flows.table import models_of, rich_table
 from tasks.shared.dataset import NO_LABEL
-from tasks.shared.errors import StillhouseError, printable
+from tasks.shared.dotted import flatten
+from tasks.shared.errors import StillhouseError, brief_path, printable
 from tasks.shared.outputs import MANIFEST, read_json
-from tasks.shared.tracking import flatten
 from tasks.shared.verified import whole_output
-from tasks.shared.workspace import existing_workspace
+from tasks.shared.workspace import Workspace, existing_workspace
 
 if TYPE_CHECKING:
     from models.verdict import Verdict
@@ -25,17 +25,22 @@ if TYPE_CHECKING:
 _LONGEST = 120
 
 
-def compare_runs(first: str, second: str, as_json: bool) -> None:
-    """Judges the students of the first run against those of the second, over the same test rows."""
+def compare_runs(first: str, second: str | None, as_json: bool) -> None:
+    """Judges the students of the first run against those of the second, over the same test rows.
+
+    Without a second, it is the finished run before the first that was tested on the same.
+    """
     workspace = existing_workspace()
-    records = [find_run(workspace, run) for run in (first, second)]
+    one = named_run(workspace, first)
+    records = [one, named_run(workspace, second) if second else _before(one, workspace)]
     for record in records:
         if not has_result(record):
             raise StillhouseError(f"run {record['run']} has no students to compare, it {what_it_is(record)}")
     verdict = _verdict(*records)
     differences = list(_differences(*(record["recipe"] for record in records)))
     if as_json:
-        told = {**verdict.to_dict(), "sentence": verdict.sentence(), "recipe": differences}
+        said = {"sentence": verdict.sentence(), "remedy": verdict.remedy}
+        told = {**verdict.to_dict(), **said, "recipe": differences}
         click.echo(json.dumps({"runs": [record["run"] for record in records], **told}, indent=2))
         return
     console = Console(highlight=False)
@@ -50,8 +55,21 @@ def compare_runs(first: str, second: str, as_json: bool) -> None:
         console.print(Text("the recipes are the same", style="dim"))
     console.print()
     console.print(Text(verdict.sentence(), style="bold"))
+    if verdict.remedy:
+        console.print(Text(verdict.remedy))
     console.print(
         Text("Seeds are paired where both runs have them, and both are these teachers' students.", style="dim")
+    )
+
+
+def _before(record: Mapping[str, Any], workspace: Workspace) -> Mapping[str, Any]:
+    """The latest of the finished runs before a run that name the same test data."""
+    began, test = (record["began"], record["run"]), record["recipe"]["data"]["test"]
+    for other in all_runs(workspace):
+        if has_result(other) and (other["began"], other["run"]) < began and other["recipe"]["data"]["test"] == test:
+            return other
+    raise StillhouseError(
+        f"no finished run before {record['run']} was tested on {brief_path(test)}; name the other run"
     )
 
 
@@ -65,7 +83,8 @@ def _verdict(first: Mapping[str, Any], second: Mapping[str, Any]) -> "Verdict":
     rows = [_labelled_rows(record, said) for record, said in ((first, one), (second, other_one))]
     if not np.array_equal(one.keys, other_one.keys) or rows[0] != rows[1]:
         raise StillhouseError(
-            "the runs were tested on different rows, or on other labels of them, so their students cannot be compared"
+            f"runs {first['run']} and {second['run']} were tested on different rows, or on other labels of them, so "
+            "their students cannot be compared"
         )
     known = one.gold != NO_LABEL
     if not known.any():

@@ -1,6 +1,7 @@
 """What a person sees of a run: a line a step, a progress bar for what takes long, warnings they can act on."""
 
 import logging
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,24 +23,30 @@ _STYLES = {
     "failed": "red",
     "waiting": "yellow",
     "stopped": "yellow",
+    "interrupted": "yellow",
 }
 _PATIENCE_SECONDS = 2.0
-_SILENCE_SECONDS = 60.0
-"""For so long at least nothing is said of a step's progress where no bar can move."""
+_SILENCE_SECONDS = 30.0
+"""For so long at most nothing is said of a step that works."""
 _LONGEST_WARNING = 600
 
 
 class View:
     """Writes to the terminal, and the same to the log."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        """Without a console: standard output."""
+    def __init__(self, console: Console | None = None, quiet: bool = False) -> None:
+        """Without a console: standard output. A quiet one shows warnings alone."""
         self.console = console or Console(highlight=False)
+        self._quiet = quiet
         self._warned: set[str] = set()
+        self._work: _Work | None = None
+        self._bar_moves = False
 
     def starting(self, title: str) -> None:
         """A step begins."""
         log.info("running %s", title)
+        if self._quiet:
+            return
         if not self.console.is_terminal:
             self.console.print(f"running {title}")
         else:
@@ -50,7 +57,8 @@ class View:
         log.info("%s %s %s", state, title, note)
         took = "" if seconds is None else f"{seconds:6.1f} s"
         text = Text.assemble((f"{state:<8}", _STYLES[state]), f"{title:<26}", f"{took:>9}  ", (note, "dim"))
-        self.console.print(text, soft_wrap=True)
+        if not self._quiet:
+            self.console.print(text, soft_wrap=True)
 
     def warn(self, message: str) -> None:
         """Something the person can act on; said once, though several students may have reason to."""
@@ -64,10 +72,13 @@ class View:
     def progress(self, title: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
         """A bar that appears after two seconds, shows rate and time left, and goes when the work is done.
 
-        Without a terminal, a line after a minute and then with each further tenth, a minute apart at least.
+        Without a terminal, `working` says what is advanced here.
         """
-        if not self.console.is_terminal:
-            yield self._lines(title, total, unit)
+        if self._quiet or not self.console.is_terminal:
+            work = self._work or _Work(title)
+            work.begin(total, unit)
+            yield work.advance
+            work.begin(None, "")
             return
         bar = Progress(
             TextColumn("[cyan]running[/]"),
@@ -88,30 +99,74 @@ class View:
             bar.advance(task, count)
             if not bar.live.is_started and time.monotonic() - began > _PATIENCE_SECONDS:
                 bar.start()
+                self._bar_moves = True
 
         try:
             yield advance
         finally:
             bar.stop()
+            self._bar_moves = False
 
-    def _lines(self, title: str, total: int | None, unit: str) -> Callable[[int], None]:
-        began = told = time.monotonic()
-        done, due = 0, 0.0
+    @contextmanager
+    def working(self, title: str) -> Iterator[None]:
+        """Says every half a minute that a step still works, and how far it is; on a terminal a bar says that."""
+        self._work = work = _Work(title)
+        over = threading.Event()
 
-        def advance(count: int) -> None:
-            nonlocal told, done, due
-            done += count
-            now = time.monotonic()
-            if now - told < _SILENCE_SECONDS or (total and done < due):
-                return
-            told, note = now, f"{done:,} {unit}"
-            if total:
-                due = done + total / 10
-                left = (now - began) * max(0, total - done) / max(1, done)
-                note = f"{done:,} of {total:,} {unit}, about {left / 60:.0f} min left"
-            self.line("running", title, note, now - began)
+        def tell() -> None:
+            while not over.wait(_SILENCE_SECONDS):
+                self._still(work)
 
-        return advance
+        teller = threading.Thread(target=tell, name="still working", daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            self._work = None
+            over.set()
+            teller.join()
+
+    def _still(self, work: "_Work") -> None:
+        if not self.console.is_terminal:
+            self.line("running", work.title, work.note, work.seconds)
+        elif not (self._quiet or self._bar_moves):
+            self.console.print(Text.assemble(("running ", "cyan"), f"{work.title}{work.seconds:9.0f} s"), end="\r")
+
+
+class _Work:
+    """How far a step is, as its own thread counts and another one tells."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self._began = time.monotonic()
+        self.begin(None, "")
+
+    def begin(self, total: int | None, unit: str) -> None:
+        """A new count, of so many units if that is known; without a unit, none."""
+        self._done, self._total, self._unit = 0, total, unit
+        self._first: tuple[float, int] | None = None
+
+    def advance(self, count: int) -> None:
+        self._done += count
+        # What comes first may have been done before: by a training that now goes on from its checkpoint.
+        self._first = self._first or (time.monotonic(), self._done)
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    @property
+    def note(self) -> str:
+        if not self._unit:
+            return ""
+        if not self._total:
+            return f"{self._done:,} {self._unit}"
+        note = f"{self._done:,} of {self._total:,} {self._unit}"
+        if self._first is None or self._done == self._first[1]:
+            return note
+        seconds_each = (time.monotonic() - self._first[0]) / (self._done - self._first[1])
+        left = seconds_each * max(0, self._total - self._done) / 60
+        return f"{note}, {f'about {left:.0f} min' if left >= 1 else 'less than a minute'} left"
 
 
 class _Rate(ProgressColumn):

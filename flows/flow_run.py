@@ -15,9 +15,11 @@ from prefect.runtime import flow_run
 from rich.console import Console
 
 from flows.console import View, log, logging_to
+from flows.interruption import Interruption
 from flows.killed import close_killed_runs
 from flows.limits import make_limits
-from flows.publishing import publish_result
+from flows.outcome import Outcome
+from flows.publishing import publish_inputs, publish_result
 from flows.record_paths import to_file
 from flows.records import RECIPE, RECORD, SCHEMA, lock_run, new_run_id
 from flows.run_links import prefect_tags, publish, tracked_run
@@ -27,6 +29,7 @@ from tasks.label import LabelRecord
 from tasks.label_shard import ShardRecord
 from tasks.register import RegisterRecord
 from tasks.report import ReportRecord
+from tasks.shared.dataset import DataRecord
 from tasks.shared.errors import one_line
 from tasks.shared.outputs import write_json
 from tasks.shared.prefect_server import prepare_environment
@@ -47,12 +50,14 @@ class Session:
         view: where a person watches.
         force: names of steps that are made anew.
         own_server: whether the Prefect server is this run's own, and ends with it.
+        interruption: is told what to do where the command is interrupted and the run cannot be closed.
     """
 
     run: str
     view: View
     force: frozenset[str]
     own_server: bool
+    interruption: Interruption
 
 
 session: ContextVar[Session | None] = ContextVar("session", default=None)
@@ -110,6 +115,8 @@ class _Run:
         close_killed_runs(workspace, self._tracker, folder.name, own_server)
         tags = {"stillhouse.run": folder.name, "stillhouse.flow": str(flow_run.flow_name), **prefect_tags(own_server)}
         self._parent = self._tracker.start(folder.name, tags)
+        if watched:
+            watched.interruption.last_words = self._cut_off
         self._runner = Runner(
             workspace=workspace,
             view=watched.view if watched else View(Console(quiet=True)),
@@ -121,6 +128,8 @@ class _Run:
             force=watched.force if watched else frozenset(),
             own_server=own_server,
             after=self._write_record,
+            trainings=recipe.sweep.trials if recipe.sweep and flow_run.flow_name == "sweep" else recipe.trainings,
+            seeds=1 if flow_run.flow_name == "sweep" else len(recipe.seeds),
         )
 
     def carry_out(self, pipeline: Callable[[Recipe, Runner], object]) -> None:
@@ -129,8 +138,12 @@ class _Run:
             self._tracker.params(self._parent, self._recipe.model_dump(mode="json"))
             self._tracker.artifact(self._parent, self._folder / RECIPE)
             publish(tracked_run(self._tracker, self._parent))
+            # Whoever watches a run with a server of its own sees what comes out.
+            outcome = None if self._runner.own_server else Outcome(self._workspace, self._recipe)
             pipeline(self._recipe, self._runner)
             self._publish()
+            if outcome and self._result:
+                outcome.tell(self._folder.name, self._result)
             self._write_record("done")
             self._tracker.artifact(self._parent, self._folder / RECORD)
             self._tracker.finish(self._parent, "FINISHED")
@@ -140,6 +153,13 @@ class _Run:
                 self._write_record("failed" if failed else "interrupted", one_line(problem) if failed else None)
                 self._tracker.finish(self._parent, "FAILED" if failed else "KILLED")
             raise
+
+    def _cut_off(self) -> None:
+        """What the thread can still do that ends the process; the next run closes the rest."""
+        self._write_record("interrupted")
+        for tracked, name in self._tracker.running().items():
+            if name == self._folder.name:
+                self._tracker.finish(tracked, "KILLED")
 
     def _write_record(self, state: str = "running", error: str | None = None) -> None:
         write_json(self._folder / RECORD, to_file(self._record(state, error), self._workspace))
@@ -152,7 +172,7 @@ class _Run:
             "flow": flow_run.flow_name,
             "state": state,
             "error": error,
-            "began": datetime.fromtimestamp(self._began, UTC).isoformat(timespec="seconds"),
+            "began": self._began_at,
             "seconds": round(time.time() - self._began, 1),
             "path": str(self._folder),
             "verdict": dict(result.verdict) if result else None,
@@ -177,6 +197,10 @@ class _Run:
         }
 
     @property
+    def _began_at(self) -> str:
+        return datetime.fromtimestamp(self._began, UTC).isoformat(timespec="seconds")
+
+    @property
     def _stores(self) -> list[str]:
         """Where the labels are that this run made or read."""
         found: list[LabelRecord | ShardRecord] = [*self._runner.made(LabelRecord), *self._runner.made(ShardRecord)]
@@ -197,6 +221,8 @@ class _Run:
         return next(iter(self._runner.made(ResultRecord)), None)
 
     def _publish(self) -> None:
+        for data in self._runner.made(DataRecord)[:1]:  # of the first draw of labels
+            publish_inputs(self._tracker, self._parent, data)
         if self._result is not None:
             report = next(iter(self._runner.made(ReportRecord)), None)
-            publish_result(self._tracker, self._parent, self._folder, self._result, report)
+            publish_result(self._tracker, self._parent, self._folder, self._began_at, self._result, report)

@@ -1,5 +1,6 @@
 """What takes the space in the workspace, and removing what no kept run needs."""
 
+import json
 import os
 import re
 import shutil
@@ -23,12 +24,24 @@ _DEEPEST = 3
 Record = Mapping[str, Any]
 
 
-def disk_usage() -> None:
+def disk_usage(as_json: bool) -> None:
     """Prints the bytes of each part of the workspace, the largest first."""
     workspace = existing_workspace()
-    groups = [workspace.labels, workspace.plans, workspace.runs, workspace.mlflow, workspace.prefect, workspace.servers]
+    groups = [
+        workspace.labels,
+        workspace.plans,
+        workspace.trainings,
+        workspace.runs,
+        workspace.mlflow,
+        workspace.prefect,
+        workspace.servers,
+    ]
     groups += [workspace.registry, *(folder for folder in workspace.outputs.glob("*") if folder.is_dir())]
     sizes = {str(folder.relative_to(workspace.root)): _size(folder) for folder in groups if folder.is_dir()}
+    if as_json:
+        told = {"workspace": str(workspace.root), "bytes": sum(sizes.values()), "parts": sizes}
+        click.echo(json.dumps(told, indent=2))
+        return
     for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
         click.echo(f"{_megabytes(size):>10}  {brief_path(name)}")
     click.echo(f"{_megabytes(sum(sizes.values())):>10}  in all, in {workspace.root}")
@@ -68,7 +81,8 @@ def _kept(workspace: Workspace, keep: int) -> Sequence[Record]:
 
 def _refuse_guesses(workspace: Workspace, kept: Sequence[Record], garbage: Sequence[Path]) -> None:
     """Raises StillhouseError where no kept run finds what it made: then nothing shows what is still needed."""
-    made = [path for path in garbage if path.parent != workspace.registry and not path.name.startswith(".")]
+    unproven = (workspace.registry, workspace.trainings)
+    made = [path for path in garbage if path.parent not in unproven and not path.name.startswith(".")]
     if made and not any(Path(step["path"]).is_dir() for record in kept for step in record["steps"]):
         what = f"none of the {len(kept)} kept runs finds what it made in {workspace.root}"
         raise StillhouseError(
@@ -93,7 +107,15 @@ def _garbage(workspace: Workspace, kept: Sequence[Record]) -> list[Path]:
     registry has them.
     """
     needed = {Path(path).resolve() for record in kept for path in _paths(record)}
-    return sorted(path for path in _ours(workspace) if path not in needed)
+    return sorted([*(path for path in _ours(workspace) if path not in needed), *_trainings(workspace, kept)])
+
+
+def _trainings(workspace: Workspace, kept: Sequence[Record]) -> list[Path]:
+    """Checkpoints that no kept run goes on from: their output is there, or all of these runs came to their end."""
+    found = [path for path in workspace.trainings.glob("*") if _KEY.fullmatch(path.name) and _is_ours(path)]
+    unfinished = any(record["state"] != "done" for record in kept)
+    made = {path.name for path in workspace.outputs.glob("*/*")}
+    return [path for path in found if not unfinished or path.name in made]
 
 
 def _paths(record: Record) -> Iterator[str]:
@@ -119,7 +141,12 @@ def _ours(workspace: Workspace) -> Iterator[Path]:
     keys = [*workspace.outputs.glob("*/*"), *workspace.labels.glob("*"), *workspace.registry.glob("*")]
     found = [path for path in keys if _KEY.fullmatch(path.name)]
     found += [path for path in workspace.runs.glob("*") if any((path / name).is_file() for name in (RECORD, RECIPE))]
-    yield from (path for path in found if path.is_dir() and path.resolve() == path)  # the root is resolved already
+    yield from (path for path in found if _is_ours(path))
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether it is a folder that was made here, not linked; the root is resolved already."""
+    return path.is_dir() and path.resolve() == path
 
 
 def _size(path: Path) -> int:

@@ -25,7 +25,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
 
-from flows.records import RECORD, going_on
+from flows.records import RECORD, going_on, record_text
 from tasks.shared.outputs import locked, write_json
 from tasks.shared.tracking import Tracker
 from tasks.shared.workspace import Workspace
@@ -74,19 +74,24 @@ def _is_run(workspace: Workspace, name: str) -> bool:
 
 
 def _open_records(workspace: Workspace) -> list[Path]:
-    return [file for file in workspace.runs.glob(f"*/{RECORD}") if _OPEN_RECORD in _text(file)]
+    return [file for file in workspace.runs.glob(f"*/{RECORD}") if _lies_here(file) and _OPEN_RECORD in _text(file)]
+
+
+def _lies_here(path: Path) -> bool:
+    """Whether what a workspace's pattern found lies in the workspace: a linked folder may be that of another."""
+    return path.parent.resolve() == path.parent  # the root is resolved already
 
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return record_text(file)
     except (OSError, ValueError):  # `stillhouse show` says so
         return ""
 
 
 def _close_records(files: Iterable[Path]) -> None:
     for file in files:
-        with suppress(ValueError):  # a damaged record; `stillhouse show` says so
+        with suppress(ValueError, KeyError, TypeError, RecursionError):  # a damaged record; `stillhouse show` says so
             record = json.loads(_text(file))
             if record["state"] == "running":
                 write_json(file, {**record, "state": "killed", "error": _WHY})
@@ -119,11 +124,12 @@ def _leftovers(workspace: Workspace) -> list[Path]:
         "labels/*/.*",
         "labels/*/*/.*",
         "plans/*.partial",
+        "trainings/*/*.partial",
         "runs/*/.*",
         "mlflow/.new-*",
         "verified/.*",
     )
-    return [path for pattern in patterns for path in workspace.root.glob(pattern)]
+    return [path for pattern in patterns for path in workspace.root.glob(pattern) if _lies_here(path)]
 
 
 def close_task_run(task_run_id: UUID, state: State[Any], patience: float) -> None:

@@ -1,6 +1,9 @@
 """What `stillhouse labels` shows, and what its commands have in common."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
 
 import click
 from rich.console import Console
@@ -17,30 +20,40 @@ SHORT = 12
 """Signs of a name that are shown, and are enough to tell it."""
 
 
-def list_labels(url: str | None) -> None:
+def list_labels(url: str | None, as_json: bool) -> None:
     """Prints a line a labeller."""
+    entries = list(_entries(url))
+    if as_json:
+        click.echo(json.dumps(entries, indent=2))
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("name", "teacher", "classes", "tokens", "precision", "texts", "parts"):
         table.add_column(heading, justify="left" if heading in ("name", "teacher", "precision") else "right")
+    for entry in entries:
+        stored = "" if entry["stored"] == "float32" else f", {entry['stored']}"
+        cells = [
+            entry["name"][:SHORT],
+            entry["teacher"][:SHORT],
+            str(len(entry["classes"])),
+            str(entry["max_length"] or "-"),
+            f"{entry['precision']} {entry['engine']}{stored}",
+            f"{entry['texts']:,}",
+            f"{entry['parts']:,}",
+        ]
+        table.add_row(*(Text(printable(cell, 40)) for cell in cells))
+    Console(highlight=False).print(table if table.row_count else NOTHING)
+
+
+def _entries(url: str | None) -> Iterator[dict[str, Any]]:
+    """What is known of each labeller, and how much it has labelled."""
     for store in all_stores(label_files(url), _warn):
-        labeller = store.labeller
         try:
             parts = store.parts()
         except StillhouseError as error:
             _warn(error)
             continue
-        stored = "" if labeller.stored == "float32" else f", {labeller.stored}"
-        cells = [
-            store.name[:SHORT],
-            labeller.teacher[:SHORT],
-            str(len(labeller.classes)),
-            str(labeller.max_length or "-"),
-            f"{labeller.precision} {labeller.engine}{stored}",
-            f"{sum(part.rows for part in parts):,}",
-            f"{len(parts):,}",
-        ]
-        table.add_row(*(Text(printable(cell, 40)) for cell in cells))
-    Console(highlight=False).print(table if table.row_count else NOTHING)
+        texts = sum(part.rows for part in parts)
+        yield {"name": store.name, **asdict(store.labeller), "texts": texts, "parts": len(parts)}
 
 
 def label_files(url: str | None) -> Files:

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import click
 
+from flows import completion
 from flows.guard import one_clear_line
+from flows.request import Request
 
 
 @click.group()
@@ -17,12 +19,13 @@ def labels() -> None:
 
 @labels.command()
 @click.option("--store", metavar="URL", help="Where they are, such as s3://bucket/labels; the workspace without it.")
+@click.option("--json", "as_json", is_flag=True, help="All that is known of each labeller, for programs.")
 @one_clear_line
-def ls(store: str | None) -> None:
+def ls(store: str | None, as_json: bool) -> None:
     """List whose soft labels there are, and of how many texts."""
     from flows.labels import list_labels
 
-    list_labels(store)
+    list_labels(store, as_json)
 
 
 @labels.command()
@@ -44,7 +47,7 @@ def verify(names: tuple[str, ...], sample: int, seed: int | None, store: str | N
 
 @labels.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=completion.recipes)
 @click.option(
     "--set",
     "overrides",
@@ -56,9 +59,10 @@ def verify(names: tuple[str, ...], sample: int, seed: int | None, store: str | N
 def import_(file: Path, recipe: str, overrides: tuple[str, ...]) -> None:
     """Bring labels made elsewhere, FILE, into the label store, for the texts and classes of RECIPE.
 
-    FILE is .csv, .tsv, .jsonl or .parquet, with the recipe's text column and, for each class, a column called
-    probability_CLASS, logit_CLASS or CLASS; or only the chosen class in the recipe's label column. It is checked
-    against the texts and measured on dev. A recipe uses it as a teacher: `teachers: [{labels: FILE}]`.
+    FILE is .csv, .tsv, .jsonl or .parquet, with the recipe's text column (or `text`) and, for each class, a column
+    called probability_CLASS, logit_CLASS or CLASS; or what `stillhouse predict` wrote; or only the chosen class in the
+    recipe's label column. It is checked against the texts and measured on dev. Rows without a label are skipped and
+    counted. A recipe uses it as a teacher: `teachers: [{labels: FILE}]`.
 
     \b
     Example:
@@ -66,12 +70,14 @@ def import_(file: Path, recipe: str, overrides: tuple[str, ...]) -> None:
     """
     from flows.commands import import_labels
 
-    import_labels(file, recipe, overrides)
+    import_labels(file, Request(recipe, overrides))
 
 
 @labels.command()
 @click.argument("output", type=click.Path(path_type=Path))
-@click.option("--run", "run_id", metavar="RUN", help="Whose soft labels; the latest run's by default.")
+@click.option(
+    "--run", "run_id", metavar="RUN", shell_complete=completion.runs, help="Whose soft labels; `latest` by default."
+)
 @click.option("--teacher", type=click.IntRange(0), help="One teacher's, by position; else what students learn from.")
 @click.option(
     "--draw",

@@ -1,27 +1,23 @@
 """`stillhouse labels export`: a run's soft labels as one plain file for other tools."""
 
-import csv
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from flows.records import all_runs, draw_of, find_run, step_folder
+from flows.records import LATEST, all_runs, draw_of, find_run, step_folder
+from flows.table_files import TABLES, table_file
 from tasks.fuse import SOFT_LABELS
 from tasks.shared.dataset import part_file, read_chunks, read_keys
 from tasks.shared.errors import StillhouseError, brief_path
 from tasks.shared.key_index import KeyIndex
 from tasks.shared.label_files import open_files
+from tasks.shared.label_rows import PREDICTED, PROBABILITY
 from tasks.shared.label_store import all_stores
 from tasks.shared.label_view import read_view
-from tasks.shared.labels_file import PREDICTED, PROBABILITY
 from tasks.shared.outputs import Output
 from tasks.shared.soft_labels import read_soft_labels
 from tasks.shared.verified import whole_output
@@ -29,23 +25,20 @@ from tasks.shared.workspace import Workspace, existing_workspace
 
 _LABELLING = ("label", "import_labels")
 
-Columns = Mapping[str, Sequence[str] | NDArray[np.float64]]
-Write = Callable[[Columns], None]
-
 
 def export_labels(output: Path, run: str | None, teacher: int | None, draw: int, temperature: float) -> None:
     """Writes the file; see the command's help."""
-    writers = {".csv": _csv, ".parquet": _parquet}
-    if output.suffix.lower() not in writers:
+    if output.suffix.lower() not in TABLES:
         raise StillhouseError(f"{brief_path(output)}: write to a .csv or a .parquet file")
     workspace = existing_workspace()
-    record = find_run(workspace, run) if run else _latest(workspace)
+    record = _latest(workspace) if run in (None, LATEST) else find_run(workspace, str(run))
     data = _output(record, step_folder(record, "load_data", draw) or _no_draw(record, draw))
     transfer = part_file(data.path, "transfer")
     keys = read_keys(transfer)
-    logits = _logits(record, keys, teacher, draw, workspace)
+    logits, whose = _logits(record, keys, teacher, draw, workspace)
+    instead = "; an earlier file was replaced" if output.is_file() else ""
     classes = data.facts["classes"]
-    with _whole(output) as temporary, writers[output.suffix.lower()](temporary) as write:
+    with table_file(output) as write:
         start = 0
         for chunk in read_chunks(transfer):
             some = logits[start : start + len(chunk.texts)].astype(np.float64) / temperature
@@ -56,7 +49,8 @@ def export_labels(output: Path, run: str | None, teacher: int | None, draw: int,
             columns |= {"text_pair": chunk.pairs} if chunk.pairs else {}
             columns[PREDICTED] = [classes[number] for number in some.argmax(axis=1)]
             write(columns | {PROBABILITY + name: scores[:, number] for number, name in enumerate(classes)})
-    click.echo(f"{brief_path(output)}: {len(keys):,} texts of run {record['run']}, {len(classes)} classes")
+    what = f"{len(keys):,} texts, {len(classes)} classes: {whose} in run {record['run']}, draw {draw}{instead}"
+    click.echo(f"{brief_path(output)}: {what}")
 
 
 def _latest(workspace: Workspace) -> dict[str, Any]:
@@ -89,11 +83,12 @@ def _no_draw(record: Mapping[str, Any], draw: int) -> Path:
 
 def _logits(
     record: Mapping[str, Any], keys: NDArray[np.bytes_], teacher: int | None, draw: int, workspace: Workspace
-) -> NDArray[np.float32]:
-    """What students learn from, or what one teacher says, [texts, classes]; a run that only labels has the latter."""
+) -> tuple[NDArray[np.float32], str]:
+    """What students learn from, or what one teacher says, [texts, classes], and whose that is; a run that only labels
+    has the latter."""
     fused = step_folder(record, "fuse", draw)
     if teacher is None and fused:
-        return read_soft_labels(_output(record, fused).path / SOFT_LABELS, keys)
+        return read_soft_labels(_output(record, fused).path / SOFT_LABELS, keys), "what students learn from"
     views = _by_teacher(record, draw)
     if teacher is None and len(views) > 1:
         raise StillhouseError(f"run {record['run']} only labels, by {len(views)} teachers; name one with --teacher")
@@ -108,55 +103,8 @@ def _logits(
         raise StillhouseError(f"the soft labels {facts['store']} are gone from {files.place}; run with --force label")
     augmented = step_folder(record, "augment", draw)
     labelled = read_keys(part_file(_output(record, augmented).path, "transfer")) if augmented else keys
-    return read_view(store, facts["view"], labelled)[KeyIndex(labelled).find(keys)]
+    return read_view(store, facts["view"], labelled)[KeyIndex(labelled).find(keys)], f"the labels of teacher {number}"
 
 
 def _refuse(error: StillhouseError) -> None:
     raise error
-
-
-@contextmanager
-def _csv(file: Path) -> Iterator[Write]:
-    with file.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        started = False
-
-        def write(columns: Columns) -> None:
-            nonlocal started
-            if not started:
-                writer.writerow(columns)
-                started = True
-            writer.writerows(zip(*columns.values(), strict=True))
-
-        yield write
-
-
-@contextmanager
-def _parquet(file: Path) -> Iterator[Write]:
-    with file.open("wb") as stream:
-        writers: list[pq.ParquetWriter] = []
-
-        def write(columns: Columns) -> None:
-            table = pa.table(dict(columns))
-            if not writers:
-                writers.append(pq.ParquetWriter(stream, table.schema, compression="zstd"))
-            writers[0].write_table(table)
-
-        yield write
-        for writer in writers:
-            writer.close()
-
-
-@contextmanager
-def _whole(output: Path) -> Iterator[Path]:
-    """A temporary file beside an output, that takes its place once it is complete."""
-    if output.exists() and not output.is_file():
-        raise StillhouseError(f"{brief_path(output)} is no file; choose another name")
-    temporary = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        yield temporary
-        temporary.replace(output)
-    except OSError as error:
-        raise StillhouseError(f"{brief_path(output)}: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -71,7 +71,7 @@ def table(trials: Trials, ahead: Sequence[int], best: int) -> str:
 
 
 def picture(done: Trials, ahead: Sequence[int]) -> bytes:
-    """Accuracy on dev against time and against size as PNG, a mark a trial, the front joined by a line."""
+    """Accuracy on dev against time and against size as PNG: a mark and a number a trial, a line along the front."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.6, 3.4), dpi=150, layout="constrained")
@@ -82,6 +82,8 @@ def picture(done: Trials, ahead: Sequence[int]) -> bytes:
             some = [trial for trial in done if str(trial["changes"].get(_FAMILY, "student")) == family]
             xs, ys = [scale * trial[cost] for trial in some], [100 * trial["dev_accuracy"] for trial in some]
             axis.scatter(xs, ys, s=36, color=f"C{number}", marker="os^Dv<"[number % 6], label=family, alpha=0.85)
+            for trial, x, y in zip(some, xs, ys, strict=True):
+                axis.annotate(str(trial["trial"]), (x, y), (4, 3), textcoords="offset points", fontsize=7)
         steps = _staircase(done, cost)
         axis.plot([scale * x for x, _ in steps], [100 * y for _, y in steps], color="0.5", linewidth=1, zorder=0)
         axis.set_xlabel(label)

@@ -1,30 +1,31 @@
 """Classifying new texts with a student: from the command line, from standard input, from file to file."""
 
-import json
-import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import tee
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 from pydantic import ValidationError
 from rich.console import Console
 
 from flows.console import View, quiet_transformers
-from flows.records import find_run, latest_run
+from flows.predict_output import Answer, best, check_output, chunks, write_answers
+from flows.records import named_run
+from flows.table_files import Kinds
 from tasks.shared.errors import StillhouseError, brief_path, one_line
+from tasks.shared.model_folder.look import look_at
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe_data import Data
 from tasks.shared.recipe_mistakes import first_mistake
 from tasks.shared.registry import Registry
 from tasks.shared.registry_version import SCHEME
-from tasks.shared.rows import LONGEST_TEXT
-from tasks.shared.sources import found_out, open_sources
+from tasks.shared.rows import LONGEST_TEXT, Row
+from tasks.shared.sources import FileSource, Source, found_out, open_sources
 from tasks.shared.texts import normalise
 from tasks.shared.verified import check_model
 from tasks.shared.workspace import existing_workspace, find_workspace
@@ -34,13 +35,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TEXTS_AT_ONCE = 1024
+_SHOWN = 3
+"""Classes that a terminal shows of a text."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# Control characters beyond ASCII's, which JSON escapes itself, line ends of Unicode, and marks of writing direction.
-_STEERING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 Texts = Iterable[tuple[str, str | None]]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,35 +55,50 @@ class Table:
     header: bool
 
 
-def predict_texts(student: str, texts: tuple[str, ...], table: Table | None, output: Path | None) -> None:
+def predict_texts(
+    student: str, texts: tuple[str, ...], table: Table | None, output: Path | None, top: int | None
+) -> None:
     """Classifies texts, else a file's, else those of standard input; see the command's help."""
     if texts and table:
         raise StillhouseError("give texts or --input, not both")
     if any(_SURROGATE.search(text) for text in texts):
         raise StillhouseError("a text holds bytes that are not UTF-8; use --input with --encoding")
-    if table and output and output.exists() and table.path.exists() and table.path.samefile(output):
-        raise StillhouseError(f"--output {output} is the input file; choose another")
+    if output:
+        check_output(output)
     folder = _student_folder(student)
     # Opened before the model is loaded, so that a mistake in the name is told at once.
-    wanted: Texts = ((text, None) for text in texts)
+    sources = _sources(table, output) if table else []
+    rows: Iterable[Row] = (Row(text, None, None, number) for number, text in enumerate(texts, 1))
     if table:
-        wanted = _rows(table)
+        rows = _rows(sources)
     elif not texts:
-        wanted = _standard_input()
+        rows = _standard_input()
     classifier = Classifier(folder)
     classifier.check_pairs(bool(table and table.text_pair))
     if texts and not output:
-        for text, scores in classifier.classify(wanted):
-            ranked = sorted(scores.items(), key=lambda entry: -entry[1])[:3]
-            said = "  ".join(f"{_shown(name)} {score:.1%}" for name, score in ranked) or "no text"
-            click.echo(f"{said}  {_shown(text)}")
+        for answer in _answers(classifier, rows, table, top or _SHOWN):
+            said = "  ".join(f"{_shown(name)} {score:.1%}" for name, score in answer.scores.items()) or "no text"
+            click.echo(f"{said}  {_shown(answer.text)}")
         return
-    with _writing(output) as file, View(Console(stderr=True)).progress("predict", None, "texts") as advance:
-        for text, scores in classifier.classify(wanted):
-            label = max(scores, key=lambda name: scores[name]) if scores else None
-            line = {"text": text, "label": label, "probabilities": scores}
-            file.write(json_line(line))
-            advance(1)
+    with View(Console(stderr=True)).progress("predict", None, "texts") as advance:
+        answers = _answers(classifier, rows, table, top, advance)
+        write_answers(output, answers, min(top or 1, len(classifier.classes)), _kinds(sources))
+
+
+def _answers(
+    classifier: "Classifier",
+    rows: Iterable[Row],
+    table: Table | None,
+    top: int | None,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Iterator[Answer]:
+    """What a classifier says of rows: of all classes, or of the `top` best."""
+    mine, read = tee(rows)
+    names = (table.text, table.text_pair or "") if table else ("text", "")
+    for row, (text, scores) in zip(mine, classifier.classify((row.text, row.text_pair) for row in read), strict=True):
+        cells = row.cells or {name: value for name, value in zip(names, row[:2], strict=True) if value is not None}
+        yield Answer(text, cells, best(scores, top) if top else scores)
+        advance(1)
 
 
 class Classifier:
@@ -91,17 +106,19 @@ class Classifier:
 
     def __init__(self, folder: Path) -> None:
         """Loads a Hugging Face folder; raises StillhouseError if it is not a classifier's."""
+        look_at(folder)  # before what takes seconds to load
+        check_model(folder, find_workspace())
         prepare_environment(find_workspace())
         quiet_transformers()
         from models.classifier import TextClassifier
         from models.teacher import load_classifier
 
-        check_model(folder, find_workspace())
         try:
             model, tokenizer = load_classifier(folder, "cpu")
         except (OSError, ValueError, KeyError) as error:
             raise StillhouseError(f"cannot use {brief_path(folder)}: {one_line(error)}") from None
         self._classifier = TextClassifier(model, tokenizer)
+        self.classes = self._classifier.classes
         self._pairs: bool | None = getattr(model.config, "pairs", None)
 
     def check_pairs(self, pairs: bool) -> None:
@@ -112,17 +129,20 @@ class Classifier:
 
     def classify(self, texts: Texts) -> Iterator[tuple[str, dict[str, float]]]:
         """Each text with the probability of each class, in order; an empty text has none."""
-        for chunk in _chunks(texts, TEXTS_AT_ONCE):
+        for chunk in chunks(texts, TEXTS_AT_ONCE):
             read = [(normalise(text), None if pair is None else normalise(pair)) for text, pair in chunk]
             rows = [row for row, (text, _) in enumerate(read) if text]
             scores = iter(self._probabilities([read[row] for row in rows]) if rows else [])
             for (text, _), (normal, _) in zip(chunk, read, strict=True):
-                found = dict(zip(self._classifier.classes, next(scores).tolist(), strict=True)) if normal else {}
+                found = dict(zip(self.classes, next(scores).tolist(), strict=True)) if normal else {}
                 yield text, {name: round(score, 6) for name, score in found.items()}
 
     def _probabilities(self, rows: list[tuple[str, str | None]]) -> "NDArray[np.floating]":
         pairs = None if rows[0][1] is None else [pair or "" for _, pair in rows]
-        return self._classifier.probabilities([text for text, _ in rows], pairs)
+        scores = self._classifier.probabilities([text for text, _ in rows], pairs)
+        if not (scores == scores).all():
+            raise StillhouseError("the model's answers are no numbers; its weights are damaged, copy it again")
+        return scores
 
 
 def _student_folder(student: str) -> Path:
@@ -134,21 +154,16 @@ def _student_folder(student: str) -> Path:
     except (OSError, RuntimeError) as error:  # a name too long, or ~ of nobody
         raise StillhouseError(f"{brief_path(student)} can be no folder: {one_line(error)}") from None
     if is_folder:
-        if not (path / "config.json").is_file():
-            raise StillhouseError(f"{path} is not a student's folder, it has no config.json")
         return path
     if len(path.parts) > 1:
         raise StillhouseError(f"no folder {brief_path(path.absolute())}")
     workspace = existing_workspace()
-    record = latest_run(workspace) if student == "latest" else find_run(workspace, student)
+    record = named_run(workspace, student)
     if student == "latest":
         click.echo(f"stillhouse: the student of {brief_path(record['run'])}", err=True)
     if not record["best"]:
         raise StillhouseError(f"run {record['run']} has no student, it {record['state']}")
-    found = Path(str(record["best"]["path"]))
-    if not found.resolve().is_relative_to(workspace.root.resolve()):
-        raise StillhouseError(f"run {record['run']} names a student outside the workspace; name its folder to use it")
-    return found
+    return Path(str(record["best"]["path"]))
 
 
 def _registered_folder(student: str) -> Path:
@@ -161,7 +176,8 @@ def _registered_folder(student: str) -> Path:
     return registry.folder(version)
 
 
-def _rows(table: Table) -> Texts:
+def _sources(table: Table, output: Path | None) -> list[Source]:
+    """What --input names; an output that is one of them is refused."""
     name = str(table.path)
     try:
         data = Data(
@@ -176,26 +192,51 @@ def _rows(table: Table) -> Texts:
         )
     except ValidationError as error:
         raise StillhouseError(_in_options(f"data.{first_mistake(error, Data)}")) from None
-    try:
-        sources = open_sources(name, data, split="train", labelled=False, where="--input")
+    with _naming_options():
+        sources = open_sources(name, data, split="train", labelled=False, where="--input", whole=output is not None)
         for found in found_out(sources):
             click.echo(f"stillhouse: {_in_options(found)}", err=True)
+    for source in sources:
+        if output and output.exists() and isinstance(source, FileSource) and source.table.path.samefile(output):
+            raise StillhouseError(f"--output {brief_path(output)} is the input file; choose another")
+    return sources
+
+
+def _rows(sources: Iterable[Source]) -> Iterator[Row]:
+    with _naming_options():
         for source in sources:
-            for row in source.rows():
-                yield row.text, row.text_pair
+            yield from source.rows()
+
+
+def _kinds(sources: Sequence[Source]) -> Kinds:
+    """Types of the columns of the input, where its format says them."""
+    first = sources[0] if sources else None
+    if not isinstance(first, FileSource) or first.table.path.suffix.lower() != ".parquet":
+        return {}
+    import pyarrow.parquet as pq
+
+    return {field.name: field.type for field in pq.read_schema(first.table.path)}
+
+
+@contextmanager
+def _naming_options() -> Iterator[None]:
+    """Says of a reader's message what it means for this command's options."""
+    try:
+        yield
     except StillhouseError as error:
         raise StillhouseError(_in_options(str(error))) from None
 
 
 def _in_options(message: str) -> str:
     """A reader's message with the recipe's keys as this command's options."""
-    options = {"data.text_pair": "--pair-column", "data.text": "--column", "data.header": "--header"}
-    for key, option in {**options, "data.encoding": "--encoding", "data.separator": "--separator"}.items():
+    options = {"data.text_pair": "--pair-column", "data.text": "--column", "data.header: false": "--no-header"}
+    options |= {"data.header": "--header", "data.encoding": "--encoding", "data.separator": "--separator"}
+    for key, option in options.items():
         message = message.replace(key, option)
     return message
 
 
-def _standard_input() -> Texts:
+def _standard_input() -> Iterator[Row]:
     if sys.stdin is None:
         raise StillhouseError("no texts: give some, or --input, or standard input")
     if sys.stdin.isatty():
@@ -205,42 +246,9 @@ def _standard_input() -> Texts:
         if len(line.rstrip(b"\r\n")) > LONGEST_TEXT:
             raise StillhouseError(f"standard input, line {number}: longer than {LONGEST_TEXT:,} bytes; split it")
         try:
-            yield line.decode("utf-8").rstrip("\r\n"), None
+            yield Row(line.decode("utf-8").rstrip("\r\n"), None, None, number)
         except UnicodeDecodeError:
             raise StillhouseError(f"standard input, line {number}: not UTF-8; use --input with --encoding") from None
-
-
-@contextmanager
-def _writing(output: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file that appears whole or not at all."""
-    if output is None:
-        yield sys.stdout
-        return
-    output = output.resolve()
-    if output.exists() and not output.is_file():  # a device or a pipe is written to, never replaced
-        with output.open("w", encoding="utf-8") as file:
-            yield file
-        return
-    temporary = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            yield file
-        temporary.replace(output)
-    except OSError as error:
-        raise StillhouseError(f"--output {output}: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def json_line(value: object) -> str:
-    """A value as a line of JSON that breaks no line and steers no terminal, whatever texts and names are in it."""
-    return _STEERING.sub(lambda found: json.dumps(found.group())[1:-1], json.dumps(value, ensure_ascii=False)) + "\n"
-
-
-def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
 
 
 def _shown(text: str) -> str:

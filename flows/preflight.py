@@ -15,6 +15,7 @@ from tasks.shared.errors import StillhouseError, brief, brief_path, one_line
 from tasks.shared.inside_teacher import check_inside
 from tasks.shared.label_files import open_files
 from tasks.shared.misspellings import read_misspellings
+from tasks.shared.model_folder.look import look_at, readable_length
 from tasks.shared.objective import check_classes, check_shape
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Recipe
@@ -73,8 +74,9 @@ def check_inputs(recipe: Recipe) -> tuple[str, ...]:
             continue
         folder = check_base(teacher.model, f"teachers.{number}.model")
         if folder and teacher.epochs == 0:
-            check_classifier(folder, teacher.model, f"teachers.{number}.model", classes)
+            check_classifier(folder, teacher, f"teachers.{number}.model", classes)
         if folder:
+            readable_length(look_at(folder), teacher, f"teachers.{number}.max_length")
             check_inside(recipe, folder, number, _tokens_read(recipe))
     return data.found
 

@@ -8,31 +8,39 @@ from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from flows.console import log
 from flows.leaderboard import as_cells, leaderboard
 from flows.table import markdown
 from tasks.judge import ResultRecord
 from tasks.report import ReportRecord
 from tasks.shared.conditions import ADVERSARY, POOLED
+from tasks.shared.dataset import DataRecord
+from tasks.shared.errors import StillhouseError
 from tasks.shared.report.content import ROLES
-from tasks.shared.report.render import HTML, MARKDOWN, PAGES
+from tasks.shared.report.render import HTML, MARKDOWN, PAGES, name_run
 from tasks.shared.scorecard import Quality
 from tasks.shared.tracking import Tracker
 
 
-def publish_result(tracker: Tracker, run: str, folder: Path, result: ResultRecord, report: ReportRecord | None) -> None:
+def publish_result(
+    tracker: Tracker, run: str, folder: Path, began: str, result: ResultRecord, report: ReportRecord | None
+) -> None:
     """Copies the report to the run's folder, tracks metrics and pages, and shows both to Prefect.
 
     Args:
         tracker: of the run.
         run: id of the tracked run.
         folder: of the run.
+        began: when the run did, as ISO 8601 has it.
         result: what came out.
         report: its pages.
     """
     tracker.values(run, metrics_of(result))
     tracker.tag(run, {"stillhouse.verdict": result.verdict["outcome"]})
+    _publish_models(tracker, run, result)
     if report:
         copy_report(report.path, folder)
+        name_run(folder, folder.name, began)
         for page in PAGES:
             tracker.artifact(run, folder / page)
         create_markdown_artifact(
@@ -44,6 +52,21 @@ def publish_result(tracker: Tracker, run: str, folder: Path, result: ResultRecor
     create_markdown_artifact(f"{result.sentence}\n\n{table}", key="result", description="Scorecards and verdict")
     rows = [as_cells(entry) for entry in leaderboard(tracker)]
     create_table_artifact(rows, key="leaderboard", description="All finished runs, the most accurate student first")
+
+
+def publish_inputs(tracker: Tracker, run: str, data: DataRecord) -> None:
+    """Shows a run's data sets on its page in MLflow, where those of its steps are a click away."""
+    tracker.inputs(run, {part: (digest, data.file(part)) for part, digest in data.digests.items()}, "run")
+
+
+def _publish_models(tracker: Tracker, run: str, result: ResultRecord) -> None:
+    """Shows the teachers and the best student on a run's page; an MLflow server that knows no models does without."""
+    try:
+        for model in [*result.models("teacher"), result.best()]:
+            tags = {"stillhouse.digest": model["digest"], "stillhouse.title": model["title"]}
+            tracker.model(run, model["title"].replace(" ", "-"), model["role"], tags)
+    except StillhouseError as error:
+        log.warning("the run's models are not shown: %s", error)
 
 
 def copy_report(source: Path, folder: Path) -> None:

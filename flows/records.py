@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,16 +12,23 @@ import click
 from filelock import FileLock, Timeout
 
 from flows.record_paths import from_file
+from flows.table import MODELS
 from tasks.shared.errors import StillhouseError, brief, brief_path
 from tasks.shared.outputs import locked
 from tasks.shared.workspace import Workspace
 
 RECORD, RECIPE = "run.json", "recipe.yaml"
 SCHEMA = 1
-BEST = "best.yaml"
-"""In a sweep's folder: the recipe of the best."""
+LATEST = "latest"
+"""What a person calls the latest run that has what a command wants."""
+_NAMED = 5
+"""So many runs are named where one has to be chosen."""
+BEST, SWEEP = "best.yaml", "sweep.json"
+"""In a sweep's folder: the recipe of the best, and all that was tried."""
 KEYS = frozenset({"run", "state", "error", "began", "path", "verdict", "best", "labels", "steps", "mlflow", "recipe"})
 """What commands rely on in a record."""
+_LISTS = (*MODELS, "registered")
+"""What a record lists objects under, where it has them."""
 
 
 def new_run_id(name: str) -> str:
@@ -112,39 +119,95 @@ def going_on(workspace: Workspace) -> list[str]:
     return found
 
 
+def named_run(
+    workspace: Workspace,
+    run: str | None,
+    wanted: Callable[[Mapping[str, Any]], bool] = lambda record: has_result(record),
+) -> dict[str, Any]:
+    """The record of the run that a person names: `latest`, or nothing, is the latest that is wanted.
+
+    Raises:
+        StillhouseError: there is none, or several fit.
+    """
+    return latest_run(workspace, wanted) if run in (None, LATEST) else find_run(workspace, str(run))
+
+
 def find_run(workspace: Workspace, run: str) -> dict[str, Any]:
     """The record of a run by its id, or by the beginning of it if only one fits.
 
     Raises:
         StillhouseError: no run or several fit.
     """
-    fitting = [record for record in all_runs(workspace) if str(record["run"]).startswith(run)]
+    runs = all_runs(workspace)
+    fitting = [record for record in runs if str(record["run"]).startswith(run)]
     exact = [record for record in fitting if record["run"] == run]
     if len(exact or fitting) == 1:
         return (exact or fitting)[0]
-    what = f"{len(fitting)} runs begin with" if fitting else "no run"
-    known = ", ".join(str(record["run"]) for record in all_runs(workspace)[:3]) or "none yet"
-    raise StillhouseError(f"{what} {brief(run)} in {workspace.root}; the latest: {known}")
+    if fitting:
+        raise StillhouseError(f"{len(fitting)} runs begin with {brief(run)}; name one of {_first_names(fitting)}")
+    raise StillhouseError(f"no run {brief(run)} in {workspace.root}; the latest: {_first_names(runs) or 'none yet'}")
+
+
+def _first_names(records: Sequence[Mapping[str, Any]]) -> str:
+    more = f" and {len(records) - _NAMED} more" if len(records) > _NAMED else ""
+    return ", ".join(str(record["run"]) for record in records[:_NAMED]) + more
 
 
 def _check_shape(record: Mapping[str, Any]) -> None:
     """Raises ValueError where what commands rely on is of another kind: a person may have edited the file."""
-    texts = [record[name] for name in ("run", "state", "began", "path")]
-    texts += [step[name] for step in list(record["steps"]) for name in ("step", "title", "state", "path")]
-    labels = record["labels"]
-    if not isinstance(labels, list) or not all(isinstance(text, str) for text in [*texts, *labels]):
-        raise ValueError("a text or a list is something else")
+    steps = record["steps"]
+    for kind, found in {
+        str: [
+            *(record[name] for name in ("run", "state", "began", "path")),
+            *(step[name] for step in steps for name in ("step", "title", "state", "path")),
+            *(store for store in record["labels"]),
+            *([record["best"]["path"]] if record["best"] is not None else []),
+        ],
+        int: [step.get("draw", 0) for step in steps],
+        list: [steps, record["labels"], *(record.get(name, []) for name in _LISTS)],
+        dict: [
+            *(record[name] for name in ("verdict", "mlflow", "recipe") if record[name] is not None),
+            *(record[name] for name in ("labelled", "machine", "prefect") if record.get(name) is not None),
+            *(entry for name in _LISTS for entry in record.get(name, [])),
+        ],
+    }.items():
+        if not all(isinstance(value, kind) for value in found):
+            raise ValueError("a text, a number, a list or an object is something else")
+
+
+def record_text(file: Path) -> str:
+    """What a record says.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is no plain file: reading a pipe would not end.
+    """
+    if not file.is_file():
+        raise ValueError("it is no plain file")
+    return file.read_text(encoding="utf-8")
 
 
 def read_record(file: Path, workspace: Workspace) -> dict[str, Any] | None:
     """A record, or None with a warning: one damaged record must not hide the others."""
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = json.loads(record_text(file))
         if record["schema"] == SCHEMA and record.keys() >= KEYS:
             _check_shape(record)
-            return from_file(record, workspace)
+            if record["run"] != file.parent.name:
+                raise StillhouseError("is that of another run")
+            return from_file(record, file.parent, workspace)
         what = "is not a record that this Stillhouse knows"
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError):
+    except StillhouseError as error:
+        what = str(error)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError, RecursionError):
         what = "is damaged"
-    click.echo(f"stillhouse: warning: {brief_path(file)} {what}; it is left out", err=True)
+    _warn(f"{brief_path(file)} {what}; it is left out")
     return None
+
+
+def _warn(said: str) -> None:
+    """Warns, once in a command: some read all records several times."""
+    command = click.get_current_context(silent=True)
+    told = command.meta.setdefault(__name__, set()) if command else set()
+    if said not in told:
+        told.add(said)
+        click.echo(f"stillhouse: warning: {said}", err=True)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.failures import failures, tell
 from tasks.shared.errors import printable
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.registry import Registry
@@ -39,6 +40,8 @@ def list_models(as_json: bool) -> None:
             if number not in {version.number for version in listed}:
                 foreign = f"{alias} is version {number}, which Stillhouse did not register"
                 console.print(Text(printable(foreign, _LONGEST), style="yellow"))
+    newest = max((version.created for version in versions), default=datetime.min).isoformat(timespec="seconds")
+    tell(failures(workspace, since=newest), console, "failed or crashed since the newest version, the latest first")
 
 
 def _table(versions: list[Version]) -> Table:

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from flows.records import find_run, has_result, latest_run, step_folder, what_it_is
+from flows.records import has_result, named_run, step_folder, what_it_is
 from flows.table import models_of
 from tasks.shared.errors import StillhouseError, brief_path
 from tasks.shared.verified import whole_output
 from tasks.shared.workspace import Workspace, existing_workspace
+
+if TYPE_CHECKING:
+    from tasks.shared.report.content import Content
 
 _READ = ("load_data", "augment", "judge", "explain", "register")
 """Steps whose outputs a report is made of, beside the scorecards."""
@@ -18,13 +21,32 @@ _READ = ("load_data", "augment", "judge", "explain", "register")
 
 def rebuild_report(run: str | None, output: Path | None) -> None:
     """Writes report.html, report.md and figures/ to the run's folder or another, and says where."""
-    from tasks.shared.report.content import gather
-    from tasks.shared.report.render import HTML, MARKDOWN, write_report
+    from tasks.shared.report.render import HTML, MARKDOWN, name_run, write_report
 
     workspace = existing_workspace()
-    record = find_run(workspace, run) if run else latest_run(workspace)
+    record = named_run(workspace, run)
+    folder = output or _own_folder(record, workspace)
+    content = content_of(record, workspace)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_report(folder, content)
+        name_run(folder, record["run"], record["began"])
+    except OSError as error:
+        raise StillhouseError(f"cannot write the report to {brief_path(folder)}: {error.strerror}") from None
+    for name in (HTML, MARKDOWN):
+        click.echo(brief_path(folder / name))
+
+
+def content_of(record: Mapping[str, Any], workspace: Workspace) -> "Content":
+    """What is told of a run, read from the files of its steps.
+
+    Raises:
+        StillhouseError: it has no result, or files of it are gone, damaged or of another version.
+    """
+    from tasks.shared.report.content import gather
+
     folders = _folders(record, workspace)
-    content = gather(
+    return gather(
         record["recipe"],
         folders["load_data"],
         folders.get("augment"),
@@ -33,14 +55,14 @@ def rebuild_report(run: str | None, output: Path | None) -> None:
         folders["explain"],
         folders.get("register"),
     )
-    folder = output or Path(record["path"])
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_report(folder, content)
-    except OSError as error:
-        raise StillhouseError(f"cannot write the report to {brief_path(folder)}: {error.strerror}") from None
-    for name in (HTML, MARKDOWN):
-        click.echo(brief_path(folder / name))
+
+
+def _own_folder(record: Mapping[str, Any], workspace: Workspace) -> Path:
+    """The run's folder; one that is linked there belongs to another workspace."""
+    folder = Path(record["path"])
+    if folder.resolve() != workspace.runs.resolve() / folder.name:
+        raise StillhouseError(f"{brief_path(folder)} is a link to elsewhere; name a folder with --output")
+    return folder
 
 
 def _folders(record: Mapping[str, Any], workspace: Workspace) -> dict[str, Path]:
@@ -63,6 +85,6 @@ def _places(record: Mapping[str, Any]) -> list[Any]:
     from tasks.shared.report.content import Place
 
     return [
-        Place(one["title"], one["role"], one["dev_accuracy"], Path(one["scorecard"]), Path(one["path"]))
+        Place(one["title"], one["role"], one["seed"], one["dev_accuracy"], Path(one["scorecard"]), Path(one["path"]))
         for one in models_of(record)
     ]

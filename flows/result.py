@@ -1,23 +1,35 @@
-"""A run's result for people: the table, the verdict, where things are, and what to do next."""
+"""A run's result for people: the table, the verdict, what belongs beside it, where things are, and what to do next."""
 
 import os
 import shlex
 import shutil
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
+from flows.report import content_of
 from flows.shipped import shipped
 from flows.table import models_of, rich_table
-from tasks.shared.errors import brief_path
+from tasks.shared.errors import StillhouseError, brief_path, printable
 from tasks.shared.recipe_file import load_recipe
+from tasks.shared.report.advice import advise, standing
+from tasks.shared.report.closing import closing, verdicts
+from tasks.shared.report.content import Content
 from tasks.shared.report.render import HTML
+from tasks.shared.scorecard import busy
+from tasks.shared.workspace import Workspace
+
+_NAMES = 13
+"""Columns of what a line is about."""
+_LONGEST = 1000
 
 
-def print_result(record: dict[str, Any]) -> None:
+def print_result(record: dict[str, Any], workspace: Workspace) -> None:
     """Prints what came out of a run, where it is, and what to do next."""
     console = Console(highlight=False)
     if record["verdict"] is None:
@@ -25,25 +37,61 @@ def print_result(record: dict[str, Any]) -> None:
         labelled = f"{labels['rows']:,} soft labels, {labels['new']:,} of them new" if labels["rows"] else "no result"
         outcome = Text(f"run {record['run']} {record['state']}: {record['error'] or labelled}")
         console.print(outcome, soft_wrap=True)
-        for name, value in _places(record):
-            console.print(Text.assemble((f"{name:<13}", "dim"), brief_path(value)), soft_wrap=True)
+        _print_places(console, record)
         return
     console.print()
     console.print(rich_table(models_of(record), console.width))
     machine = record["machine"]
     what = "mean ± standard deviation over seeds, on test" if len(record["students"]) > 1 else "on test"
-    note = f"{what}; times on {machine['processor']}, {machine['cores']} cores"
-    console.print(Text(note, style="dim"))
+    console.print(Text(f"{what}; times on {machine['processor']}, {machine['cores']} cores", style="dim"))
+    console.print(Text("twin: the same network, trained on the gold labels alone", style="dim"))
+    if note := busy([model.get("waited") for model in models_of(record)]):
+        console.print(Text.assemble(("warning ", "yellow"), note))
     console.print()
-    console.print(Text(record["verdict"]["sentence"], style="bold"))
-    console.print(Text(record["verdict"]["scope"], style="dim"))
+    try:
+        content = content_of(record, workspace)
+    except StillhouseError as error:  # an older Stillhouse made it, or files are gone
+        content, missing = None, str(error)
+    for verdict, scope in verdicts(record["verdict"], content.result["draws"] if content else None):
+        console.print(Text(verdict, style="bold"))
+        console.print(Text(scope, style="dim"))
     console.print()
-    for name, value in _places(record):
-        console.print(Text.assemble((f"{name:<13}", "dim"), brief_path(value)), soft_wrap=True)
+    if content is None:
+        _print_beside(console, [("left out", Text(f"what else is known of it: {printable(missing, _LONGEST)}"))])
+    else:
+        facts = (
+            (fact.name, Text(printable(fact.text, _LONGEST), "yellow" if fact.warns else ""))
+            for fact in closing(content)
+        )
+        _print_beside(console, facts)
+    _print_places(console, record)
     console.print()
     console.print("Next:")
-    for command, purpose in _next_commands(record):
-        console.print(Text.assemble("  ", command, (f"   # {purpose}", "dim")), soft_wrap=True)
+    for command, purpose in _next_commands(record, content):
+        console.print(Text(f"  # {purpose}", "dim"))
+        if command:
+            console.print(Text(f"  {command}"), soft_wrap=True)
+
+
+def _print_beside(console: Console, lines: Iterable[tuple[str, Text]]) -> None:
+    """Lines of words, each beside its name, wrapped within the terminal."""
+    table = Table.grid(padding=0)
+    table.add_column(min_width=_NAMES, style="dim")
+    table.add_column(overflow="fold")
+    for name, text in lines:
+        table.add_row(f"{printable(name, _LONGEST)} ", text)
+    console.print(table)
+
+
+def _print_places(console: Console, record: dict[str, Any]) -> None:
+    _print_beside(console, [("registered", Text(_registered(one))) for one in record.get("registered", [])])
+    for name, value in _places(record):
+        console.print(Text.assemble((f"{name:<{_NAMES}}", "dim"), brief_path(value)), soft_wrap=True)
+
+
+def _registered(one: dict[str, Any]) -> str:
+    alias = "champion" if one["champion"] else f"not champion: {printable(one['reason'], _LONGEST)}"
+    return f"{one['name']} version {one['version']}, {alias}"
 
 
 def _places(record: dict[str, Any]) -> list[tuple[str, str]]:
@@ -51,7 +99,6 @@ def _places(record: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         *([("student", _from_here(record["best"]["path"]))] if record["best"] else []),
         *([("soft labels", ", ".join(_from_here(labels) for labels in record["labels"]))] if record["labels"] else []),
-        *[("registered", step["note"]) for step in record["steps"] if step["step"] == "register"],
         *([("report", _from_here(str(report)))] if report.exists() else []),
         ("tracked run", f"{record['mlflow']['run']} in {record['mlflow']['uri']}"),
         ("log", _from_here(str(Path(record["path"]) / "log.txt"))),
@@ -63,13 +110,20 @@ def _from_here(path: str) -> str:
     return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
 
 
-def _next_commands(record: dict[str, Any]) -> list[tuple[str, str]]:
-    recipe = shlex.quote(_recipe_again(record))
-    return [
-        (f'{program("stillhouse")} predict latest "a text of yours"', "use the student"),
-        _pages(record["mlflow"]),
-        (f"{program('stillhouse')} run {recipe} --set student.hidden_size=128", "change the recipe"),
-    ]
+def _next_commands(record: dict[str, Any], content: Content | None) -> Iterator[tuple[str, str]]:
+    """Commands, one of them as it follows from the result, and what each is for."""
+    yield f'{program("stillhouse")} predict {_student_to_use(record)} "a text of yours"', "use the student"
+    advice = advise(standing(content)) if content else None
+    if advice:
+        change = f" --set {shlex.quote(advice.change)}"
+        command = f"{program('stillhouse')} run {shlex.quote(_recipe_again(record))}{change}" if advice.change else ""
+        yield command, printable(advice.why, _LONGEST)
+    yield _pages(record["mlflow"])
+
+
+def _student_to_use(record: dict[str, Any]) -> str:
+    champions = [one["name"] for one in record.get("registered", []) if one["role"] == "student" and one["champion"]]
+    return f"models:/{champions[0]}@champion" if champions else "latest"
 
 
 def _pages(mlflow: dict[str, Any]) -> tuple[str, str]:

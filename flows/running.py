@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from prefect import Task
@@ -23,9 +24,12 @@ from tasks.shared.devices import pick_device
 from tasks.shared.errors import DivergedError, StillhouseError
 from tasks.shared.outputs import Output, locked, make_output
 from tasks.shared.resources import RAY, STEPS, Resource
-from tasks.shared.steps import Advance, Context, Record, Step, Stopped, suffix_of_draw
+from tasks.shared.steps import Advance, Ahead, Context, Points, Record, Step, Stopped, suffix_of_draw
 from tasks.shared.tracking import Tracker
 from tasks.shared.workspace import Workspace
+from tasks.train_student import TrainSmall
+
+_SMALL = frozenset({"train_student", "train_twin", "train_scratch", "train_unaugmented"})
 
 Made = TypeVar("Made")
 
@@ -62,6 +66,8 @@ class Runner:
         suffix: of the titles under which steps are shown and tracked.
         draw: of labels, that the steps belong to; numbered from 0.
         looked: called at each look at dev of a training; may raise Stopped, which a step passes on.
+        trainings: of small models that the run carries out in all.
+        seeds: of how many seeds it trains students.
     """
 
     workspace: Workspace
@@ -79,6 +85,8 @@ class Runner:
     suffix: str = ""
     draw: int = 0
     looked: Callable[[int, float], None] = lambda look, accuracy: None
+    trainings: int = 1
+    seeds: int = 1
 
     def __call__(self, step: Step[Record]) -> Record:
         """Reuses or runs a step and gives its record."""
@@ -125,7 +133,12 @@ class Runner:
         try:
             for share in shares:
                 runs.append(self.tracker.start(self._title(share), self._tags(share, "done"), self.parent))
-            with alone, open_cluster(self.device) as cluster, self._progress(step, *step.work) as advance:
+            with (
+                alone,
+                self.view.working(self._title(step)),
+                open_cluster(self.device) as cluster,
+                self._progress(step, *step.work) as advance,
+            ):
                 if cluster.places > count:
                     idle = f"the cluster has {cluster.places} places for {count} shares"
                     self.view.warn(f"{idle}; a higher labelling.shards uses them")
@@ -148,8 +161,9 @@ class Runner:
                 more = f" ({len(warnings) - 1} other shares say the like)" if len(warnings) > 1 else ""
                 self.view.warn(warnings[0] + more)
         except BaseException as error:
-            status = "FAILED" if isinstance(error, Exception) else "KILLED"
-            self.view.line("failed", f"{self._title(step)} on Ray")
+            failed = isinstance(error, Exception)
+            status = "FAILED" if failed else "KILLED"
+            self.view.line("failed" if failed else "interrupted", f"{self._title(step)} on Ray")
             raise
         finally:
             for run in set(runs) - finished:
@@ -209,32 +223,45 @@ class Runner:
         if self.own_server and resource.limit:
             # Named for the machine: several may share the workspace.
             lock = self.workspace.locks / f"{resource.tag}-{socket.gethostname()}.lock"
-            with locked(lock, partial(self._waiting_for, step, resource.tag)):
+            with locked(lock, partial(self._waiting_for, step)):
                 yield
         else:
             yield
 
-    def _waiting_for(self, step: Step[Any], tag: str, owner: str) -> None:
-        self.view.line("waiting", self._title(step), f"{owner} is using the {tag}")
+    def _waiting_for(self, step: Step[Any], owner: str) -> None:
+        # Of machines with a GPU and without: the limit is one such process at a time on either.
+        busy = f"{owner} is training or labelling, and a machine does one of that at a time"
+        self.view.line("waiting", self._title(step), busy)
 
     def _make(self, step: Step[Any]) -> Output:
         self.view.starting(self._title(step))
         began = time.monotonic()
         try:
-            with self._slot(step):
+            with self._slot(step), self.view.working(self._title(step)):
                 made = prefect_task(step, self._title(step), partial(self._work, step), STEPS[step.name])()
-        except BaseException:
+        except Exception:
             self.view.line("failed", self._title(step))
+            raise
+        except BaseException:
+            self.view.line("interrupted", self._title(step), self._left(step), time.monotonic() - began)
             raise
         if made is None:
             self.view.line("stopped", self._title(step), "others did better", time.monotonic() - began)
             raise Stopped
         return made
 
+    def _left(self, step: Step[Any]) -> str:
+        """What is left of a step that was interrupted."""
+        from models.checkpoint import kept_step
+
+        at = kept_step(self._kept(step))
+        return f"its checkpoint of step {at:,} is kept" if at else ""
+
     def _work(self, step: Step[Any]) -> Output | None:
         """What the step made; None where it was stopped, which for Prefect is no failure."""
         run = self.tracker.start(self._title(step), self._tags(step, "done"), self.parent)
         status = "KILLED"
+        series: list[tuple[str, Points]] = []  # tracked once the output is whole: a server must not cost a training
         try:
             publish(tracked_run(self.tracker, run))
             context = Context(
@@ -242,28 +269,45 @@ class Runner:
                 device=pick_device(self.device),
                 run=run,
                 progress=partial(self._progress, step),
-                metrics=partial(self.tracker.metrics, run),
+                metrics=lambda name, points: series.append((name, points)),
                 warn=self.view.warn,
                 looked=self.looked,
+                kept=self._kept(step),
+                ahead=self._ahead(step),
             )
             folder = step.folder(self.workspace)
             fill = partial(step.make, context=context)
             output = make_output(folder, step.key, step.decided_by, fill, made_by=run, measured=step.measured)
+            shutil.rmtree(self._kept(step), ignore_errors=True)
+            for name, points in series:
+                self.tracker.metrics(run, name, points)
             self._track(run, step, output)
             status = "FINISHED"
             return output
         except Stopped:
+            shutil.rmtree(self._kept(step), ignore_errors=True)
             self.tracker.tag(run, {"stillhouse.state": "stopped"})
             return None
         except Exception as error:
             status = "FAILED"
             if isinstance(error, FloatingPointError):
+                shutil.rmtree(self._kept(step), ignore_errors=True)  # it would only lead there again
                 raise DivergedError(f"{self._title(step)}: {error}") from None
             raise
         finally:
             # A full disk refuses this too, and must not hide what went wrong before.
             with nullcontext() if status == "FINISHED" else suppress(Exception):
                 self.tracker.finish(run, status)
+
+    def _ahead(self, step: Step[Any]) -> Ahead | None:
+        """What follows a training; None where one like it was carried out, so that whoever watches knows."""
+        if not isinstance(step, TrainSmall):
+            return Ahead(0, 1)
+        ended = [done["state"] for done in self.done if done["step"] in _SMALL]
+        return None if "done" in ended else Ahead(max(0, self.trainings - len(ended) - 1), self.seeds)
+
+    def _kept(self, step: Step[Any]) -> Path:
+        return self.workspace.trainings / step.folder(self.workspace).name
 
     def _progress(self, step: Step[Any], total: int | None, unit: str) -> AbstractContextManager[Advance]:
         shown = self.view.progress(self._title(step), total, unit)

@@ -13,7 +13,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from flows.pareto import PICTURE, front, picture, said, table
 from flows.pipeline import beginnings, label_texts, taught_by
 from flows.preflight import combinations
-from flows.records import BEST
+from flows.records import BEST, SWEEP
 from flows.running import Runner
 from flows.study import Asked, Study, study_file
 from tasks.fuse import Fuse
@@ -22,10 +22,11 @@ from tasks.shared.errors import DivergedError, StillhouseError
 from tasks.shared.outputs import locked, write_json
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import recipe_to_yaml, with_changes
+from tasks.shared.scorecard import busy
 from tasks.shared.steps import Record, Step, Stopped
 from tasks.train_student import TrainStudent
 
-RESULT, TABLE = "sweep.json", "sweep.md"
+TABLE = "sweep.md"
 SCHEMA = 1
 
 
@@ -130,7 +131,15 @@ def _try(recipe: Recipe, asked: Asked, do: Runner, once: _Once) -> dict[str, Any
     except (Stopped, DivergedError):
         return {}
     cost = do(Measure(data, student)).cost
-    wanted = ("ms_per_text", "texts_per_second", "parameters", "parameters_without_embeddings", "bytes")
+    wanted = (
+        "ms_per_text",
+        "cpu_ms_per_text",
+        "waited",
+        "texts_per_second",
+        "parameters",
+        "parameters_without_embeddings",
+        "bytes",
+    )
     return {"dev_accuracy": student.dev_accuracy, **{name: cost[name] for name in wanted}, "path": str(student.path)}
 
 
@@ -140,15 +149,17 @@ def _conclude(recipe: Recipe, trials: Sequence[Mapping[str, Any]], do: Runner) -
     if not done:
         raise StillhouseError("no trial was carried out to its end; raise sweep.trials, or set sweep.pruning to false")
     best = min(done, key=lambda trial: (-trial["dev_accuracy"], trial["ms_per_text"]))
+    if note := busy([trial.get("waited") for trial in done]):
+        do.view.warn(note)
     folder = do.workspace.runs / do.run
     ahead = front(done)
-    write_json(folder / RESULT, {"schema": SCHEMA, "best": best["trial"], "front": ahead, "trials": list(trials)})
+    write_json(folder / SWEEP, {"schema": SCHEMA, "best": best["trial"], "front": ahead, "trials": list(trials)})
     page = table(trials, ahead, best["trial"])
     (folder / TABLE).write_text(page, encoding="utf-8")
     (folder / PICTURE).write_bytes(picture(done, ahead))
     chosen = with_changes(recipe.model_copy(update={"sweep": None}), best["changes"])
     (folder / BEST).write_text(recipe_to_yaml(chosen), encoding="utf-8")
-    for name in (RESULT, TABLE, PICTURE, BEST):
+    for name in (SWEEP, TABLE, PICTURE, BEST):
         do.tracker.artifact(do.parent, folder / name)
     do.tracker.values(do.parent, {"best_dev_accuracy": best["dev_accuracy"], "trials": float(len(trials))})
     create_markdown_artifact(page, key="sweep", description="All trials; dev chose, test had no part in it")

@@ -57,6 +57,8 @@ _PREFECT = {
     # How often whoever waits for a slot asks again: steps here take seconds to minutes.
     "PREFECT_SERVER_TASKS_TAG_CONCURRENCY_SLOT_WAIT_SECONDS": "3",
     "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "10",
+    # From here on a run counts as late, and somebody may be told: the worker looks every 3 s, on a busy machine later.
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "60",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     "PREFECT_WORKER_QUERY_SECONDS": "3",
     "PREFECT_WORKER_ENABLE_CANCELLATION": "true",
@@ -195,7 +197,7 @@ class _Servers:
   logs      {self._workspace.servers}{hint}
 
 In another terminal:
-  {program("stillhouse")} deploy     # make deploy: nightly, hourly and on demand
+  {program("stillhouse")} deploy     # make deploy RECIPE=...: nightly, hourly and on demand
   export PREFECT_API_URL={prefect}/api     # so that `stillhouse run` shows up there
   export MLFLOW_TRACKING_URI={mlflow}
 

@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.pareto import COLUMNS, NOTE, PICTURE, cells, in_order
-from flows.records import BEST
+from flows.records import BEST, SWEEP
 from flows.result import program
-from flows.searching import RESULT, TABLE
+from flows.searching import TABLE
 from tasks.shared.errors import brief_path
 
 _SHOWN = 20
@@ -20,7 +20,7 @@ _SHOWN = 20
 def print_sweep(record: dict[str, Any]) -> None:
     """Prints what came out of a sweep, where it is, and what to do next."""
     folder, console = Path(record["path"]), Console(highlight=False)
-    found = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    found = json.loads((folder / SWEEP).read_text(encoding="utf-8"))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in COLUMNS[:-1]:
         table.add_column("\n".join(name.rsplit(" ", 1)), justify="right", no_wrap=True)
@@ -35,7 +35,7 @@ def print_sweep(record: dict[str, Any]) -> None:
         console.print(Text(f"and {len(trials) - _SHOWN} more in {TABLE}", style="dim"))
     console.print(Text(NOTE, style="dim"))
     console.print()
-    for name, file in (("picture", PICTURE), ("table", TABLE), ("all trials", RESULT), ("log", "log.txt")):
+    for name, file in (("picture", PICTURE), ("table", TABLE), ("all trials", SWEEP), ("log", "log.txt")):
         console.print(Text.assemble((f"{name:<13}", "dim"), brief_path(folder / file)), soft_wrap=True)
     console.print()
     console.print("Next:")

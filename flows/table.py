@@ -11,7 +11,9 @@ Models = Sequence[dict[str, Any]]
 MODELS = ("teachers", "students", "twins", "baselines")
 """Where a run's record has them."""
 
-COLUMNS = ("", "accuracy %", "macro-F1 %", "params", "without embeddings", "weights", "ms per text", "texts per s")
+RAREST = "rarest F1 %"
+"""A column that is there only where classes are so unequal that accuracy says little of the rarest."""
+COLUMNS = ("", "accuracy %", "macro-F1 %", RAREST, "params", "weights", "ms per text", "texts per s")
 
 
 def models_of(record: Mapping[str, Any]) -> Models:
@@ -19,20 +21,25 @@ def models_of(record: Mapping[str, Any]) -> Models:
     return [model for name in MODELS for model in record.get(name, [])]
 
 
-def rows(models: Models) -> list[list[str]]:
-    """A row a teacher and one for all seeds of each other role, a column as in COLUMNS."""
+def lines_of(models: Models) -> list[list[str]]:
+    """The headings, then a row a teacher and one for all seeds of each other role."""
     by_role: dict[str, list[dict[str, Any]]] = {}
     for model in models:
         by_role.setdefault(model["role"], []).append(model)
     teachers = by_role.pop("teacher", [])
     named = [(teacher["title"] if len(teachers) > 1 else "teacher", [teacher]) for teacher in teachers]
-    return [_row(name, some) for name, some in [*named, *by_role.items()]]
+    lines = [list(COLUMNS), *(_row(name, some) for name, some in [*named, *by_role.items()])]
+    if all(model.get("rarest_f1") is None for model in models):
+        for line in lines:
+            del line[COLUMNS.index(RAREST)]
+    return lines
 
 
 def rich_table(models: Models, width: int) -> Table:
     """The table for a terminal of so many columns: on its side where it does not fit upright."""
-    table = _upright(rows(models))
-    return table if fits(table, width) else _on_its_side(rows(models))
+    lines = lines_of(models)
+    table = _upright(lines)
+    return table if fits(table, width) else _on_its_side(lines)
 
 
 def fits(table: Table, width: int) -> bool:
@@ -42,11 +49,12 @@ def fits(table: Table, width: int) -> bool:
 
 def _upright(lines: list[list[str]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, name in enumerate(COLUMNS):
+    head, *body = lines
+    for number, name in enumerate(head):
         # Headings over two lines, so that the table fits into 80 columns.
-        heading = "\n".join(name.replace("embeddings", "embed.").rsplit(" ", 1))
+        heading = "\n".join(name.rsplit(" ", 1))
         table.add_column(heading, justify="left" if number == 0 else "right", no_wrap=True)
-    for line in lines:
+    for line in body:
         table.add_row(*line)
     return table
 
@@ -54,17 +62,17 @@ def _upright(lines: list[list[str]]) -> Table:
 def _on_its_side(lines: list[list[str]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", no_wrap=True)
-    for name, *_ in lines:
+    for name, *_ in lines[1:]:
         table.add_column(name.replace(" x ", "\nx "), justify="right", no_wrap=True)
-    for heading, *cells in list(zip(COLUMNS, *lines, strict=True))[1:]:
+    for heading, *cells in list(zip(*lines, strict=True))[1:]:
         table.add_row(heading, *cells)
     return table
 
 
 def markdown(models: Models) -> str:
     """The table as Markdown."""
-    lines = [COLUMNS, ["---", *["---:"] * (len(COLUMNS) - 1)], *rows(models)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    head, *body = lines_of(models)
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---", *["---:"] * (len(head) - 1)], *body])
 
 
 def _row(name: str, models: Models) -> list[str]:
@@ -73,8 +81,8 @@ def _row(name: str, models: Models) -> list[str]:
         name if len(models) == 1 else f"{name} x {len(models)}",
         _mean(models, "accuracy"),
         _mean(models, "macro_f1"),
+        _mean(models, "rarest_f1"),
         _short(first["parameters"]),
-        _short(first["parameters_without_embeddings"]),
         f"{first['bytes'] / 1e6:.1f} MB",
         f"{statistics.median(model['ms_per_text'] for model in models):.2f}",
         f"{statistics.median(model['texts_per_second'] for model in models):,.0f}",
@@ -82,7 +90,7 @@ def _row(name: str, models: Models) -> list[str]:
 
 
 def _mean(models: Models, name: str) -> str:
-    values = [model[name] * 100 for model in models if model[name] is not None]
+    values = [100 * model[name] for model in models if model.get(name) is not None]  # older runs lack some
     if not values:
         return "no labels"
     spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""

@@ -76,13 +76,16 @@ def speed(model: PreTrainedModel, sample: Sample) -> dict[str, float | int]:
     Returns:
         `ms_per_text` and `ms_per_text_p95`, median and 95th percentile of single texts on one thread (as many as fit
         into three seconds, 200 at most: `single_texts`), and `texts_per_second` of batches of 32 on all threads.
+        How far the first are the model's own: `cpu_ms_per_text`, the median of the time that the thread had a core;
+        `waited`, the share of the time in which it had none; `load`, processes per core that wanted one before.
     """
+    load = psutil.getloadavg()[0] / (psutil.cpu_count() or 1)
     model = model.cpu()
 
-    def run(start: int, stop: int) -> float:
-        began = time.perf_counter()
+    def run(start: int, stop: int) -> tuple[float, float]:
+        began, began_on_cpu = time.perf_counter(), time.thread_time()
         predict_logits(model, sample.encode(start, stop), BATCH_SIZE)
-        return time.perf_counter() - began
+        return time.perf_counter() - began, time.thread_time() - began_on_cpu
 
     with _one_thread():
         for row in range(min(len(sample.texts), WARM_UP)):
@@ -95,10 +98,14 @@ def speed(model: PreTrainedModel, sample: Sample) -> dict[str, float | int]:
             single.append(run(row, row + 1))
     stop = min(len(sample.texts), BATCH_TEXTS)
     run(0, min(stop, BATCH_SIZE))
-    together = run(0, stop)
+    together, _ = run(0, stop)
+    wall, on_cpu = np.array(single).T
     return {
-        "ms_per_text": float(np.median(single)) * 1000,
-        "ms_per_text_p95": float(np.quantile(single, 0.95)) * 1000,
+        "ms_per_text": float(np.median(wall)) * 1000,
+        "ms_per_text_p95": float(np.quantile(wall, 0.95)) * 1000,
+        "cpu_ms_per_text": float(np.median(on_cpu)) * 1000,
+        "waited": float(np.clip(1 - on_cpu.sum() / wall.sum(), 0, 1)),
+        "load": load,
         "single_texts": len(single),
         "texts_per_second": stop / together,
         "texts": stop,
@@ -153,7 +160,7 @@ def machine() -> dict[str, str | int | float]:
     """The machine that measured, and when: processor, cores, memory in GiB, system, versions."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": psutil.cpu_count(logical=True) or 0,
         "threads": torch.get_num_threads(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
@@ -163,7 +170,8 @@ def machine() -> dict[str, str | int | float]:
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():

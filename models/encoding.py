@@ -5,18 +5,35 @@ bounds training and inference.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import Encoding
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 Ints = NDArray[np.integer]
 Batch = dict[str, torch.Tensor]
 
 _FILES = {"ids": np.int32, "types": np.uint8, "offsets": np.int64}
+
+
+class TokenizerError(ValueError):
+    """A tokenizer cannot be loaded, or fails at a text."""
+
+
+@contextmanager
+def tokenizing() -> Iterator[None]:
+    """Says of what a tokenizer raises that it is the tokenizer's; a panic of its Rust code is no Exception even."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error) is not Exception and type(error).__name__ != "PanicException":
+            raise
+        raise TokenizerError(f"the tokenizer fails: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -29,6 +46,7 @@ class Encoded:
         offsets: text i has tokens offsets[i] to offsets[i + 1], [texts + 1].
         pad_id: the id that fills a batch up.
         truncated: how many texts were cut off.
+        left_out: tokens that each of those lost, [truncated]; not known of what was loaded.
     """
 
     ids: Ints
@@ -36,6 +54,7 @@ class Encoded:
     offsets: Ints
     pad_id: int
     truncated: int = 0
+    left_out: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         """Texts."""
@@ -96,28 +115,40 @@ def _spread(flat: Ints, places: Ints, mask: NDArray[np.bool_], fill: int) -> tor
 def encode(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], pairs: Sequence[str] | None, max_length: int
 ) -> Encoded:
-    """Tokenises texts (with their pairs), special tokens included, cut off at `max_length` tokens."""
+    """Tokenises texts (with their pairs), special tokens included, cut off at `max_length` tokens.
+
+    Raises:
+        TokenizerError: it fails at one of them.
+    """
     found = BatchEncoding({"input_ids": []})  # a tokenizer stumbles over no texts at all
     if len(texts):
-        found = tokenizer(
-            list(texts),
-            text_pair=None if pairs is None else list(pairs),
-            truncation=True,
-            max_length=max_length,
-            padding=False,
-            return_attention_mask=False,
-        )
+        with tokenizing():
+            found = tokenizer(
+                list(texts),
+                text_pair=None if pairs is None else list(pairs),
+                truncation=True,
+                max_length=max_length,
+                padding=False,
+                return_attention_mask=False,
+            )
     pad_id = tokenizer.pad_token_id
     # A text without a token (GPT-2 adds none of its own) still needs a place for the model to look at.
     ids = [row or [pad_id] for row in found["input_ids"]]
     types = found.get("token_type_ids") if "token_type_ids" in tokenizer.model_input_names else None
+    left_out = tuple(map(_left_out, filter(lambda encoding: encoding.overflowing, found.encodings or [])))
     return Encoded(
         ids=_flat(ids, np.int32),
         types=_flat([row or [0] for row in types], np.uint8) if types else np.empty(0, np.uint8),
         offsets=np.cumsum([0, *map(len, ids)], dtype=np.int64),
         pad_id=pad_id,
-        truncated=sum(bool(encoding.overflowing) for encoding in found.encodings or []),
+        truncated=len(left_out),
+        left_out=left_out,
     )
+
+
+def _left_out(encoding: Encoding) -> int:
+    """Tokens of a text that was cut off, without the special ones that each piece of it gets."""
+    return sum(part.special_tokens_mask.count(0) for part in encoding.overflowing)
 
 
 def _flat(rows: Sequence[Sequence[int]], dtype: type[np.integer]) -> Ints:
@@ -133,6 +164,7 @@ def concatenate(parts: Sequence[Encoded]) -> Encoded:
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         pad_id=parts[0].pad_id,
         truncated=sum(part.truncated for part in parts),
+        left_out=tuple(tokens for part in parts for tokens in part.left_out),
     )
 
 
@@ -170,6 +202,12 @@ class ShuffledBatches:
         self._batch_size = batch_size
         self._window = window * batch_size
         self._random = np.random.default_rng(seed)
+
+    def skip(self, epochs: int) -> None:
+        """Goes on as if the batches of so many epochs had been asked for."""
+        for _ in range(epochs):
+            for _ in self:
+                pass
 
     def __len__(self) -> int:
         """Batches in an epoch."""

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .encoding import Encoded, concatenate, encode  # relative: registered models carry copies of these modules
+# Relative: registered models carry copies of these modules.
+from .encoding import Encoded, concatenate, encode
+from .positions import readable_tokens
 
 TOLERANCE = 1e-4
 """Of a text's logits alone, relative to the largest if that is above 1: as far as soft labels are promised to be the
@@ -97,8 +99,7 @@ def settle_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
 
 def most_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
     """How many tokens of a text are read, by the tokenizer's maximum and the model's positions."""
-    positions = getattr(model.config, "max_position_embeddings", None) or -1  # XLNet's -1 are as many as you like
-    return min(int(tokenizer.model_max_length), positions if positions > 0 else 10**6)
+    return min(int(tokenizer.model_max_length), readable_tokens(model) or 10**6)
 
 
 def _ways(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Iterator[_Way]:

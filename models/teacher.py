@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from models.classifier import check_kind
+from models.encoding import tokenizing
 from models.padding import give_padding, settle_padding
 
 
@@ -121,7 +122,11 @@ def _load(folder: Path, **settings: object) -> tuple[Any, list[str]]:
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    with tokenizing():
+        try:
+            found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        except (AttributeError, TypeError, KeyError, IndexError, RecursionError) as error:
+            raise ValueError(f"its tokenizer's files are not those of a tokenizer: {error}") from None
     return found
 
 

@@ -2,9 +2,10 @@
 
 import math
 import tempfile
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,7 +15,6 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import (
     PreTrainedModel,
     PrinterCallback,
-    Trainer,
     TrainerCallback,
     TrainerControl,
     TrainerState,
@@ -22,9 +22,11 @@ from transformers import (
     set_seed,
 )
 
+from models.checkpoint import Checkpoints, Snapshot
 from models.encoding import Batch, Encoded, ShuffledBatches
 from models.inference import predict_logits
 from models.objectives import Objective, Seen
+from models.resuming import ResumableTrainer
 
 Advance = Callable[[int], None]
 Look = Callable[[int, float], None]
@@ -89,11 +91,15 @@ class Schedule:
 
 @dataclass
 class History:
-    """What happened, by optimiser step: (step, mean loss since the last entry) and (step, accuracy on dev)."""
+    """What happened, by optimiser step: (step, mean loss since the last entry) and (step, accuracy on dev).
+
+    `seconds` is how long it took, the parts of a training that was stopped and went on added up.
+    """
 
     loss: list[tuple[int, float]] = field(default_factory=list)
     dev_accuracy: list[tuple[int, float]] = field(default_factory=list)
     best_step: int = 0
+    seconds: float = 0.0
 
 
 def steps_for(rows: int, batch_size: int, epochs: int) -> int:
@@ -110,6 +116,7 @@ def train(
     seed: int,
     advance: Advance = lambda steps: None,
     looked: Look = lambda look, accuracy: None,
+    checkpoints: Checkpoints | None = None,
 ) -> History:
     """Trains the model in place and leaves it with the best weights seen on dev.
 
@@ -117,7 +124,7 @@ def train(
     own device. Each takes a share of every batch, and all end with the same weights.
 
     On CPU the result is equal to the last bit for the same inputs, seed and number of threads. Gradients are clipped to
-    a norm of 1, Trainer's default.
+    a norm of 1, Trainer's default. A training that goes on from a checkpoint ends with the same bits too.
 
     Args:
         model: on the device to train on.
@@ -128,6 +135,7 @@ def train(
         seed: of dropout and of the order of the batches; each process of a group has masks of dropout of its own.
         advance: called with 1 after each optimiser step.
         looked: called with the number of a look at dev, from 1, and the accuracy; what it raises ends the training.
+        checkpoints: where a long training keeps one, and finds the one to go on from; not for a group of processes.
 
     Raises:
         FloatingPointError: the loss is not finite.
@@ -136,9 +144,9 @@ def train(
     watch = _Watch(model, dev, schedule, advance, looked)
     with tempfile.TemporaryDirectory() as scratch:
         arguments = _arguments(scratch, model.device, schedule, seed)
-        trainer = _BatchTrainer(model, arguments, examples, objective, watch)
+        trainer = _BatchTrainer(model, arguments, examples, objective, watch, checkpoints or Checkpoints(None))
         set_seed(seed + arguments.process_index)
-        trainer.train()
+        trainer.carry_out()
     return watch.finish()
 
 
@@ -186,7 +194,7 @@ class _BatchDataset(Dataset[Batch]):
         self._process = process
         self._processes = processes
 
-    def __getitem__(self, batch_rows: NDArray[np.integer]) -> Batch:
+    def __getitems__(self, batch_rows: NDArray[np.integer]) -> Batch:
         rows = batch_rows[self._process :: self._processes]
         # Gradients are averaged over the processes, but the mean is one over rows: a larger share counts for more.
         scale = len(rows) * self._processes / len(batch_rows)
@@ -238,7 +246,7 @@ class _Learner(torch.nn.Module):
         return loss
 
 
-class _BatchTrainer(Trainer):
+class _BatchTrainer(ResumableTrainer):
     def __init__(
         self,
         model: PreTrainedModel,
@@ -246,10 +254,13 @@ class _BatchTrainer(Trainer):
         examples: Examples,
         objective: Objective,
         watch: "_Watch",
+        checkpoints: Checkpoints,
     ) -> None:
         batches = _BatchDataset(examples, arguments.process_index, arguments.world_size)
         learner = _Learner(model, objective)
-        super().__init__(model=learner, args=arguments, train_dataset=batches, callbacks=[watch, _Progress(learner)])
+        super().__init__(
+            learner, watch, checkpoints, args=arguments, train_dataset=batches, callbacks=[watch, _Progress(learner)]
+        )
         self._batches = batches
         self.remove_callback(PrinterCallback)
         self._examples = examples
@@ -259,12 +270,17 @@ class _BatchTrainer(Trainer):
         rows = ShuffledBatches(
             self._examples.encoded.lengths, self.args.per_device_train_batch_size, seed=self.args.seed
         )
-        return DataLoader(self._batches, sampler=rows, batch_size=None)
+        rows.skip(self.steps_before // -(-len(rows) // self.args.gradient_accumulation_steps))
+        return DataLoader(self._batches, batch_sampler=rows, collate_fn=_as_it_is)  # type: ignore[arg-type]
 
     def compute_loss(self, model: torch.nn.Module, inputs: Batch, *_: object, **__: object) -> Tensor:
         """The learner's."""
         loss: Tensor = model(**inputs)
         return loss
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
 
 
 class _Progress(TrainerCallback):
@@ -291,6 +307,34 @@ class _Watch(TrainerCallback):
         self._marks = {round(look * schedule.steps / schedule.evaluations) for look in looks}
         self._best: tuple[float, dict[str, Tensor]] | None = None
         self._history = History(best_step=schedule.steps)
+        self._began = time.monotonic()
+
+    @property
+    def best_weights(self) -> dict[str, Tensor]:
+        """The best so far; none before the first look."""
+        return self._best[1] if self._best else {}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All else that it knows so far."""
+        history = {**asdict(self._history), "seconds": self._seconds}
+        return {"history": history, "best": self._best[0] if self._best else None}
+
+    @property
+    def _seconds(self) -> float:
+        return self._history.seconds + time.monotonic() - self._began
+
+    def restore(self, before: Snapshot) -> None:
+        """Goes on from a checkpoint; whoever watches is told what there was to see."""
+        told = before.facts["history"]
+        pairs = {name: [(step, value) for step, value in told[name]] for name in ("loss", "dev_accuracy")}
+        self._history = History(**{**told, **pairs})
+        if before.facts["best"] is not None:
+            device = self._model.device
+            self._best = before.facts["best"], {name: value.to(device) for name, value in before.under("best.").items()}
+        self._advance(before.step)
+        for look, (_, accuracy) in enumerate(self._history.dev_accuracy, start=1):
+            self._looked(look, accuracy)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         self._advance(1)
@@ -325,4 +369,5 @@ class _Watch(TrainerCallback):
         if self._best is not None:
             self._model.load_state_dict(self._best[1])
         self._model.eval()  # type: ignore[no-untyped-call]
+        self._history.seconds = self._seconds
         return self._history

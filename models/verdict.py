@@ -78,47 +78,55 @@ class Verdict:
         return holds
 
     def sentence(self) -> str:
-        """Returns the verdict for a person: outcome, gain in points, interval, what it means or what to do next."""
+        """Returns the verdict for a person in one plain sentence: outcome, difference in points, interval."""
         return f"{self.outcome.value}: {self._meaning()} ({self._evidence()})"
+
+    @property
+    def remedy(self) -> str:
+        """What would settle an INCONCLUSIVE verdict, as a sentence; empty of another."""
+        if self.outcome is not Outcome.INCONCLUSIVE or not self.examples:
+            return ""
+        if self.seeds == 1:
+            return f"Add {self.unit}s."
+        if self.examples == 1:
+            return "Use a larger test set."
+        ways = []
+        if self.needed and self.needed.seeds:
+            ways.append(_count(self.needed.seeds, self.unit))
+        if self.needed and self.needed.examples:
+            ways.append(f"{self.needed.examples:,} test {self.example}s")
+        if not ways and self.needed and self.needed.both:
+            times = f"{self.needed.both:.{1 if self.needed.both < 10 else 0}f} times"
+            ways.append(f"{times} as many {self.unit}s and test {self.example}s")
+        if not ways:
+            return "No number that can be foreseen would settle it."
+        return f"About {' or '.join(ways)} would settle it, if the true difference is the one measured."
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields as JSON-safe values."""
         return {**asdict(self), "outcome": self.outcome.value}
 
     def _meaning(self) -> str:
-        worth = f"the {self._worth()} called worthwhile"
         if not self.examples:
             return "no test example has a gold label, so nothing can be said of accuracy"
         if self.outcome is Outcome.INCONCLUSIVE:
-            return f"{self.student} measured {self._gain()} on {self.where}, {self._doubt()}"
+            measured = f"on {self.where} {self.student} measured {self._gain()}"
+            return f"{measured}, {self._doubt()}"
         if self.outcome is Outcome.BEATS:
-            small = f": a real gain, but smaller than {worth}" if self.high < self.worthwhile else ""
-            return f"{self.student} is {self._gain()} on {self.where}{small}"
+            small = f", which is real but below the {self._worth()} called worthwhile"
+            return f"on {self.where} {self.student} is {self._gain()}{small if self.high < self.worthwhile else ''}"
         if self.high < 0:
-            return f"{self.student} is {self._gain()} on {self.where}"
-        return f"any gain of {self.student} on {self.where} is below {worth}; it measured {self._gain()}"
+            return f"on {self.where} {self.student} is {self._gain()}"
+        gains = f"on {self.where} {self.student} gains less than the {self._worth()} called worthwhile"
+        return f"{gains}: it measured {self._gain()}"
 
     def _doubt(self) -> str:
         if self.seeds == 1:
             luck = "training" if self.unit == "seed" else "the draw"
-            return f"but one {self.unit} cannot tell a gain from luck in {luck}: add {self.unit}s"
+            return f"but one {self.unit} cannot tell that from luck in {luck}"
         if self.examples == 1:
-            return f"but one {self.example} says nothing about others: use a larger test set"
-        return f"which may be no gain at all or one of {self._worth()} and more: {self._remedy()}"
-
-    def _remedy(self) -> str:
-        """What would settle it."""
-        if self.needed is None or (self.needed.seeds, self.needed.examples, self.needed.both) == (None, None, None):
-            return "no number that can be foreseen would settle it"
-        ways = []
-        if self.needed.seeds:
-            ways.append(f"about {_count(self.needed.seeds, self.unit)}")
-        if self.needed.examples:
-            ways.append(f"about {self.needed.examples:,} test {self.example}s")
-        if not ways and self.needed.both:
-            times = f"{self.needed.both:.{1 if self.needed.both < 10 else 0}f} times"
-            ways.append(f"about {times} as many {self.unit}s and test {self.example}s")
-        return f"{' or '.join(ways)} would settle it if the gain is what it measured"
+            return f"but one {self.example} says nothing about others"
+        return "but that may be chance"
 
     def _evidence(self) -> str:
         within = "" if self.rows is None else f" in {_count(self.rows, 'row')}"

@@ -149,5 +149,7 @@ class Disturb(Step[DisturbRecord]):
     def summary(self, record: DisturbRecord) -> str:
         """How much there is."""
         if not record.rows:
-            return "nothing: robustness.texts is 0, or test has no gold labels"
+            if self.options.texts:
+                return "nothing: test has no gold labels"
+            return "nothing: mistakes are tried in the first draw of labels alone, with robustness.texts above 0"
         return f"{record.rows:,} texts of test in {len(self.options.noises)} kinds of noise"

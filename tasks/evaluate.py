@@ -188,6 +188,12 @@ def predictions_file(part: str) -> str:
     return f"predictions-{part}.parquet"
 
 
+def best_on_dev(scores: Sequence[ScoreRecord]) -> ScoreRecord:
+    """The scorecard of the student that does best on dev, the one that ships; of equals the first."""
+    students = [score for score in scores if score.model.role == "student"]
+    return max(students, key=lambda score: score.model.dev_accuracy)
+
+
 def together_on_test(teachers: Sequence[ScoreRecord], fused: FuseRecord) -> "NDArray[np.float32] | None":
     """What all teachers say of test together, [rows, classes]; None where one is nothing but labels."""
     if len(teachers) < fused.teachers:

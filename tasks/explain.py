@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.evaluate import ScoreRecord, together_on_test
+from tasks.evaluate import ScoreRecord, best_on_dev, together_on_test
 from tasks.fuse import FuseRecord
 from tasks.shared.dataset import NO_LABEL, DataRecord, read_chunks
 from tasks.shared.outputs import Json, Output, read_versioned, write_json
 from tasks.shared.report.content import EXPLANATION, EXPLANATION_VERSION
 from tasks.shared.steps import Context, Step
+from tasks.shared.texts import shortened
 
 if TYPE_CHECKING:
+    from models.clusters import Clusters
     from models.explanation import Answers
 
 EXAMPLES = 12
@@ -43,7 +45,7 @@ class Explain(Step[ExplainRecord]):
     """Sets students' and twins' answers on test against the gold labels and the teacher's distribution."""
 
     name: ClassVar[str] = "explain"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     data: DataRecord
     scores: tuple[ScoreRecord, ...]
     fused: FuseRecord
@@ -68,9 +70,10 @@ class Explain(Step[ExplainRecord]):
             "version": EXPLANATION_VERSION,
             "rows": len(rows),
             "flips": flips(answers) if len(rows) else None,
-            "classes": by_class(answers, list(self.data.classes)) if len(rows) else [],
+            "classes": by_class(answers, list(self.data.classes), self._clusters(rows)) if len(rows) else [],
             "teacher": groups,
             "unsure_share": unsure_share(groups) if groups else None,
+            "shipped": self._shipped(rows) if len(rows) else None,
             "examples": self._examples(rows, answers, instructive(answers, EXAMPLES, self.scores[0].test.keys[rows])),
         }
         write_json(folder / EXPLANATION, explanation)
@@ -96,6 +99,26 @@ class Explain(Step[ExplainRecord]):
         temperature = fit_temperature(on_dev, teachers[0].on("dev").gold)
         return rows, Answers(student, twin, gold[rows], probabilities_of(logits[rows], temperature))
 
+    def _clusters(self, rows: NDArray[np.intp]) -> "Clusters":
+        """Which rows are one example."""
+        return self.scores[0].test.clusters().among(rows)
+
+    def _shipped(self, rows: NDArray[np.intp]) -> dict[str, Json]:
+        """Of the student that ships: where it is sure enough to answer, and what it takes for what.
+
+        Thresholds are on the probabilities that it gives (`predict` prints them), not on calibrated ones.
+        """
+        from models.explanation import confusions
+        from models.metrics import selective
+
+        score = best_on_dev(self.scores)
+        said = score.test.logits[rows].argmax(-1)
+        return {
+            "seed": score.model.seed,
+            "selective": selective(score.test.said.labelled, score.on("dev").said.labelled, 1.0),
+            "confusions": confusions(score.test.gold[rows], said, list(self.data.classes)),
+        }
+
     def _examples(self, rows: NDArray[np.intp], answers: "Answers", chosen: Sequence[int]) -> list[dict[str, Json]]:
         texts = self._texts({int(rows[place]) for place in chosen})
         found = []
@@ -104,8 +127,8 @@ class Explain(Step[ExplainRecord]):
             found.append(
                 {
                     "row": int(rows[place]),
-                    "text": text[:_LONGEST_TEXT],
-                    "text_pair": pair and pair[:_LONGEST_TEXT],
+                    "text": shortened(text, _LONGEST_TEXT),
+                    "text_pair": pair and shortened(pair, _LONGEST_TEXT),
                     "gold": self.data.classes[answers.gold[place]],
                     "student": self._named(answers.student[:, place]),
                     "twin": self._named(answers.twin[:, place]),

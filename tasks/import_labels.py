@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,7 +21,6 @@ from tasks.shared.labels_file import LabelsFile
 from tasks.shared.outputs import Json, Output, hash_file, hash_of, write_json
 from tasks.shared.recipe_data import Data
 from tasks.shared.recipe_teaching import Labelling, Teacher
-from tasks.shared.rows import Columns
 from tasks.shared.steps import Context, Step
 from tasks.shared.texts import NORMALISATION
 from tasks.shared.workspace import Workspace
@@ -37,14 +35,9 @@ def check_labels(data: Data, labels: str, classes: Sequence[str] | None, where: 
     Raises:
         StillhouseError: it cannot.
     """
-    file = _file(data, labels, classes or (), where)
-    for _ in islice(file.rows() if classes else (), _ROWS_TO_CHECK):
+    file = LabelsFile(Path(labels).expanduser(), data, classes or (), where)
+    for _ in file.rows(_ROWS_TO_CHECK) if classes else ():
         pass
-
-
-def _file(data: Data, labels: str, classes: Sequence[str], where: str, held_to: str | None = None) -> LabelsFile:
-    columns = Columns(data.text, data.text_pair, data.label)
-    return LabelsFile(Path(labels).expanduser(), columns, classes, where, held_to)
 
 
 @dataclass(frozen=True)
@@ -95,7 +88,7 @@ class ImportLabels(Step[ImportRecord]):
 
     def _opened(self, held_to: str | None) -> LabelsFile:
         where = f"teachers.{self.number}.labels"
-        return _file(self.columns, str(self.teacher.labels), self.data.classes, where, held_to)
+        return LabelsFile(self._path, self.columns, self.data.classes, where, held_to)
 
     @cached_property
     def _digest(self) -> str:
@@ -103,8 +96,11 @@ class ImportLabels(Step[ImportRecord]):
         return hash_file(self._path)
 
     @property
-    def _columns(self) -> list[str | None]:
-        return [self.columns.text, self.columns.text_pair, self.columns.label]
+    def _read(self) -> list[str | None]:
+        """How it is read: the columns, and probabilities that an older Stillhouse did not see."""
+        columns = [self.columns.text, self.columns.text_pair, self.columns.label]
+        kind = self._opened(None).kind
+        return [*columns, kind] if kind else columns
 
     @property
     def _path(self) -> Path:
@@ -114,7 +110,7 @@ class ImportLabels(Step[ImportRecord]):
     def labeller(self) -> Labeller:
         """The identity of the labels: the file's bytes, and how it is read."""
         return Labeller(
-            teacher=hash_of([self._digest, self._columns]),
+            teacher=hash_of([self._digest, self._read]),
             classes=self.data.classes,
             max_length=0,
             precision="unknown",
@@ -140,8 +136,11 @@ class ImportLabels(Step[ImportRecord]):
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Fills the store and writes the view."""
         store = self.store(context.workspace)
+        file = self.file
         with context.progress(None, "rows") as advance:
-            keys, new = take_in(self.file, store, context.workspace.plans / f"{self.key[:32]}.npy", advance)
+            keys, new = take_in(file, store, context.workspace.plans / f"{self.key[:32]}.npy", advance)
+        for said in file.told:
+            context.warn(said)
         transfer, dev = read_keys(self.data.file("transfer")), read_keys(self.data.file("dev"))
         lacking = int((KeyIndex(keys).find(transfer) < 0).sum())
         if lacking:

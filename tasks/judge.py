@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.evaluate import ScoreRecord, together_on_test
+from tasks.evaluate import ScoreRecord, best_on_dev, together_on_test
 from tasks.fuse import FuseRecord
 from tasks.shared.conditions import CLEAN, NOISY, Answers, Condition, pooled, read_noisy
 from tasks.shared.dataset import FURTHER, NO_LABEL, DataRecord
@@ -56,8 +56,7 @@ class ResultRecord:
     @property
     def best_score(self) -> ScoreRecord:
         """The scorecard of the student that does best on dev; of equals the first."""
-        students = [score for score in self.scores if score.model.role == "student"]
-        return max(students, key=lambda score: score.model.dev_accuracy)
+        return best_on_dev(self.scores)
 
     def best(self) -> dict[str, Any]:
         """That student's scorecard as plain data."""
@@ -141,7 +140,8 @@ class Judge(Step[ResultRecord]):
     """Compares models of the same seeds over the same test rows; draws after the first only tell of the method."""
 
     name: ClassVar[str] = "judge"
-    version: ClassVar[int] = RESULT_VERSION
+    version: ClassVar[int] = 5
+    """Of the words too; the file's schema is still `RESULT_VERSION`."""
     scores: tuple[tuple[ScoreRecord, ...], ...]
     fused: tuple[FuseRecord, ...]
     worthwhile: float
@@ -305,11 +305,12 @@ class Judge(Step[ResultRecord]):
 
 
 def _told(verdict: "Verdict") -> dict[str, Json]:
-    return {**verdict.to_dict(), "sentence": verdict.sentence(), "scope": verdict.scope}
+    said = {"sentence": verdict.sentence(), "remedy": verdict.remedy, "scope": verdict.scope}
+    return {**verdict.to_dict(), **said}
 
 
 def _entry(score: ScoreRecord) -> dict[str, Any]:
-    cost = score.cost
+    cost, rarest = score.cost, score.quality.rarest
     return {
         "title": score.model.title,
         "role": score.model.role,
@@ -317,11 +318,13 @@ def _entry(score: ScoreRecord) -> dict[str, Any]:
         "dev_accuracy": score.model.dev_accuracy,
         "accuracy": score.accuracy,
         "macro_f1": score.macro_f1,
+        "rarest_f1": rarest.f1 if rarest else None,
         "parameters": cost["parameters"],
         "parameters_without_embeddings": cost["parameters_without_embeddings"],
         "bytes": cost["bytes"],
         "ms_per_text": cost["ms_per_text"],
         "texts_per_second": cost["texts_per_second"],
+        "waited": cost.get("waited"),
         "path": str(score.model.path),
         "digest": score.model.digest,
         "scorecard": str(score.path),

@@ -18,6 +18,7 @@ from tasks.shared.outputs import Json, Output, write_json
 from tasks.shared.recipe_teaching import Labelling
 from tasks.shared.steps import Context, Record, Step
 from tasks.shared.texts import NORMALISATION
+from tasks.shared.truncation import NOTABLE
 from tasks.shared.workspace import Workspace
 from tasks.train_teacher import TeacherRecord
 
@@ -71,7 +72,7 @@ class ByTeacher(Step[Record]):
     @property
     def work(self) -> tuple[int | None, str]:
         """The transfer texts."""
-        return self.data.rows["transfer"], "texts"
+        return self.data.rows.get("transfer"), "texts"
 
     @property
     def labeller(self) -> Labeller:
@@ -134,10 +135,10 @@ class ByTeacher(Step[Record]):
         with self.open(model) as engine, context.progress(len(plan.keys), "texts") as advance:
             done = carry_out(plan, store, transfer, engine, tokenizer, length, self.columns, advance)
         plan_file.unlink(missing_ok=True)
-        if done.truncated > done.new / 2:
+        if done.truncated >= NOTABLE * done.new:
             context.warn(
-                f"the teacher saw only the first {length} tokens of {done.truncated:,} of {done.new:,} texts; "
-                f"teachers.{self.number}.max_length says how many it reads"
+                f"the teacher saw only the first {length} tokens of {done.truncated:,} of {done.new:,} texts "
+                f"({done.truncated / done.new:.1%}); teachers.{self.number}.max_length says how many it reads"
             )
         lost = {f"deviation_{name}": value for name, value in asdict(deviation).items()} if deviation else {}
         if options.stored != "float32":
@@ -199,8 +200,11 @@ class Label(OfAll[LabelRecord]):
         )
 
     def summary(self, record: LabelRecord) -> str:
-        """Texts, how many of them were new, and how often a lower precision named another class."""
+        """Texts, how many of them were new, how many cut off, and how often a lower precision named another class."""
         said = f"{record.view['rows']:,} texts, {record.new:,} of them labelled by this step"
+        if record.truncated >= NOTABLE * max(1, record.new):
+            cut = record.truncated / max(1, record.new)
+            said += f", {cut:.1%} of those cut off at {self.teacher.max_length} tokens"
         if "deviation_agreement" in record.lost:
             texts, agreement = record.lost["deviation_texts"], record.lost["deviation_agreement"]
             said += f"; {self.labelling.precision} names the class that fp32 does for {agreement:.1%} of {texts}"

@@ -1,36 +1,27 @@
 """Step load_data: from whatever files there are to the parts gold, dev, test, transfer and perhaps gate."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.shared.classes.classes import Classes, find_classes, renamed_classes, respelt
+from tasks.shared.classes.spelling import MISSING, spelt_alike
 from tasks.shared.dataset import FURTHER, NO_LABEL, PARTS, DataRecord, PartWriter, part_file
-from tasks.shared.draw import (
-    DEV,
-    GOLD,
-    TEST,
-    TRANSFER,
-    Classes,
-    Draw,
-    Text,
-    counted,
-    draw_parts,
-    find_classes,
-    read_texts,
-    scan,
-)
+from tasks.shared.draw import DEV, GOLD, TEST, TRANSFER, Draw, draw_parts
 from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import Json, Output
 from tasks.shared.recipe_data import Data
+from tasks.shared.scan import Text, counted, read_texts, scan
 from tasks.shared.sources import FileSource, Source, found_out, open_sources
-from tasks.shared.steps import Advance, Context, Step
-from tasks.shared.texts import NORMALISATION
+from tasks.shared.steps import Advance, Context, Foreseen, Step
+from tasks.shared.texts import NORMALISATION, normalise
+from tasks.shared.workspace import Workspace
 
 CHECKED_WHOLE = 5_000_000
 """Bytes of all sources together up to which they are read whole before a run starts, in less than a second."""
@@ -49,6 +40,14 @@ class CheckedData:
     found: tuple[str, ...]
 
 
+class _Chosen(NamedTuple):
+    """The classes, the draw, and what was read otherwise than it is written, a line each."""
+
+    classes: Classes
+    draw: Draw
+    read: list[str]
+
+
 @dataclass(frozen=True)
 class LoadData(Step[DataRecord]):
     """Reads the sources twice, as a stream: once to choose, once to write."""
@@ -63,15 +62,16 @@ class LoadData(Step[DataRecord]):
         options["encoding"] = self.data.encoding or "utf-8"  # as it was called before it could be left to the file
         sources = {part: [source.held_to for source in found] for part, found in self._held_sources.items()}
         decided = {"options": options, "sources": sources, "normalisation": NORMALISATION}
-        return decided | ({"quoted": self._quoted} if any(self._quoted.values()) else {})
+        # An older Stillhouse read these otherwise: a doubled quotation mark stayed two, a class had a number.
+        quoted = self._places(lambda file: file.found.quoted)
+        named = self._places(lambda file: bool(file.class_names))
+        marks = {"quoted": quoted, "class_names": named}
+        return decided | {name: places for name, places in marks.items() if any(places.values())}
 
-    @property
-    def _quoted(self) -> dict[str, list[int]]:
-        """Which sources are .tsv with quoted cells; before that was found out, a doubled quotation mark stayed two."""
+    def _places(self, is_so: Callable[[FileSource], bool | None]) -> dict[str, list[int]]:
+        """Which sources are such files, by part."""
         return {
-            part: [
-                place for place, source in enumerate(found) if isinstance(source, FileSource) and source.found.quoted
-            ]
+            part: [place for place, source in enumerate(found) if isinstance(source, FileSource) and is_so(source)]
             for part, found in self._held_sources.items()
         }
 
@@ -103,13 +103,13 @@ class LoadData(Step[DataRecord]):
         sources = self._held_sources
         try:
             with context.progress(None, "rows") as advance:
-                classes, draw = self._choose(sources, advance)
+                classes, draw, read = self._choose(sources, advance)
                 rows, digests = self._write(folder, sources, draw.places, classes, advance)
         except (StillhouseError, KeyError):  # a label that was not there a moment ago, for one
             for source in chain.from_iterable(sources.values()):
                 source.check_held()
             raise
-        warnings = [*self._told(chain.from_iterable(sources.values())), *draw.warnings]
+        warnings = [*self._told(chain.from_iterable(sources.values())), *read, *draw.warnings]
         for warning in warnings:
             context.warn(warning)
         return {"classes": classes.names, "rows": rows, "digests": digests, "warnings": warnings}
@@ -121,14 +121,14 @@ class LoadData(Step[DataRecord]):
             StillhouseError: what is wrong with a source, or with the data that was read.
         """
         sources = self._sources()
-        every = [source for part in sources.values() for source in part]
-        if sum(source.size for source in every) <= CHECKED_WHOLE:
-            classes: Sequence[str] | None = self._choose(sources, lambda rows: None)[0].names
-        else:
-            for source in every:
-                source.check()
-            classes = self.data.classes
-        return CheckedData(tuple(classes) if classes else None, tuple(self._told(every)))
+        every = list(chain.from_iterable(sources.values()))
+        if _small(sources):
+            chosen = self._choose(sources, lambda rows: None)
+            return CheckedData(tuple(chosen.classes.names), (*self._told(every), *chosen.read))
+        for source in every:
+            source.check()
+        given = self._given(sources)
+        return CheckedData(tuple(given.names) if given else None, tuple(self._told(every)))
 
     def _told(self, sources: Iterable[Source]) -> list[str]:
         """What a person should know of how the data is read, whatever is in it."""
@@ -139,16 +139,28 @@ class LoadData(Step[DataRecord]):
             found.append(f"data.test_share: {what}, drawn by a hash of the {unit}; nothing is learnt from them")
         return found
 
-    def _choose(self, sources: Mapping[str, Sequence[Source]], advance: Advance) -> tuple[Classes, Draw]:
+    def _given(self, sources: Mapping[str, Sequence[Source]]) -> Classes | None:
+        """The recipe's classes; None if train's labels are to say which there are."""
+        if self.data.classes is None:
+            return None
+        declared = [source.class_names for source in chain.from_iterable(sources.values())]
+        return Classes(self.data.classes, True, renamed_classes(declared, self.data.classes))
+
+    def _choose(self, sources: Mapping[str, Sequence[Source]], advance: Advance) -> _Chosen:
         grouped = self.data.group is not None
-        train = scan(sources["train"], advance=advance, grouped=grouped)
+        given = self._given(sources)
+        listed = _declared(sources["train"])
+        train = scan(sources["train"], given, advance, grouped=grouped, listed=listed)
         if self.data.minimum_rows and len(train.keys) < self.data.minimum_rows:
             found = f"{len(train.keys):,} rows with a text, fewer than data.minimum_rows, {self.data.minimum_rows:,}"
             raise StillhouseError(f"data.train: {self.data.train} has {found}; is the delivery whole?")
-        classes = find_classes(self.data.classes, train, self.data.train)
+        classes = given or find_classes(train.counts, train.missing, self.data.train)
         reported_on = self._reported_on
         held_out = {
-            part: scan(sources[part], classes, advance, part in reported_on, grouped) for part in self._held_out
+            part: scan(
+                sources[part], classes, advance, labelled=True, may_lack_labels=part in reported_on, grouped=grouped
+            )
+            for part in self._held_out
         }
         for part, rows in held_out.items():
             if part != "dev" and not len(rows.keys):
@@ -159,7 +171,8 @@ class LoadData(Step[DataRecord]):
             if (held_out[part].labels == NO_LABEL).all():
                 what = "so nothing is said of accuracy there, only of loyalty to the teacher"
                 draw.warnings.append(f"{self._named(part)} has no gold labels, {what}")
-        return classes, draw
+        read = [said for found in (train, unlabelled, *held_out.values()) for said in found.told]
+        return _Chosen(classes, draw, [*read, *respelt(classes, train.counts, self.data.train)])
 
     @property
     def _held_out(self) -> list[str]:
@@ -224,10 +237,40 @@ class LoadData(Step[DataRecord]):
             given=facts["rows"]["transfer"],
         )
 
+    def stands(self, output: Output, workspace: Workspace) -> bool:
+        """Whether its classes are as labels are read now; an older Stillhouse left 1.0, True and nan as they were."""
+        names = output.facts["classes"]
+        if self.data.classes is not None or spelt_alike(list(map(normalise, names))) != names:
+            return self.data.classes is not None
+        return not MISSING & {*names} - _declared(self._held_sources["train"])
+
     def summary(self, record: DataRecord) -> str:
         """Rows a part."""
-        counts = ", ".join(f"{rows:,} {part}" for part, rows in record.rows.items())
-        return f"{len(record.classes)} classes; {counts}"
+        return _counts(len(record.classes), record.rows)
+
+    def foreseen(self) -> Foreseen:
+        """Rows a part, of sources that are small."""
+        sources = self._sources()
+        if not _small(sources):
+            return Foreseen("rows and classes are counted when it runs")
+        classes, draw, _ = self._choose(sources, lambda rows: None)
+        gold, dev, test, transfer = (int((draw.places == place).sum()) for place in (GOLD, DEV, TEST, TRANSFER))
+        held_out = {part: sum(1 for _ in read_texts(sources[part])) for part in self._held_out if sources[part]}
+        parts = {"gold": gold, "dev": dev, "test": test, "transfer": gold + transfer, **held_out}
+        return Foreseen(_counts(len(classes.names), parts), parts)
+
+
+def _declared(sources: Iterable[Source]) -> set[str]:
+    """Names of classes that the sources themselves list."""
+    return {name for source in sources for name in source.class_names}
+
+
+def _small(sources: Mapping[str, Sequence[Source]]) -> bool:
+    return sum(source.size for source in chain.from_iterable(sources.values())) <= CHECKED_WHOLE
+
+
+def _counts(classes: int, rows: Mapping[str, int]) -> str:
+    return f"{classes} classes; {', '.join(f'{count:,} {part}' for part, count in rows.items())}"
 
 
 def _together(places: NDArray[np.uint8], texts: Iterator[Text]) -> Iterator[tuple[int, Text]]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from tasks.shared.costing import measure_cost
 from tasks.shared.dataset import DataRecord
-from tasks.shared.outputs import Json, Output
+from tasks.shared.outputs import Json, Output, hash_files
 from tasks.shared.scorecard import COST, write_card
 from tasks.shared.steps import Context, Step
 from tasks.train_student import StudentRecord
@@ -23,8 +23,12 @@ class CostRecord:
 
 @dataclass(frozen=True)
 class Measure(Step[CostRecord]):
-    """Times a student on the CPU with dev's texts: test has no part in a choice."""
+    """Times a student on the CPU with dev's texts: test has no part in a choice.
 
+    One network of each shape is timed: a choice among students of the same shape would be one of noise.
+    """
+
+    version: ClassVar[int] = 2
     name: ClassVar[str] = "measure"
     measured: ClassVar[frozenset[str]] = frozenset({COST})
     data: DataRecord
@@ -36,9 +40,9 @@ class Measure(Step[CostRecord]):
         return f"{self.name} {self.model.title}"
 
     def inputs(self) -> Mapping[str, Json]:
-        """The model, how it is read, and the texts."""
+        """The shape of the model, how it is read, and the texts."""
         return {
-            "model": self.model.digest,
+            "shape": _shape(self.model.path),
             "max_length": self.model.max_length,
             "rows": self.data.digests["dev"],
         }
@@ -48,7 +52,8 @@ class Measure(Step[CostRecord]):
         from models.teacher import load_classifier
 
         model, tokenizer = load_classifier(self.model.path, "cpu")
-        write_card(folder / COST, measure_cost(model, tokenizer, self.model, self.data.file("dev")))
+        cost = measure_cost(model, tokenizer, self.model, self.data.file("dev"))
+        write_card(folder / COST, cost.model_copy(update={"training": None}))
         return {}
 
     def read(self, output: Output) -> CostRecord:
@@ -58,3 +63,17 @@ class Measure(Step[CostRecord]):
     def summary(self, record: CostRecord) -> str:
         """Time and size."""
         return f"{record.cost['ms_per_text']:.2f} ms a text, {record.cost['bytes'] / 1e6:.1f} MB"
+
+
+def _shape(folder: Path) -> Json:
+    """All of a Hugging Face folder that decides how long a text takes: the configuration and the tokenizer."""
+    configuration = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    others = {name: sha for name, sha in hash_files(folder).items() if Path(name).suffix != ".safetensors"}
+    return [_lasting(configuration), {name: sha for name, sha in others.items() if name != "config.json"}]
+
+
+def _lasting(value: Json) -> Json:
+    """A configuration without the settings of dropout, which is over when a model is used."""
+    if isinstance(value, dict):
+        return {name: _lasting(item) for name, item in value.items() if "dropout" not in name}
+    return value

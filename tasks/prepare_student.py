@@ -23,6 +23,7 @@ from tasks.shared.objective import TEACHER_IDS
 from tasks.shared.outputs import Json, Output, write_json
 from tasks.shared.recipe_student import Student
 from tasks.shared.steps import Context, Step
+from tasks.shared.truncation import cut_off
 from tasks.shared.word_vectors import hash_vectors, read_vectors
 from tasks.train_teacher import TeacherRecord
 
@@ -147,9 +148,14 @@ class PrepareStudent(Step[PreparedRecord]):
             raise StillhouseError(f"student.tokenizer: cannot use {self.teacher.path}: {one_line(error)}") from None
         length, rows = self.max_length, self.data.rows
         with context.progress(rows["transfer"] + rows["dev"], "texts") as advance:
-            used = np.unique(encode_part(self.data.file("transfer"), tokenizer, length, advance).ids)
+            transfer = encode_part(self.data.file("transfer"), tokenizer, length, advance)
             of_dev = encode_part(self.data.file("dev"), tokenizer, length, advance).ids
-        vocabulary = prune(tokenizer, used)
+        # Of what the teacher cuts off too, its own steps have told.
+        if length < self.teacher.max_length and (
+            said := cut_off(transfer, length, "student.max_length", "the student")
+        ):
+            context.warn(said)
+        vocabulary = prune(tokenizer, np.unique(transfer.ids))
         np.save(folder / TEACHER_IDS, _teacher_ids(vocabulary, tokenizer))
         shipped = vocabulary.tokenizer
         # Set in both places: only what is in `init_kwargs` is saved.
@@ -165,6 +171,7 @@ class PrepareStudent(Step[PreparedRecord]):
         return {
             "vocabulary": len(vocabulary.kept),
             "of": len(tokenizer),
+            "truncated": {"transfer": transfer.truncated},
             "covered": float(np.isin(of_dev, vocabulary.kept).mean()),
             "embedding_size": start["embeddings"].shape[1] if "embeddings" in start else self.student.embedding_size,
             **facts,

@@ -37,6 +37,7 @@ class Report(Step[ReportRecord]):
     """Tells what came out; computes nothing."""
 
     name: ClassVar[str] = "report"
+    version: ClassVar[int] = 2
     measured: ClassVar[frozenset[str]] = frozenset({HTML, MARKDOWN, f"{FIGURES}/trade-off.svg"})
     data: DataRecord
     scores: tuple[ScoreRecord, ...]
@@ -67,8 +68,8 @@ class Report(Step[ReportRecord]):
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Writes the pages."""
         places = [
-            Place(score.model.title, score.model.role, score.model.dev_accuracy, score.path, score.model.path)
-            for score in self.scores
+            Place(model.title, model.role, model.seed, model.dev_accuracy, score.path, model.path)
+            for score, model in ((score, score.model) for score in self.scores)
         ]
         recipe = self.recipe.model_dump(mode="json")
         transfer = self.data.elsewhere.get("transfer")

@@ -1,7 +1,6 @@
 """Step train_student: the small model, trained on what the teacher believes; and what its twin shares with it."""
 
 import shutil
-import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -87,6 +86,11 @@ class TrainSmall(Step[StudentRecord]):
         """Optimiser steps: passes over the transfer set, for the twin too."""
         return self.training.epochs * -(-self.data.rows["transfer"] // self.training.batch_size)
 
+    @property
+    def work(self) -> tuple[int | None, str]:
+        """The optimiser steps, where the rows are known."""
+        return self.steps if "transfer" in self.data.rows else None, "steps"
+
     def inputs(self) -> Mapping[str, Json]:
         """The shared beginnings, gold and dev, classes, shape, schedule and seed."""
         return {
@@ -114,7 +118,9 @@ class TrainSmall(Step[StudentRecord]):
         """Writes the Hugging Face folder."""
         import torch
 
+        from models.checkpoint import Checkpoints
         from models.training import Schedule, accuracy_on, train
+        from tasks.shared.pace.long_training import ForewarnedAdvance, Load
 
         examples = self.learn_from(context)
         dev = self.examples("dev")
@@ -130,10 +136,22 @@ class TrainSmall(Step[StudentRecord]):
             precision=how.precision,
         )
         objective = self.objective_for(model)
-        began = time.monotonic()
-        with context.progress(self.steps, "steps") as advance:
-            history = train(model, examples, dev, objective, schedule, self.seed, advance, context.looked)
-        write_history(folder, history, self.steps, time.monotonic() - began, context.device)
+        checkpoints = Checkpoints(context.kept, context.warn)
+        load = Load(
+            where="training",
+            length_setting="student.max_length",
+            rows=self.data.rows["transfer"],
+            lengths=examples.encoded.lengths,
+            max_length=self.prepared.max_length,
+            epochs=how.epochs,
+            steps=self.steps,
+            precision=how.precision,
+            parameters=model.num_parameters(),
+        )
+        with context.progress(self.steps, "steps") as shown:
+            advance = ForewarnedAdvance(shown, context, self.title, load)
+            history = train(model, examples, dev, objective, schedule, self.seed, advance, context.looked, checkpoints)
+        write_history(folder, history, self.steps, context.device)
         context.metrics("loss", history.loss)
         context.metrics("dev_accuracy", history.dev_accuracy)
         model.cpu().save_pretrained(folder / "model")

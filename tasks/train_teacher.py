@@ -1,6 +1,5 @@
 """Step train_teacher: a fine-tuned classifier and its score on dev, before it may teach."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,26 +7,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tasks.shared.bases import Base, check_classifier, find_base
-from tasks.shared.class_names import columns_by_name
-from tasks.shared.dataset import DataRecord
+from tasks.shared.class_names import columns_by_name, renamed
+from tasks.shared.dataset import DataRecord, read_labels
 from tasks.shared.errors import StillhouseError, one_line
 from tasks.shared.held import HeldModel, hold_model
 from tasks.shared.history import HISTORY, write_history
+from tasks.shared.model_folder.look import look_at, readable_length
 from tasks.shared.outputs import Json, Output
 from tasks.shared.reading import reading_of
 from tasks.shared.recipe_teaching import Teacher
 from tasks.shared.steps import Context, Step
+from tasks.shared.truncation import cut_off
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from models.encoding import Ints
     from models.training import Examples
 
 MODEL, DEV_LOGITS = "model", "dev-logits.npy"
 _NOT_WEIGHTS = frozenset({"README.md", ".gitattributes"})
 _DEV_BATCH = 128
+_NEARLY_ALL, _CLEARLY = 0.8, 0.1
+"""Share of dev from which accuracy says little of a teacher, and the gain in macro-F1 that then lets it teach."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +98,25 @@ class TrainTeacher(Step[TeacherRecord]):
         """The teacher."""
         return f"teacher {self.number}"
 
+    @property
+    def work(self) -> tuple[int | None, str]:
+        """The optimiser steps, where the rows are known."""
+        rows = self.data.rows.get("gold")
+        return self.teacher.epochs * -(-rows // self.teacher.batch_size) if rows else None, "steps"
+
     @cached_property
     def base(self) -> Base:
         """What it starts from, looked up once: an alias may move while a run goes on."""
         where = f"teachers.{self.number}.model"
         found = find_base(self.teacher.model, where)
         if not self.teacher.epochs:  # a model of the hub was not looked at before
-            check_classifier(found.path, self.teacher.model, where, self.data.classes)
+            check_classifier(found.path, self.teacher, where, self.data.classes)
         return found
+
+    @cached_property
+    def max_length(self) -> int:
+        """Tokens it reads of a text: where the recipe does not say, no more than it has positions for."""
+        return readable_length(look_at(self.base.path), self.teacher, f"teachers.{self.number}.max_length")
 
     def inputs(self) -> Mapping[str, Json]:
         """Gold and dev rows, the classes, the base model's files, the options; not the floor, which decides nothing."""
@@ -109,7 +125,7 @@ class TrainTeacher(Step[TeacherRecord]):
             "dev": self.data.digests["dev"],
             "classes": self.data.classes,
             "base": self._held_base.digest,
-            "options": self.teacher.decided(added=["processes", "precision"], but=["model", "floor"]),
+            "options": self.teacher.decided(added=["processes", "precision", "classes"], but=["model", "floor"]),
             **reading_of(self.base.path),
         }
 
@@ -130,13 +146,13 @@ class TrainTeacher(Step[TeacherRecord]):
         from models.teacher import load_base, load_classifier, save
         from tasks.shared.examples import read_examples
 
-        base, options, classes = self.base.path, self.teacher, self.data.classes
+        base, options, classes, length = self.base.path, self.teacher, self.data.classes, self.max_length
         try:
             if options.epochs:
                 model, tokenizer = load_base(base, classes, options.seed, context.device)
             else:
                 model, tokenizer = load_classifier(base, context.device)
-            columns = columns_by_name(class_names(model), classes)
+            columns = columns_by_name(renamed(class_names(model), options.classes), classes)
             # Without tokenizer files transformers makes one up that knows no word.
             if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
                 raise ValueError("it has no tokenizer files")
@@ -145,20 +161,33 @@ class TrainTeacher(Step[TeacherRecord]):
             where = f"teachers.{self.number}.model"
             raise StillhouseError(f"{where}: cannot use {self.teacher.model}: {one_line(error)}") from None
         self._check_base()
-        gold, dev = (read_examples(self.data.file(part), tokenizer, options.max_length) for part in ("gold", "dev"))
+        gold, dev = (read_examples(self.data.file(part), tokenizer, length) for part in ("gold", "dev"))
+        if said := cut_off(gold.encoded, length, f"teachers.{self.number}.max_length", f"teacher {self.number}"):
+            context.warn(said)
         if options.epochs:
             self._fine_tune(model, tokenizer, gold, dev, folder, context)
         logits = predict_logits(model, dev.encoded, _DEV_BATCH)[:, columns]
         np.save(folder / DEV_LOGITS, logits)
         # Set in both places: only what is in `init_kwargs` is saved. Whoever uses the teacher reads as much of a text.
-        tokenizer.model_max_length = tokenizer.init_kwargs["model_max_length"] = options.max_length
+        tokenizer.model_max_length = tokenizer.init_kwargs["model_max_length"] = length
+        if options.classes:  # whoever uses the teacher gets the data's names
+            names = renamed(class_names(model), options.classes)
+            model.config.id2label = dict(enumerate(names))
+            model.config.label2id = {name: number for number, name in enumerate(names)}
         save(model, tokenizer, folder / MODEL)
         self._check_base()  # its weights were mapped into memory all along
+        accuracy = float((logits.argmax(-1) == dev.labels).mean())
+        majority = float(np.bincount(dev.labels).max() / len(dev.labels))
+        if accuracy <= majority and _finds_rare(logits, dev.labels):
+            context.warn(
+                f"teacher {self.number} gets {accuracy:.1%} of dev right, no more than the commonest class's "
+                f"{majority:.1%}, but it finds rare classes, so it teaches; look at their F1 in the report"
+            )
         return {
             "base": self.base.name,
             "columns": columns,
-            "dev_accuracy": float((logits.argmax(-1) == dev.labels).mean()),
-            "majority": float(np.bincount(dev.labels).max() / len(dev.labels)),
+            "dev_accuracy": accuracy,
+            "majority": majority,
             "threads": torch.get_num_threads(),
             "truncated": {"gold": gold.encoded.truncated, "dev": dev.encoded.truncated},
         }
@@ -172,22 +201,40 @@ class TrainTeacher(Step[TeacherRecord]):
         folder: Path,
         context: Context,
     ) -> None:
+        from models.checkpoint import Checkpoints
         from models.training import Schedule, steps_for, train
         from tasks.shared.objective import hard_objective
+        from tasks.shared.pace.long_training import ForewarnedAdvance, Load
         from tasks.shared.processes import train_in_processes
 
         options = self.teacher
         steps = steps_for(len(gold.labels), options.batch_size, options.epochs)
         schedule = Schedule(steps, options.batch_size, options.learning_rate, precision=options.precision)
-        began = time.monotonic()
+        where = f"teachers.{self.number}"
+        load = Load(
+            where=where,
+            length_setting=f"{where}.max_length",
+            rows=len(gold.labels),
+            lengths=gold.encoded.lengths,
+            max_length=self.max_length,
+            epochs=options.epochs,
+            steps=steps,
+            precision=options.precision,
+            parameters=model.num_parameters(),
+        )
         with context.progress(steps, "steps") as advance:
-            what = (schedule, options.seed, advance)
+            what = (schedule, options.seed, ForewarnedAdvance(advance, context, self.title, load))
             if options.processes == 1:
-                history = train(model, gold, dev, hard_objective(), *what)
+                checkpoints = Checkpoints(context.kept, context.warn)
+                history = train(model, gold, dev, hard_objective(), *what, checkpoints=checkpoints)
             else:
                 self._check_devices(context.device)
+                asked = f"teachers.{self.number}.processes: {options.processes}"
+                context.warn(
+                    f"{asked}: a training in several processes keeps no checkpoint; interrupted, it starts over"
+                )
                 history = train_in_processes(options.processes, folder, model, tokenizer, gold, *what)
-        write_history(folder, history, steps, time.monotonic() - began, context.device)
+        write_history(folder, history, steps, context.device)
         context.metrics("loss", history.loss)
 
     def _check_devices(self, device: str) -> None:
@@ -208,7 +255,7 @@ class TrainTeacher(Step[TeacherRecord]):
             columns=tuple(facts["columns"]),
             dev_accuracy=facts["dev_accuracy"],
             majority=facts["majority"],
-            max_length=self.teacher.max_length,
+            max_length=self.max_length,
             number=self.number,
             seed=self.teacher.seed,
         )
@@ -219,14 +266,20 @@ class TrainTeacher(Step[TeacherRecord]):
         return {**parts, self.base.name[-200:]: (self.decided_by["base"], self.base.path)}
 
     def check(self, record: TeacherRecord) -> None:
-        """Stops a run whose teacher is below the floor, or no better than always saying the commonest class."""
+        """Stops a run whose teacher is below the floor, or no better than always saying the commonest class.
+
+        Where that class is nearly all of dev, accuracy says little: there one that finds rare classes may teach.
+        """
         score = f"teacher {self.number} gets {record.dev_accuracy:.1%} of dev right"
         if record.dev_accuracy < self.teacher.floor:
             raise StillhouseError(
                 f"{score}, below its floor of {self.teacher.floor:.1%}: train it longer or on more labels, "
                 f"or lower teachers.{self.number}.floor"
             )
-        if record.dev_accuracy <= record.majority:
+        if record.dev_accuracy <= record.majority and not (
+            record.majority >= _NEARLY_ALL
+            and _finds_rare(np.load(record.dev_logits), read_labels(self.data.file("dev")))
+        ):
             raise StillhouseError(
                 f"{score}, no more than the commonest class's {record.majority:.1%}: train it longer or on more labels"
             )
@@ -234,3 +287,20 @@ class TrainTeacher(Step[TeacherRecord]):
     def summary(self, record: TeacherRecord) -> str:
         """Its score."""
         return f"{record.dev_accuracy:.1%} of dev right"
+
+
+def _finds_rare(logits: NDArray[np.float32], gold: "Ints") -> bool:
+    """Whether one class is nearly all of dev, and what is said of dev is clearly better in macro-F1 than that class.
+
+    Args:
+        logits: what the teacher says of dev, [rows, classes].
+        gold: class of each row, [rows].
+    """
+    from models.metrics import macro_f1
+
+    counts = np.bincount(gold)
+    if counts.max() < _NEARLY_ALL * len(gold):
+        return False
+    classes = logits.shape[1]
+    always = macro_f1(gold, np.full_like(gold, counts.argmax()), classes)
+    return macro_f1(gold, logits.argmax(-1), classes) >= always + _CLEARLY

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,9 @@ def test_importing_makes_no_folder_and_no_tracking_uri(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     left = [path for path in tmp_path.rglob("*") if not {".cache", ".config", ".prefect"} & set(path.parts)]
     assert left == [], "importing left files behind"
+
+
+def test_an_installation_has_every_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    found = {".".join(path.parent.relative_to(ROOT).parts) for path in SOURCES}
+    assert set(project["tool"]["setuptools"]["packages"]) >= found

@@ -53,7 +53,7 @@ def pages(wanted: str | None) -> dict[str, str]:
         "mlflow-models": f"{mlflow}/{sign_in}#/models{TRAINING}",
     }
     deployments = api.post(f"{prefect}/api/deployments/filter", json={}).json()
-    on_demand = [deployment["id"] for deployment in deployments if deployment["name"] == "on-demand"]
+    on_demand = [deployment["id"] for deployment in deployments if deployment["name"].endswith("-on-demand")]
     if on_demand:
         found["prefect-form"] = f"{prefect}/deployments/deployment/{on_demand[0]}/run{sign_in}"
     models = api.get(f"{mlflow}/api/2.0/mlflow/registered-models/search").json()

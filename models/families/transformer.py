@@ -113,15 +113,6 @@ def encoder_of(config: Mapping[str, Any]) -> PreTrainedModel:
     return cast(PreTrainedModel, encoder)
 
 
-def readable_tokens(encoder: PreTrainedModel) -> int | None:
-    """How many tokens an encoder has positions for; None where it counts without a table."""
-    for name, module in encoder.named_modules():
-        if isinstance(module, nn.Embedding) and name.rpartition(".")[2] in ("position_embeddings", "wpe"):
-            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
-    limit = getattr(encoder.config, "max_position_embeddings", None)
-    return limit if isinstance(limit, int) else None
-
-
 def copy_layers(model: PreTrainedModel, layers: Sequence[int]) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Configuration and weights of an encoder with some of a teacher's layers, as DistilBERT starts (Sanh et al. 2019).
 

@@ -1,13 +1,16 @@
 """Rows out of Arrow data: Parquet files, and what a hub data set hands out."""
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, repeat
 from typing import TYPE_CHECKING, BinaryIO
 
+from tasks.shared.classes.spelling import is_whole, label_text
 from tasks.shared.errors import StillhouseError, brief
 from tasks.shared.files.parquet import bounded_batches
-from tasks.shared.rows import Columns, Row, Table, check_columns, label_text, reason
+from tasks.shared.rows import Columns, Row, Table, check_columns, reason
+from tasks.shared.texts import normalise
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,7 +30,9 @@ def read_parquet(table: Table, stream: BinaryIO) -> Iterator[Row]:
                 raise pa.ArrowInvalid("it counts its rows in two ways")
             check_columns(file.schema_arrow.names, columns, table.at)
             columns = columns.there(file.schema_arrow.names)
-            yield from arrow_rows(bounded_batches(file, stream, columns.names, table.at), columns, table.at)
+            names = file.schema_arrow.names if columns.whole else columns.names
+            class_names = declared_classes(file.schema_arrow, columns.label)
+            yield from arrow_rows(bounded_batches(file, stream, names, table.at), columns, table.at, class_names)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # from the system, not from the format
             raise StillhouseError(f"{table.at}: cannot be read: {os.strerror(error.errno)}") from None
@@ -36,6 +41,30 @@ def read_parquet(table: Table, stream: BinaryIO) -> Iterator[Row]:
         ) from None
     except UnicodeError:
         raise StillhouseError(f"{table.at}: holds text that is not UTF-8; write the file again") from None
+
+
+def parquet_class_names(table: Table, stream: BinaryIO) -> Sequence[str]:
+    """Names of the classes that a Parquet file declares, none if it cannot be read: reading its rows will tell."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return declared_classes(pq.read_schema(stream), table.columns.label)
+    except (pa.ArrowException, OSError, UnicodeError):
+        return ()
+
+
+def declared_classes(schema: "pa.Schema", column: str | None) -> Sequence[str]:
+    """Names of the classes that a column holds the positions of, as the library `datasets` writes them down."""
+    try:
+        feature = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][column]
+        while "feature" in feature:  # of a list
+            feature = feature["feature"]
+        names = feature["names"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return ()
+    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return [normalise(name) for name in names] if is_list else ()
 
 
 def arrow_rows(
@@ -57,7 +86,8 @@ def arrow_rows(
         if columns.group is not None:
             values = batch.column(columns.group).to_pylist()
             groups = [label_text(value, at, "row", row, "group") for row, value in enumerate(values, before + 1)]
-        yield from map(Row, texts, pairs, labels, count(before + 1), groups)
+        whole: Iterable[dict[str, object] | None] = batch.to_pylist() if columns.whole else repeat(None)
+        yield from map(Row, texts, pairs, labels, count(before + 1), groups, whole)
         before += batch.num_rows
 
 
@@ -72,11 +102,13 @@ def _arrow_texts(batch: "pa.RecordBatch | pa.Table", name: str, at: str) -> list
     return [text or "" for text in column.to_pylist()]
 
 
-def _class_name(position: int | None, names: Sequence[str], at: str, row: int) -> str | None:
-    if position is None or position == -1:  # data sets publish -1 for a label that is kept secret
+def _class_name(value: object, names: Sequence[str], at: str, row: int) -> str | None:
+    """The class at a position; of a label that is no number, its text."""
+    found = label_text(value, at, "row", row)
+    if found is None or found == "-1":  # data sets publish -1 for a label that is kept secret
         return None
-    if not 0 <= position < len(names):
-        raise StillhouseError(
-            f"{at} row {row}: label {position} is none of its {len(names)} classes; mend the data set"
-        )
-    return names[position]
+    if isinstance(value, str) or not is_whole(found):
+        return found
+    if not 0 <= int(found) < len(names):
+        raise StillhouseError(f"{at} row {row}: label {found} is none of its {len(names)} classes; mend the data set")
+    return names[int(found)]

@@ -1,15 +1,16 @@
 """Where a teacher's model comes from: a folder, a sample, the registry or the hub; always ends as a local folder."""
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tasks.shared.class_names import columns_by_name
+from tasks.shared.class_names import columns_by_name, renamed
 from tasks.shared.errors import StillhouseError, brief, brief_path, one_line
 from tasks.shared.hub import files_on_hub
+from tasks.shared.model_folder.files import INDEX, WEIGHTS, no_weights
+from tasks.shared.model_folder.look import check_names, look_at
+from tasks.shared.recipe_teaching import Teacher
 from tasks.shared.registry import Registry
 from tasks.shared.registry_version import SCHEME
 from tasks.shared.samples import sample_model, verify_sample_model
@@ -18,8 +19,7 @@ from tasks.shared.workspace import find_workspace
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model"]
 """What is fetched from the hub: no pickled weights, no code."""
-_WEIGHTS = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
+_MOST_IN_EXAMPLE = 10
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def find_base(model: str, where: str) -> Base:
         version = registry.find(model, where)
         return Base(registry.folder(version), version.address)
     folder = _local_folder(model, where) or _from_hub(model, where, local_files_only=False)
-    _check_folder(folder, where)
+    look_at(folder, f"{where}: ")
     return Base(folder.absolute(), model)
 
 
@@ -78,35 +78,55 @@ def check_base(model: str, where: str) -> Path | None:
         if found is None:
             return None
         folder = found
-    _check_folder(folder, where)
+    look_at(folder, f"{where}: ")
     return folder
 
 
-def check_classifier(folder: Path, model: str, where: str, classes: Sequence[str] | None) -> None:
+def check_classifier(folder: Path, teacher: Teacher, where: str, classes: Sequence[str] | None) -> None:
     """Finds out, by its configuration alone, whether a model can be taken as it is.
 
     Args:
         folder: the model's.
-        model: the recipe's name of it.
-        where: the recipe's path of this setting, for messages.
+        teacher: the recipe's words on it.
+        where: the recipe's path of its model, for messages.
         classes: of the data, where they are known.
 
     Raises:
         StillhouseError: it is for another kind of task, or its classes are others.
     """
-    config = _json(folder / "config.json", where)
-    named = config.get("id2label")
-    names = named if isinstance(named, dict) else {}
-    problem_type, outputs = config.get("problem_type"), len(names) or config.get("num_labels", 2)
+    found = look_at(folder, f"{where}: ")
+    named = found.config.get("id2label")
+    problem_type = found.config.get("problem_type")
+    outputs = len(named) if isinstance(named, dict) and named else found.config.get("num_labels", 2)
     try:
         if problem_type not in (None, "single_label_classification") or outputs == 1:
             from models.classifier import check_kind  # takes seconds, which good models need not wait for
 
             check_kind(problem_type, outputs)
-        if classes is not None and names and names.keys() == {str(number) for number in range(len(names))}:
-            columns_by_name([str(names[str(number)]) for number in range(len(names))], classes)
+        names = check_names(found, where)
+        if classes is not None and names:
+            _check_names(names, teacher, where, classes)
     except ValueError as error:
-        raise StillhouseError(f"{where}: cannot use {brief_path(model)}: {one_line(error)}") from None
+        raise StillhouseError(f"{where}: cannot use {brief_path(teacher.model)}: {one_line(error)}") from None
+
+
+def _check_names(names: Sequence[str], teacher: Teacher, where: str, classes: Sequence[str]) -> None:
+    """Raises ValueError where a model's classes are not the data's, StillhouseError where a mapping may help."""
+    try:
+        columns_by_name(renamed(names, teacher.classes), classes)
+    except ValueError as error:
+        key = f"{where.rpartition('.')[0]}.classes"
+        if teacher.classes:
+            raise ValueError(f"with {key} {one_line(error)}") from None
+        if len(names) != len(classes) or len(names) > _MOST_IN_EXAMPLE:
+            raise
+        example = ", ".join(f"{own}: {name}" for own, name in zip(names, classes, strict=True))
+        # Not as a library's message, which would be cut in the middle of the example.
+        said = f"{where}: cannot use {brief_path(teacher.model)}: {one_line(error)}; where they mean the same, "
+        raise StillhouseError(
+            f"{said}say which is which, such as {key}={{{example}}} after --set, "
+            f"or classes: {{{example}}} under that teacher in the recipe"
+        ) from None
 
 
 def _sample(find: Callable[[str], Path], model: str, where: str) -> Path:
@@ -137,8 +157,8 @@ def _copy_of_hub(model: str, where: str) -> Path | None:
         return _from_hub(model, where, local_files_only=True)
     if "config.json" not in files:
         raise StillhouseError(f"{where}: {model} on the hub is no model for transformers, it has no config.json")
-    if _WEIGHTS not in files and _INDEX not in files:
-        raise _no_weights(f"{model} on the hub", where)
+    if WEIGHTS not in files and INDEX not in files:
+        raise no_weights(f"{model} on the hub", f"{where}: ", pickled=True)
     return None
 
 
@@ -158,48 +178,3 @@ def _from_hub(model: str, where: str, *, local_files_only: bool) -> Path:
         raise StillhouseError(
             f"{where}: {model} is no folder here, and the hub cannot be reached; give a folder or sample:NAME"
         ) from None
-
-
-def _check_folder(folder: Path, where: str) -> None:
-    """Raises StillhouseError unless a model's files are all there and whole; pickled weights count for nothing."""
-    shown = brief_path(folder)
-    if not (folder / "config.json").is_file():
-        raise StillhouseError(f"{where}: {shown} is not a model folder, it has no config.json")
-    _json(folder / "config.json", where)
-    names = [_WEIGHTS]
-    if not (folder / _WEIGHTS).is_file():
-        if not (folder / _INDEX).is_file():
-            raise _no_weights(shown, where)
-        names = sorted({str(name) for name in _json(folder / _INDEX, where).get("weight_map", {}).values()})
-    for name in names:
-        _check_weights(folder, name, where)
-
-
-def _check_weights(folder: Path, name: str, where: str) -> None:
-    """Reads the header of a weights file, which says how long the file has to be."""
-    from safetensors import SafetensorError, safe_open
-
-    if Path(name).name != name:
-        raise StillhouseError(f"{where}: {brief_path(folder / _INDEX)} names weights outside its folder")
-    try:
-        with safe_open(folder / name, framework="numpy"):
-            pass
-    except (SafetensorError, OSError) as error:
-        advice = "copy or download it again (with git: git lfs pull)"
-        raise StillhouseError(
-            f"{where}: the weights {brief_path(folder / name)} are missing or cut off ({one_line(error)}); {advice}"
-        ) from None
-
-
-def _json(file: Path, where: str) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise StillhouseError(f"{where}: {brief_path(file)} is broken ({one_line(error)}); copy it again") from None
-    if not isinstance(found, dict):
-        raise StillhouseError(f"{where}: {brief_path(file)} is broken, it holds no object; copy it again")
-    return found
-
-
-def _no_weights(what: str, where: str) -> StillhouseError:
-    return StillhouseError(f"{where}: {what} has no .safetensors weights; convert it (pickled ones are never read)")

@@ -1,6 +1,6 @@
 """Which logit of a classifier belongs to which class of the data: matched by name, never by position."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 def columns_by_name(own: Sequence[str], classes: Sequence[str]) -> list[int]:
@@ -17,6 +17,18 @@ def columns_by_name(own: Sequence[str], classes: Sequence[str]) -> list[int]:
         if sorted(columns) == list(range(len(own))):
             return columns
     raise ValueError(f"its classes are {_some(own)}, the data's are {_some(classes)}")
+
+
+def renamed(own: Sequence[str], names: Mapping[str, str] | None) -> list[str]:
+    """A model's classes as the recipe calls them.
+
+    Raises:
+        ValueError: the recipe names a class that the model has not.
+    """
+    unknown = [name for name in names or {} if name not in own]
+    if unknown:
+        raise ValueError(f"classes names {_some(unknown)}, the model's are {_some(own)}")
+    return [(names or {}).get(name, name) for name in own]
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,76 +1,22 @@
 """The draw: which row goes to which part. Decided by texts, labels and a seed, never by row numbers."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.shared.allotment import TO_DEV, Counts, allot
-from tasks.shared.dataset import KEY, NO_LABEL
+from tasks.shared.classes.classes import Classes
+from tasks.shared.dataset import NO_LABEL
 from tasks.shared.errors import StillhouseError, brief
 from tasks.shared.recipe_data import Data
-from tasks.shared.sources import Source
-from tasks.shared.steps import Advance
-from tasks.shared.texts import group_key, normalise, text_key
+from tasks.shared.scan import Scan
 
 DROPPED, GOLD, DEV, TRANSFER, TEST = range(5)
-_ROWS_AT_ONCE = 1024
 _SHOWN_CLASSES = 5
 _TEST_SEED = 2**32
 """Of the draw of test: none that a recipe can have, so that another draw of labels is measured on the same rows."""
-_MANY_CLASSES = 100
-"""From here on, labels of which most have one row only are taken for a column of texts or numbers."""
-
-Item = TypeVar("Item")
-
-
-class Text(NamedTuple):
-    """A row that has a text: its key, the normalised text and pair, the label, and the key of its group or its own."""
-
-    key: bytes
-    text: str
-    pair: str | None
-    label: str | None
-    group: bytes
-
-
-class Classes:
-    """The classes of the data and their numbers."""
-
-    def __init__(self, names: Sequence[str], numbered: bool) -> None:
-        """`numbered`: a label that is a number n means the class at position n."""
-        self.names = list(names)
-        self._numbers = {str(number): number for number in range(len(names))} if numbered else {}
-        self._numbers |= {name: number for number, name in enumerate(names)}
-
-    def __contains__(self, label: str) -> bool:
-        """Whether a label as it was read means one of the classes."""
-        return label in self._numbers
-
-    def number(self, label: str | None) -> int:
-        """Number of a label as it was read, `NO_LABEL` for none."""
-        return NO_LABEL if label is None else self._numbers[label]
-
-
-@dataclass(frozen=True)
-class Scan:
-    """What the draw knows of the rows of some sources: 36 bytes a row, and 32 more where they are grouped.
-
-    Attributes:
-        keys: of the texts, [rows].
-        labels: position in `names`, `NO_LABEL` without a label, [rows].
-        names: the labels as they were read.
-        empty: rows that were left out because they have no text.
-        groups: key of each row's group, or of its text where it is of none, [rows]; `keys` where nothing is grouped.
-    """
-
-    keys: NDArray[np.bytes_]
-    labels: NDArray[np.int32]
-    names: list[str]
-    empty: int
-    groups: NDArray[np.bytes_]
 
 
 @dataclass(frozen=True)
@@ -79,93 +25,6 @@ class Draw:
 
     places: NDArray[np.uint8]
     warnings: list[str] = field(default_factory=list)
-
-
-def read_texts(sources: Sequence[Source]) -> Iterator[Text]:
-    """Each row that has a text."""
-    for source in sources:
-        for row in source.rows():
-            text = normalise(row.text)
-            if text:
-                pair = None if row.text_pair is None else normalise(row.text_pair)
-                key = text_key(text, pair)
-                yield Text(key, text, pair, row.label, key if row.group is None else group_key(row.group))
-
-
-def counted(rows: Iterable[Item], advance: Advance) -> Iterator[Item]:
-    """The rows as they are; `advance` is called with the number of rows now and then."""
-    for number, row in enumerate(rows, start=1):
-        if number % _ROWS_AT_ONCE == 0:
-            advance(_ROWS_AT_ONCE)
-        yield row
-
-
-def scan(
-    sources: Sequence[Source],
-    held_to: Classes | None = None,
-    advance: Advance = lambda rows: None,
-    may_lack_labels: bool = False,
-    grouped: bool = False,
-) -> Scan:
-    """Reads sources once.
-
-    Args:
-        sources: what to read.
-        held_to: for dev, test and gate: refuse a row with a label that is not among these, or without one.
-        advance: called with the number of rows read now and then.
-        may_lack_labels: whether all rows may be without one, where none has one.
-        grouped: whether rows are of groups.
-    """
-    keys, labels, groups, names, empty = bytearray(), bytearray(), bytearray(), dict[str, int](), 0
-    unlabelled: str | None = None
-    for source in sources:
-        for row in counted(source.rows(), advance):
-            text = normalise(row.text)
-            if not text:
-                empty += 1
-                continue
-            if held_to is not None and row.label is not None and row.label not in held_to:
-                what = f"has label {brief(row.label)}, not in train"
-                raise StillhouseError(f"{source.place(row.line)} {what}; give it one of the classes or leave it out")
-            if row.label is None and unlabelled is None:
-                unlabelled = source.place(row.line)
-            key = text_key(text, None if row.text_pair is None else normalise(row.text_pair))
-            keys += key
-            if grouped:
-                groups += key if row.group is None else group_key(row.group)
-            code = NO_LABEL if row.label is None else names.setdefault(row.label, len(names))
-            labels += code.to_bytes(4, "little", signed=True)
-    if held_to is not None and unlabelled and (names or not may_lack_labels):
-        raise StillhouseError(f"{unlabelled} has no label; give it one of the classes or leave it out")
-    # Not copied: these are what memory is needed for.
-    found = np.frombuffer(keys, KEY)
-    of_groups = np.frombuffer(groups, KEY) if grouped else found
-    return Scan(found, np.frombuffer(labels, np.int32), list(names), empty, of_groups)
-
-
-def find_classes(names: Sequence[str] | None, train: Scan, where: str) -> Classes:
-    """The recipe's classes, else the labels of train in order: by number where all are numbers, else by name.
-
-    Raises:
-        StillhouseError: fewer than two classes, a label that is not one of the recipe's, or labels that hardly repeat.
-    """
-    if names is not None:
-        classes = Classes(names, numbered=True)
-        strange = [label for label in train.names if label not in classes]
-        if strange:
-            raise StillhouseError(f"data.train: {where} has label {brief(strange[0])}, not in data.classes")
-        return classes
-    if len(train.names) < 2:
-        found = f"one class only, {brief(train.names[0])}" if train.names else "no labels"
-        raise StillhouseError(f"data.train: {where} has {found}; a classifier needs two classes or more (data.label)")
-    labelled = int((train.labels != NO_LABEL).sum())
-    if len(train.names) > _MANY_CLASSES and len(train.names) > labelled / 2:
-        raise StillhouseError(
-            f"data.train: {where} has {len(train.names):,} different labels in {labelled:,} labelled rows, so they "
-            "are no classes; set data.label to another column (or name the classes in data.classes)"
-        )
-    numeric = all(name.removeprefix("-").isdecimal() and len(name) < 20 for name in train.names)
-    return Classes(sorted(train.names, key=int) if numeric else sorted(train.names), numbered=False)
 
 
 def draw_parts(data: Data, classes: Classes, train: Scan, unlabelled: Scan, held_out: Mapping[str, Scan]) -> Draw:

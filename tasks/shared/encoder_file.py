@@ -26,7 +26,7 @@ def read_encoder(file: str, max_length: int) -> dict[str, Any]:
     import torch
 
     from models.families import new_student
-    from models.families.transformer import readable_tokens
+    from models.positions import readable_tokens
 
     try:
         student: Any = empty_student(config)

@@ -46,6 +46,12 @@ def says_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
 
 
+def says_tokenizer_fails(error: BaseException) -> bool:
+    """Whether an error is that of a tokenizer that fails at a text."""
+    # By its name: `models` takes seconds to import.
+    return type(error).__name__ == "TokenizerError"
+
+
 def printable(text: str, longest: int) -> str:
     """A text that cannot break a line or steer a terminal, cut to so many characters; what is not printable is escaped.
 

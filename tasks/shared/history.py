@@ -12,12 +12,12 @@ HISTORY = "history.json"
 VERSION = 1
 
 
-def write_history(folder: Path, history: "History", steps: int, seconds: float, device: str) -> None:
+def write_history(folder: Path, history: "History", steps: int, device: str) -> None:
     """Writes down (step, mean loss) and (step, accuracy on dev), the steps and the time."""
     content = {
         "version": VERSION,
         "steps": steps,
-        "seconds": round(seconds, 3),
+        "seconds": round(history.seconds, 3),
         "device": device,
         "best_step": history.best_step,
         "loss": history.loss,

@@ -4,14 +4,14 @@ import hashlib
 import importlib.util
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from tasks.shared.arrow import arrow_rows
+from tasks.shared.arrow import arrow_rows, declared_classes
 from tasks.shared.errors import StillhouseError, brief, brief_path
 from tasks.shared.held import changed
 from tasks.shared.hub import files_on_hub
@@ -19,11 +19,15 @@ from tasks.shared.rows import Columns, Row, check_columns, reason, within_limits
 
 if TYPE_CHECKING:
     import datasets
+    import pyarrow as pa
 
 _HUB_SPEC = re.compile(
     r"hub:(?P<path>\w[\w.-]{0,95}/\w[\w.-]{0,95})(?::(?P<config>[^@#]+))?(?:@(?P<revision>[^#]+))?(?:#(?P<split>.+))?"
 )
 _ROWS_AT_ONCE = 1000
+_MARK = "\ufdd0"
+"""Begins each cell that pandas reads of CSV, so that it takes no word such as None or NA for a missing value, in texts
+too; Unicode keeps this sign out of texts."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class HubSource:
         rows = self._rows()
         while batch := list(islice(rows, _ROWS_AT_ONCE)):
             # Without groups as it was before there were any, so that older outputs stay good.
-            found.update(json.dumps(batch if self.columns.group else [row[:-1] for row in batch]).encode())
+            found.update(json.dumps([row[:5] if self.columns.group else row[:4] for row in batch]).encode())
             yield from batch
 
     def _rows(self) -> Iterator[Row]:
@@ -89,10 +93,17 @@ class HubSource:
             raise StillhouseError(f"{self.at}: split {brief(self.split)} has no rows; choose one with #SPLIT")
         check_columns(self._dataset.column_names, self.columns, self.at)
         columns = self.columns.there(self._dataset.column_names)
-        features = self._dataset.features
-        class_names = getattr(features[columns.label], "names", ()) if columns.label else ()
         batches = self._dataset.select_columns(columns.names).with_format("arrow").iter(batch_size=_ROWS_AT_ONCE)
-        yield from within_limits(arrow_rows(batches, columns, self.at, class_names), f"{self.at} row")
+        yield from within_limits(arrow_rows(_unmarked(batches), columns, self.at, self.class_names), f"{self.at} row")
+
+    def is_header(self, row: Row) -> bool:
+        """See `Source.is_header`."""
+        return self.columns.repeated_in(row)
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """See `Source.class_names`."""
+        return declared_classes(self._dataset.features.arrow_schema, self.columns.label)
 
     def place(self, line: int) -> str:
         """See `Source.place`."""
@@ -101,13 +112,48 @@ class HubSource:
     @cached_property
     def _dataset(self) -> "datasets.Dataset":
         try:
-            import datasets
+            import datasets  # noqa: F401 - is it there?
         except ImportError:
             raise _no_package(self.at) from None
         try:
-            return datasets.load_dataset(self.path, self.config, split=self.split, revision=self.revision)
+            builder = self._builder()
+            builder.download_and_prepare()
+            return cast("datasets.Dataset", builder.as_dataset(split=self.split))
         except Exception as error:  # the library and its HTTP client have no common base class
             raise StillhouseError(f"{self.at}: {_hub_trouble(error)}") from None
+
+    def _builder(self) -> "datasets.DatasetBuilder":
+        """What reads the data set; of CSV our columns as marked texts, unless the data set declares other types."""
+        from datasets import load_dataset_builder
+
+        load = partial(load_dataset_builder, self.path, self.config, revision=self.revision)
+        names = self.columns.names
+        try:
+            builder = load(converters=dict.fromkeys(names, _marked))
+        except ValueError:  # it is no CSV
+            return load()
+        declared = builder.info.features or {}
+        texts = [name for name in names if name not in declared or _is_text(declared[name])]
+        return builder if texts == names else load(converters=dict.fromkeys(texts, _marked))
+
+
+def _is_text(feature: object) -> bool:
+    return getattr(feature, "dtype", None) in ("string", "large_string")
+
+
+def _marked(cell: str) -> str:
+    return _MARK + cell
+
+
+def _unmarked(batches: "Iterable[pa.Table]") -> "Iterator[pa.Table]":
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for batch in batches:
+        for place, (name, column) in enumerate(zip(batch.column_names, batch.columns, strict=True)):
+            if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+                batch = batch.set_column(place, name, pc.replace_substring_regex(column, f"^{_MARK}", ""))
+        yield batch
 
 
 def hub_source(spec: str, columns: Columns, split: str, where: str) -> HubSource:

@@ -93,7 +93,8 @@ def copied_layers(
     Raises:
         StillhouseError: it has not got them, or they read fewer tokens than the student.
     """
-    from models.families.transformer import copy_layers, encoder_of, readable_tokens
+    from models.families.transformer import copy_layers, encoder_of
+    from models.positions import readable_tokens
 
     try:
         encoder, start = copy_layers(model, layers)

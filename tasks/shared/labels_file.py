@@ -1,53 +1,58 @@
 """Soft labels in a plain file, as they are exported here and made elsewhere: a text, and a number for each class.
 
-A class's column is called `probability_CLASS`, `logit_CLASS`, or just as the class, which then holds probabilities.
-Where there are no such columns, the label's column says which class the teacher named, and nothing more is known.
+A class's column is called `probability_CLASS`, `logit_CLASS`, or just as the class, which then holds probabilities; or
+the probabilities are named as `predict` writes them. Else the label's column says which class the teacher named, and
+nothing more is known. The file is read as those of the data are; what the recipe says of how these are written counts
+where it fits.
 """
 
-import math
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import codecs
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from itertools import islice, product
 from pathlib import Path
-from typing import BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tasks.shared.errors import StillhouseError, brief, brief_path
-from tasks.shared.held import changed, opened
-from tasks.shared.lines import decoded_lines
-from tasks.shared.readers import json_object, separated_cells
-from tasks.shared.rows import LONGEST_TEXT, Columns, Table, described, label_text, missing_column, reason
+from tasks.shared.classes.classes import Classes, shown
+from tasks.shared.errors import StillhouseError, brief
+from tasks.shared.files.packed import unpacked
+from tasks.shared.held import changed
+from tasks.shared.label_rows import (
+    DISTRIBUTION,
+    LOGIT,
+    PREDICTED,
+    PROBABILITY,
+    RANKED,
+    ChosenClass,
+    LogitColumns,
+    Logits,
+    NamedProbabilities,
+    ProbabilityColumns,
+    RankedClasses,
+    Record,
+    RowReader,
+    Spellings,
+    UnknownClassError,
+    ranked_columns,
+)
+from tasks.shared.recipe_data import Data
+from tasks.shared.rows import Columns
+from tasks.shared.sources import FileSource, file_source, found_out
 from tasks.shared.texts import normalise, text_key
 
-PROBABILITY = "probability_"
-"""Begins the names of columns that hold a class's probability; the class follows."""
-LOGIT = "logit_"
-"""The same, for logits."""
-PREDICTED = "label"
-"""The column of the class that the teacher names."""
-SURE = 0.9999
-"""The probability of a class that is all that is known of a text; the others share what is left."""
-
-_SUM_MAY_BE_OFF = 0.02
-_LEAST = 1e-7
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-
-Record = Mapping[str, object]
+_SHOWN = 5
+_AT_ONCE = 1 << 20
 
 
 class LabelsFile:
     """A file of soft labels for certain classes."""
 
-    def __init__(
-        self, path: Path, columns: Columns, classes: Sequence[str], where: str, held_to: str | None = None
-    ) -> None:
+    def __init__(self, path: Path, data: Data, classes: Sequence[str], where: str, held_to: str | None = None) -> None:
         """Opens nothing yet.
 
         Args:
             path: of the file.
-            columns: of text, pair and chosen class.
+            data: how files of the data are written, and what their columns are called.
             classes: of the data, in order.
             where: the recipe's path of the setting, for messages.
             held_to: SHA-256 in hex that its bytes must have when they have been read; None where any will do.
@@ -55,176 +60,142 @@ class LabelsFile:
         Raises:
             StillhouseError: it is of an unknown kind, or not there.
         """
-        name = brief_path(path)
-        if path.suffix.lower() not in _FORMATS:
-            raise StillhouseError(f"{where}: {name} is of an unknown kind; known are {', '.join(_FORMATS)}")
-        if not path.is_file():
-            raise StillhouseError(f"{where}: no file {name}; looked for {brief_path(path.absolute())}")
+        columns = Columns(data.text, data.text_pair, None, whole=True)
+        self._as_told = file_source(path, data, columns, where)
+        self._data = data
+        self._classes = Classes(classes, given=data.classes is not None)
         self._held_to = held_to
-        self._table = Table(path, f"{where}: {name}", Columns(columns.text, columns.text_pair, None))
-        self._label, self._classes = columns.label, list(classes)
-        prefixes = (PROBABILITY, LOGIT, "")
-        self._wanted = [*columns.names, *(prefix + name for prefix in prefixes for name in classes)]
+        self._told: list[str] = []
 
     def changed(self) -> StillhouseError:
         """The error for a file that is not any more what was read before."""
-        return changed(self._table.at)
+        return changed(self._as_told.table.at)
 
-    def rows(self) -> Iterator[tuple[bytes, NDArray[np.float32]]]:
-        """Key and logits [classes] of each row that has a text.
+    def rows(self, most: int | None = None) -> Iterator[tuple[bytes, Logits]]:
+        """Key and logits [classes] of each row that has a text and says something of it, or of those among the first.
+
+        Args:
+            most: rows to read; None for all.
 
         Raises:
             StillhouseError: a column is missing, a row does not say what it should, or the file, once it is read, was
                 not what it is held to; one line says where.
         """
+        source = replace(self._source, held_to=self._held_to)
+        spellings, silent, unknown = Spellings(self._classes), 0, 0
+        first_unknown, read = "", None
+        for row in islice(source.rows(), most):
+            if source.is_header(row):
+                continue
+            record, at = row.cells or {}, source.at(row.line)
+            read = read or self._reader(record, spellings)
+            text, pair = normalise(row.text), None if row.text_pair is None else normalise(row.text_pair)
+            if not text:
+                continue
+            try:
+                logits = read(record, at)
+            except UnknownClassError as error:
+                unknown += 1
+                first_unknown = first_unknown or f"{at}: {brief(str(error))}"
+                continue
+            if logits is None:
+                silent += 1
+            else:
+                yield text_key(text, pair), logits
+        if unknown:
+            names = shown(self._classes.names)
+            what = f"is no class of the data ({names}); so in {unknown:,} row{'s' * (unknown > 1)}"
+            raise StillhouseError(f"{first_unknown} {what}; have them labelled with these classes, or leave them out")
+        self._told = self._what_was_read(spellings, silent)
+
+    @property
+    def told(self) -> list[str]:
+        """What was found out of how the file is written and, once all is read, what was read otherwise, a line each."""
+        return [*found_out([self._source]), *self._told]
+
+    @cached_property
+    def kind(self) -> str:
+        """How it names probabilities where that is `predict`'s way; empty for all others."""
+        for row in self._source.rows():
+            names = (row.cells or {}).keys()
+            if isinstance((row.cells or {}).get(DISTRIBUTION), dict):
+                return DISTRIBUTION
+            return RANKED[0] if RANKED[0] in ranked_columns(names) else ""
+        return ""
+
+    def _what_was_read(self, spellings: Spellings, silent: int) -> list[str]:
+        at, told = self._as_told.table.at, []
+        if silent:
+            told.append(f"{at}: {silent:,} rows without a label were skipped")
+        if spellings.other:
+            count = len(spellings.other)
+            some = [
+                f"{brief(label)} as class {brief(name)} ({rows:,} rows)"
+                for (label, name), rows in spellings.other.most_common(_SHOWN)
+            ]
+            more = f" and {count - _SHOWN:,} more" if count > _SHOWN else ""
+            told.append(f"{at}: read {', '.join(some)}{more}")
+        return told
+
+    @cached_property
+    def _source(self) -> FileSource:
+        """The file, in the first way of reading it that finds the columns of texts; in the recipe's if none does."""
+        table = self._as_told.table
+        encoding = None if table.encoding is None or self._is_utf8() else table.encoding
+        own = replace(table.columns, text="text", text_pair=table.columns.text_pair and "text_pair")
+        for header, separator, columns in product(
+            dict.fromkeys([True, table.header]), dict.fromkeys([table.separator, None]), (table.columns, own)
+        ):
+            way = replace(table, header=header, separator=separator, columns=columns, encoding=encoding)
+            source = replace(self._as_told, table=way)
+            try:
+                next(source.rows(), None)
+            except StillhouseError:
+                continue
+            return source
+        return replace(self._as_told, table=replace(table, encoding=encoding))
+
+    def _is_utf8(self) -> bool:
+        """Whether all of a file of text is UTF-8: what we export is, whatever the encoding of the data."""
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        table = self._as_told.table
         try:
-            with opened(self._table.path, self._held_to, self._table.at) as stream:
-                yield from self._rows(stream)
+            with table.path.open("rb") as packed:
+                stream = unpacked(packed, table.at)
+                while some := stream.read(_AT_ONCE):
+                    decoder.decode(some)
+                decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
         except OSError as error:
-            raise StillhouseError(f"{self._table.at}: cannot be read: {error.strerror}") from None
+            raise StillhouseError(f"{table.at}: cannot be read: {error.strerror}") from None
+        return True
 
-    def _rows(self, stream: BinaryIO) -> Iterator[tuple[bytes, NDArray[np.float32]]]:
-        columns = self._table.columns
-        read = None
-        for line, record in _records(self._table, stream, self._wanted):
-            at = f"{self._table.at} row {line}"
-            for name in columns.names:
-                if name not in record:
-                    raise missing_column(name, "data.text", list(record), at)
-            read = read or self._reader(list(record))
-            text, *pair = (normalise(_text(record[name], name, at)) for name in columns.names)
-            if text:
-                yield text_key(text, *pair), read(record, at)
-        if read is None:
-            raise StillhouseError(f"{self._table.at}: has no rows; name a file with labels")
-
-    def _reader(self, names: Sequence[str]) -> "_Reader":
-        """What reads a row's logits, by the columns that there are."""
-        for prefix, kind in ((PROBABILITY, _Probabilities), (LOGIT, _Logits), ("", _Probabilities)):
-            wanted = [prefix + name for name in self._classes]
-            there = [name for name in wanted if name in names]
-            if len(there) == len(wanted):
-                return kind(wanted)
+    def _reader(self, record: Record, spellings: Spellings) -> RowReader:
+        """What reads a row's logits, by the columns of the first one."""
+        at, ranked = self._as_told.table.at, ranked_columns(record).values()
+        names = [name for name in record if name not in ranked]  # probability_2 is that of no class 2
+        for prefix, kind in ((PROBABILITY, ProbabilityColumns), (LOGIT, LogitColumns), ("", ProbabilityColumns)):
+            there = spellings.columns(names, prefix)
+            if len(there) == len(self._classes.names):
+                return kind(list(there.values()))
             if there and prefix:
-                lacking = next(name for name in wanted if name not in names)
+                lacking = next(name for number, name in enumerate(self._classes.names) if number not in there)
                 raise StillhouseError(
-                    f"{self._table.at}: has {brief(there[0])} but no {brief(lacking)}; each of the {len(wanted)} "
-                    "classes needs its column"
+                    f"{at}: has {brief(next(iter(there.values())))} but no {brief(prefix + lacking)}; each of the "
+                    f"{len(self._classes.names)} classes needs its column"
                 )
-        if self._label in names:
-            return _Chosen(str(self._label), self._classes)
+        label = next((name for name in (self._data.label, PREDICTED) if name in names), None)
+        chosen = ChosenClass(label, spellings) if label else None
+        if self.kind == DISTRIBUTION:
+            return NamedProbabilities(chosen, spellings)
+        if self.kind:
+            return RankedClasses(None, spellings)
+        if chosen:
+            return chosen
+        first = self._classes.names[0]
         raise StillhouseError(
-            f"{self._table.at}: no columns {brief(PROBABILITY + self._classes[0])}, {brief(LOGIT + self._classes[0])} "
-            f"or {brief(self._classes[0])} and so on for each class, nor {brief(self._label)}; there is "
+            f"{at}: no columns {brief(PROBABILITY + first)}, {brief(LOGIT + first)} or {brief(first)} and so on for "
+            f"each class, nor {brief(DISTRIBUTION)} or {brief(self._data.label)}; there is "
             + ", ".join(brief(name) for name in names[:10])
         )
-
-
-class _Reader:
-    def __call__(self, record: Record, at: str) -> NDArray[np.float32]:
-        """Logits [classes] of a row."""
-        raise NotImplementedError
-
-
-class _Logits(_Reader):
-    def __init__(self, columns: Sequence[str]) -> None:
-        self._columns = columns
-
-    def __call__(self, record: Record, at: str) -> NDArray[np.float32]:
-        with np.errstate(over="ignore"):
-            found = np.array([_number(record.get(name), name, at) for name in self._columns]).astype(np.float32)
-        if not np.isfinite(found).all():
-            raise StillhouseError(f"{at}: a number is too large")
-        return found
-
-
-class _Probabilities(_Logits):
-    def __call__(self, record: Record, at: str) -> NDArray[np.float32]:
-        found = super().__call__(record, at).astype(np.float64)
-        if found.min() < 0 or abs(found.sum() - 1) > _SUM_MAY_BE_OFF:
-            said = f"its probabilities sum to {found.sum():.4g}, the least is {found.min():.4g}"
-            raise StillhouseError(
-                f"{at}: {said}; they have to be 0 or more and sum to 1 (logit_ columns may be anything)"
-            )
-        logits: NDArray[np.float32] = np.log(np.maximum(found / found.sum(), _LEAST)).astype(np.float32)
-        return logits
-
-
-class _Chosen(_Reader):
-    def __init__(self, column: str, classes: Sequence[str]) -> None:
-        self._column = column
-        self._numbers = {name: number for number, name in enumerate(classes)}
-        left = (1 - SURE) / (len(classes) - 1)
-        self._logits = np.log(np.where(np.eye(len(classes), dtype=bool), SURE, left)).astype(np.float32)
-
-    def __call__(self, record: Record, at: str) -> NDArray[np.float32]:
-        label = label_text(record[self._column], at, "column", 1) if self._column in record else None
-        if label not in self._numbers:
-            raise StillhouseError(f"{at}: {brief(label)} in column {brief(self._column)} is no class of the data")
-        row: NDArray[np.float32] = self._logits[self._numbers[label]]
-        return row
-
-
-def _records(table: Table, stream: BinaryIO, wanted: Collection[str]) -> Iterator[tuple[int, Record]]:
-    """Line or number of each row, and its columns; of a Parquet file the wanted ones alone."""
-    suffix = table.path.suffix.lower()
-    if suffix in (".csv", ".tsv"):
-        separator = "," if suffix == ".csv" else "\t"
-        for line, names, cells in separated_cells(table, stream, separator, quoted=suffix == ".csv"):
-            record = dict(zip(names, cells, strict=True))
-            if len(record) != len(names):
-                _check_distinct(names, wanted, table)
-            yield line, record
-    elif suffix == ".parquet":
-        yield from enumerate(_parquet_records(table, stream, wanted), 1)
-    else:
-        for number, text in enumerate(decoded_lines(table, stream, newline="\n"), 1):
-            if text.strip():
-                yield number, json_object(text.rstrip(), table.at, number)
-
-
-def _check_distinct(names: Sequence[str], wanted: Collection[str], table: Table) -> None:
-    twice = next((name for name in wanted if list(names).count(name) > 1), None)
-    if twice is not None:
-        raise StillhouseError(f"{table.at}: has more than one column {brief(twice)}; rename one of them")
-
-
-def _parquet_records(table: Table, stream: BinaryIO, wanted: Collection[str]) -> Iterable[Record]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(stream, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True) as file:
-            names = file.schema_arrow.names
-            _check_distinct(names, wanted, table)
-            columns = [name for name in names if name in set(wanted)]
-            if table.columns.text not in columns or len(columns) <= len(table.columns.names):
-                columns = names  # something is missing, and the message shows what there is
-            for batch in file.iter_batches(1024, columns=columns):
-                yield from batch.to_pylist()
-    except (pa.ArrowException, OSError, UnicodeError) as error:
-        raise StillhouseError(f"{table.at}: broken or cut off, or not Parquet ({reason(error)})") from None
-
-
-def _text(value: object, column: str, at: str) -> str:
-    if isinstance(value, str):
-        if len(value) > LONGEST_TEXT // 4 and len(value.encode(errors="replace")) > LONGEST_TEXT:
-            raise StillhouseError(
-                f"{at}: {brief(column)} is longer than {LONGEST_TEXT:,} bytes; no text of the data is"
-            )
-        if _SURROGATE.search(value):
-            raise StillhouseError(f"{at}: {brief(column)} holds half of a surrogate pair, which is no character")
-        return value
-    if value is None:
-        return ""
-    raise StillhouseError(f"{at}: {brief(column)} is {described(value)}, not text")
-
-
-def _number(value: object, column: str, at: str) -> float:
-    try:
-        number = float(value)  # type: ignore[arg-type]  # what is no number is refused
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if isinstance(value, bool) or not math.isfinite(number):
-        raise StillhouseError(f"{at}: {brief(column)} is {described(value)}, not a finite number")
-    return number

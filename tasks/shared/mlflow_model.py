@@ -13,7 +13,7 @@ HUGGING_FACE = "artifacts/model"
 
 _HERE = Path(__file__).parent
 _MODELS = _HERE.parent.parent / "models"
-_NAMES = ("classifier", "encoding", "inference", "padding", "student")
+_NAMES = ("classifier", "encoding", "inference", "padding", "positions", "student")
 _CODE = [*(_MODELS / f"{name}.py" for name in _NAMES), _HERE / "texts.py"]
 _FAMILIES = _MODELS / "families"
 _PACKAGES = ("mlflow", "numpy", "pandas", "safetensors", "tokenizers", "torch", "transformers")

@@ -116,6 +116,7 @@ def make_output(
     temporary.mkdir()
     try:
         facts = dict(fill(temporary))
+        _as_others_are(temporary)
         written = _files(temporary)
         files = {name: {"sha256": sha, "bytes": size} for name, (sha, size) in written.items()}
         manifest = {
@@ -139,6 +140,17 @@ def make_output(
     if output is None:
         raise StillhouseError(f"{folder} changed while it was being written; run again")
     return output
+
+
+def _as_others_are(folder: Path) -> None:
+    """Gives files that a library made for their owner alone, under a temporary name, the mode that other files get."""
+    usual = folder / f".{MANIFEST}"
+    usual.touch()
+    mode = usual.stat().st_mode
+    usual.unlink()
+    for path in folder.rglob("*"):
+        if path.is_file() and path.stat().st_mode != mode:
+            path.chmod(mode)
 
 
 def _digest_of(files: Mapping[str, str], measured: Collection[str]) -> str:
@@ -174,13 +186,22 @@ def read_versioned(file: Path, version: int) -> Json:
 
 def write_json(path: Path, content: Json) -> None:
     """Writes JSON for people and programs: indented, UTF-8, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         json.dump(content, file, indent=2, ensure_ascii=False, allow_nan=False)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(path)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside a path, that takes its place once it is complete; what is linked there is not written."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from tasks.shared.health import trouble, why
 from tasks.shared.outputs import locked
 from tasks.shared.serving.addresses import HEADERS, for_prefect, mark_of_runs, use_key
 from tasks.shared.serving.environment import bare_environment
+from tasks.shared.serving.proxies import ask_loopback_directly
 from tasks.shared.workspace import Workspace
 
 _PATIENCE_SECONDS = 120
@@ -33,10 +34,12 @@ _PATIENCE_SECONDS = 120
 # write is told to come back in two seconds.
 _UNUSED_SERVICES = ("SCHEDULER", "LATE_RUNS", "FOREMAN", "TRIGGERS", "EVENT_PERSISTER", "PAUSE_EXPIRATIONS")
 
-_QUIET = {
+_SETTINGS = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # PatientClient asks again, and says so
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_CLI_PROMPT": "false",
     "TOKENIZERS_PARALLELISM": "true",
@@ -49,14 +52,15 @@ def prepare_environment(workspace: Workspace) -> None:
     """Settings that Prefect and MLflow read when they are imported; call it before.
 
     Without PREFECT_API_URL Prefect's home moves to the workspace, so that nobody's profile or cloud is used. Where the
-    servers of `stillhouse up` are named, their key is set.
+    servers of `stillhouse up` are named, their key is set. No proxy is asked for servers on this machine.
     """
-    for name, value in _QUIET.items():
+    for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     if not os.environ.get("PREFECT_API_URL"):
         os.environ["PREFECT_HOME"] = str(workspace.prefect)
         os.environ["PREFECT_API_KEY"] = ""
     use_key(workspace)
+    ask_loopback_directly()
 
 
 @contextmanager

@@ -8,12 +8,14 @@ from itertools import chain, islice
 from typing import BinaryIO
 
 from tasks.shared.arrow import read_parquet
+from tasks.shared.classes.spelling import described, label_text
 from tasks.shared.errors import StillhouseError, brief
 from tasks.shared.files.layout import without_separator_line
 from tasks.shared.files.quoting import Marked
 from tasks.shared.lines import LONGEST_LINE, decoded_lines
-from tasks.shared.rows import Row, Table, check_columns, described, label_text, missing_column
+from tasks.shared.rows import Row, Table, check_columns, missing_column
 
+_WORDS_OF_A_NAME = 2
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -56,7 +58,7 @@ def read_jsonl(table: Table, stream: BinaryIO) -> Iterator[Row]:
                 f"{table.at} line {number}: a \\u escape is half of a surrogate pair, which is not a character; "
                 "write both halves or remove it"
             )
-        yield Row(text, pair, label, number, group)
+        yield Row(text, pair, label, number, group, record if table.columns.whole else None)
     if keys is None:
         return
     for what, name in (("label", table.columns.label), ("group", table.columns.there(keys).group)):
@@ -82,7 +84,8 @@ def _separated(table: Table, stream: BinaryIO, separator: str, *, quoted: bool |
         text_at, pair_at, label_at, group_at = places = places or _positions(names, table)
         label = None if label_at is None else label_text(cells[label_at], table.at, "line", line)
         group = None if group_at is None else label_text(cells[group_at], table.at, "line", line, "group")
-        yield Row(cells[text_at], None if pair_at is None else cells[pair_at], label, line, group)
+        whole = dict(zip(names, cells, strict=True)) if table.columns.whole else None
+        yield Row(cells[text_at], None if pair_at is None else cells[pair_at], label, line, group, whole)
 
 
 def separated_cells(
@@ -161,14 +164,24 @@ def _positions(names: list[str], table: Table) -> tuple[int, int | None, int | N
     try:
         check_columns(names, columns, table.at)
     except StillhouseError as error:
-        if table.header:
+        if table.header and not _like_data(names):
             raise
+        if table.header:
+            advice = "if the first line is data and not column names, use data.header: false"
+            raise StillhouseError(f"{error}; {advice}: columns are then numbers from 0") from None
         raise StillhouseError(f"{error}; data.header is false, so columns are numbers from 0") from None
     return (
         names.index(columns.text),
         None if columns.text_pair is None else names.index(columns.text_pair),
         None if columns.label is None else names.index(columns.label),
         None if columns.group is None else names.index(columns.group),
+    )
+
+
+def _like_data(names: list[str]) -> bool:
+    """Whether a first line reads like texts and labels rather than like the names of columns."""
+    return len(set(names)) < len(names) or any(
+        name.strip().lstrip("-").isdigit() or len(name.split()) > _WORDS_OF_A_NAME for name in names
     )
 
 

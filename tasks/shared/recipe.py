@@ -124,6 +124,11 @@ class Recipe(Section):
             return list(self.baselines)
         return ["unaugmented"] if self.augment.copies else []
 
+    @property
+    def trainings(self) -> int:
+        """How many students, twins and baselines a run trains, of all seeds and draws of labels."""
+        return len(self.seeds) * (2 * self.draws + len(self.compared_with))
+
     def of_draw(self, number: int) -> "Recipe":
         """The recipe of one draw of labels; those after the first only tell of the method, and test no noise.
 

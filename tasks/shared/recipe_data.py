@@ -4,8 +4,10 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from tasks.shared.classes.spelling import MISSING
 from tasks.shared.recipe_section import Section, Seed
 from tasks.shared.rows import LONGEST_TEXT
+from tasks.shared.texts import normalise
 
 TestName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
 
@@ -54,7 +56,15 @@ class Data(Section):
         description=f"Column of the text. A text of more than {LONGEST_TEXT:,} bytes in UTF-8 is refused.",
     )
     text_pair: str | None = Field(None, description="Column of the second text, for pairs.")
-    label: str = Field("label", min_length=1, description="Column of the gold label, a name or a number.")
+    label: str = Field(
+        "label",
+        min_length=1,
+        description="Column of the gold label: a name, a whole number, a Boolean, or a list of one of them. Blanks and "
+        "Unicode forms do not matter, case does. Labels that are all whole numbers (`1.0` is 1) or all Booleans "
+        "(`True` is true) are read as such. No label is what is empty, null or NaN, -1 where the file names its "
+        f"classes, and, with a warning, the words {', '.join(sorted(MISSING))}, unless `classes` or the file has such "
+        "a class.",
+    )
     group: str | None = Field(
         None,
         min_length=1,
@@ -67,7 +77,8 @@ class Data(Section):
     classes: list[str] | None = Field(
         None,
         min_length=2,
-        description="Names of the classes. Where the labels are numbers, the name at position n stands for number n. "
+        description="Names of the classes. Where no name is a whole number and all labels of a file are, n stands "
+        "for the name at position n, counted from 0. "
         "A class without a usable row in train is refused, and so is a label that is not here. "
         "Without it, the classes are the labels found in train, sorted.",
     )
@@ -108,7 +119,7 @@ class Data(Section):
     @field_validator("classes")
     @classmethod
     def _names_differ(cls, classes: list[str] | None) -> list[str] | None:
-        if classes and len(set(classes)) != len(classes):
+        if classes and len({normalise(name) for name in classes}) != len(classes):
             raise ValueError("holds a name twice")
         if classes and not all(name.strip() for name in classes):
             raise ValueError("holds a name without a letter; a row with a blank label counts as one without")

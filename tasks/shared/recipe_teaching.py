@@ -19,14 +19,21 @@ class Teacher(Section):
     labels: str | None = Field(
         None,
         min_length=1,
-        description="Instead of a model, a file of soft labels made elsewhere (.csv, .tsv, .jsonl, .parquet): the "
-        "text's column, and for each class one called probability_CLASS, logit_CLASS or CLASS; or only the chosen "
-        "class, in the label's column.",
+        description="Instead of a model, a file of soft labels made elsewhere (.csv, .tsv, .jsonl, .parquet, packed "
+        "too): the text's column, and for each class one called probability_CLASS, logit_CLASS or CLASS; or what "
+        "`stillhouse predict` wrote; or only the chosen class, in the label's column. Rows without a label are skipped "
+        "and counted; a class in another case is that class, and told.",
     )
     epochs: int = Field(3, ge=0, le=1000, description="Passes over the gold rows; 0 takes the classifier as it is.")
     batch_size: int = Field(16, ge=1, le=4096, description="Texts in a training batch.")
     learning_rate: float = Field(5e-5, gt=0, le=1, description="Peak learning rate of AdamW.")
-    max_length: int = Field(128, ge=4, le=8192, description="Tokens read of a text; the rest is cut off and counted.")
+    max_length: int = Field(
+        128,
+        ge=4,
+        le=8192,
+        description="Tokens read of a text; the rest is cut off and counted. The default gives way to a model that has "
+        "positions for fewer.",
+    )
     processes: int = Field(
         1,
         ge=1,
@@ -37,6 +44,19 @@ class Teacher(Section):
     precision: TrainingPrecision = "fp32"
     floor: float = Field(0.0, ge=0, le=1, description="Accuracy on dev below which the run stops.")
     seed: Seed = Field(0, description="Seed of the new head, of dropout and of the order of the rows.")
+
+    classes: dict[str, str] | None = Field(
+        None,
+        min_length=2,
+        description="With epochs: 0, what the data call the classes of a model that names them otherwise: "
+        "{LABEL_0: negative, LABEL_1: positive}.",
+    )
+
+    @model_validator(mode="after")
+    def _names_are_of_a_model_as_it_is(self) -> "Teacher":
+        if self.classes and self.epochs:
+            raise ValueError("classes names those of a model that is taken as it is; set epochs to 0 or remove classes")
+        return self
 
     @model_validator(mode="after")
     def _processes_train(self) -> "Teacher":

@@ -1,33 +1,34 @@
-"""What a row is, whatever file or data set it came from: its columns, its label as text, and errors about them."""
+"""What a row is, whatever file or data set it came from: its columns, and errors about them."""
 
 import difflib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from tasks.shared.errors import StillhouseError, brief, printable
+from tasks.shared.texts import normalise
 
 LONGEST_TEXT = 1 << 20
 """Bytes of a text in UTF-8: about a long novel. What is longer is a file in which something went wrong."""
-LONGEST_LABEL = 1000
-"""Characters of a label: it becomes the name of a class, which each model carries along."""
 _SHOWN_COLUMNS = 20
 
 
 class Row(NamedTuple):
-    """One row of a source, as it was read: nothing is normalised, an empty text stays."""
+    """One row of a source, as it was read: texts are not normalised, an empty one stays."""
 
     text: str
     text_pair: str | None
     """None unless the recipe names a column for it."""
     label: str | None
-    """The label as text: a name as it is, a whole number as its digits, a Boolean as `true` or `false`.
-    None where it is missing or blank, or where labels are not read."""
+    """The label as normalised text, see `label_text`; None where it is missing or blank, or labels are not read."""
     line: int
     """Number of the row's first line, or of the row in formats without lines; counted from 1."""
     group: str | None = None
     """What it is of (a document, an author) as text, like a label; None where that is missing, blank or not read."""
+    cells: Mapping[str, object] | None = None
+    """The whole row by column, as it was read; None where nobody asks for it, or there are no columns."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Columns:
     text_pair: str | None
     label: str | None
     group: str | None = None
+    whole: bool = False
+    """Whether each row also comes with all of its columns."""
 
     @property
     def names(self) -> list[str]:
@@ -48,6 +51,14 @@ class Columns:
     def there(self, names: Collection[str]) -> "Columns":
         """Those to read of a table with these columns: texts without labels need not say what they are of."""
         return replace(self, group=None) if self.label is None and self.group not in names else self
+
+    def repeated_in(self, row: Row) -> bool:
+        """Whether a row has the names of the columns in the place of values, as between files that were joined."""
+        wanted = (self.text, self.text_pair, self.label)
+        return row.text == self.text and all(
+            name is None or (cell is not None and normalise(cell) == normalise(name))
+            for name, cell in zip(wanted, row[:3], strict=True)
+        )
 
 
 @dataclass(frozen=True)
@@ -77,33 +88,14 @@ def check_columns(names: Sequence[str], columns: Columns, at: str) -> None:
         if wanted is not None and wanted not in names:
             raise missing_column(wanted, f"data.{field}", names, at)
         if wanted is not None and list(names).count(wanted) > 1:
-            raise StillhouseError(f"{at}: has more than one column {brief(wanted)}; rename one of them")
+            raise _twice(wanted, at)
+    twice = [name for name, count in Counter(names if columns.whole else ()).items() if count > 1]
+    if twice:
+        raise _twice(twice[0], at)
 
 
-def label_text(value: object, at: str, unit: str, number: int, what: str = "label") -> str | None:
-    """A label as text, or None if it is missing or blank; `at`, `unit` and `number` say where it stands.
-
-    `what` is the recipe's name of the column: a group is read as a label is.
-    """
-    if isinstance(value, str):
-        if len(value) > LONGEST_LABEL:
-            found = f"the {what} has {len(value):,} characters, more than {LONGEST_LABEL:,}"
-            raise StillhouseError(f"{at} {unit} {number}: {found}; is that the text? set data.{what} to another column")
-        return value if value and not value.isspace() else None
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        if value != value:  # NaN is how pandas writes a missing number
-            return None
-        if value.is_integer():
-            return str(int(value))
-    raise StillhouseError(
-        f"{at} {unit} {number}: the {what} is {described(value)}; a {what} is a name or a whole number (data.{what})"
-    )
+def _twice(name: str, at: str) -> StillhouseError:
+    return StillhouseError(f"{at}: has more than one column {brief(name)}; rename one of them")
 
 
 def within_limits(rows: Iterable[Row], at: str) -> Iterator[Row]:
@@ -132,12 +124,3 @@ def missing_column(wanted: str, field: str, names: Sequence[str], at: str) -> St
 def reason(error: Exception) -> str:
     """What a library said, as it may stand in a one-line message: its first line, cut to 150 characters."""
     return printable(str(error).partition("\n")[0], 150)
-
-
-def described(value: object) -> str:
-    """A value for a message; the inside of lists and objects is not shown, for it can be deep."""
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, dict):
-        return "an object"
-    return brief(value)

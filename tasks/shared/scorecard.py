@@ -3,6 +3,7 @@
 A reader refuses a version that it does not know, so that a number never means something else than it says.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -11,6 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tasks.shared.errors import StillhouseError, brief_path
 
 QUALITY, COST = "quality.json", "cost.json"
+
+_BUSY = 0.1
+"""Of the time: what is lost to others on an idle machine is a hundredth."""
+
+_IMBALANCE = 2
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Card = TypeVar("Card", bound=BaseModel)
@@ -102,6 +108,25 @@ class Quality(_Part):
     noise: list[NoisyScore] = Field(description="Robustness.")
     tests: list[ExtraScore] = Field(description="The recipe's further test files.")
 
+    @property
+    def commonest(self) -> ClassScore:
+        """The class with most rows in test; of equals the first."""
+        return max(self.classes, key=lambda one: one.rows)
+
+    @property
+    def trivial(self) -> float:
+        """The accuracy of always naming the commonest class; 0 without gold labels."""
+        return self.commonest.rows / self.labelled if self.labelled else 0.0
+
+    @property
+    def rarest(self) -> ClassScore | None:
+        """The rarest class where the commonest has twice its rows in test or more; else None.
+
+        Accuracy then says little of it. Of equals the first; classes without a row do not count.
+        """
+        least = min((one for one in self.classes if one.rows), key=lambda one: one.rows, default=self.commonest)
+        return least if self.commonest.rows >= _IMBALANCE * least.rows > 0 else None
+
 
 class Training(_Part):
     """What it took to train the model."""
@@ -114,21 +139,42 @@ class Training(_Part):
 class Cost(_Part):
     """cost.json: what a model costs on the machine it names."""
 
-    version: Literal[2] = Field(2, description="Of this schema.")
+    version: Literal[2, 3] = Field(3, description="Of this schema; 2 lacks what is null there.")
     parameters: int = Field(ge=0, description="All of them.")
     parameters_without_embeddings: int = Field(ge=0, description="Without the embedding tables'.")
     bytes: int = Field(ge=0, description="Of the weights' files.")
     ms_per_text: float = Field(ge=0, description="Median time of a single text on one thread, tokenising included.")
     ms_per_text_p95: float = Field(ge=0, description="The same, 95th percentile.")
-    single_texts: int = Field(ge=1, description="How many texts those two are of.")
+    cpu_ms_per_text: float | None = Field(None, ge=0, description="Median of the time that the thread had a core.")
+    waited: Share | None = Field(None, description="Share of those times in which other processes had the core.")
+    load: float | None = Field(None, ge=0, description="Processes per core that wanted one in the minute before.")
+    single_texts: int = Field(ge=1, description="How many texts those are of.")
     texts_per_second: float = Field(ge=0, description="Batches on all threads, tokenising included.")
     texts: int = Field(ge=1, description="How many texts that is of.")
     batch_size: int = Field(ge=1, description="Texts in a batch.")
     max_length: int = Field(ge=1, description="Tokens read of a text.")
     flops_per_text: float = Field(ge=0, description="Of matrix products; a multiplication and an addition are two.")
     peak_memory_bytes: int = Field(ge=0, description="Weights, and the tensors that live at once in a batch.")
-    training: Training | None = Field(description="Null of a model that was taken as it is.")
+    training: Training | None = Field(
+        description="Null of a model that was taken as it is, or stands for all of its shape."
+    )
     machine: dict[str, str | int | float] = Field(description="What measured.")
+
+
+def busy(waited: Sequence[float | None]) -> str:
+    """What is said of times that were measured while others had the cores; nothing where the machine was idle.
+
+    Args:
+        waited: share of the time in which each model had no core, as cost.json has it.
+    """
+    known = [share for share in waited if share is not None]
+    share = max(known, default=0.0)
+    if share < _BUSY:
+        return ""
+    return (
+        f"the machine was busy: other processes had the core for up to {share:.0%} of the time in which models were "
+        "timed, so their times are too long; cost.json also has the CPU time"
+    )
 
 
 def write_card(file: Path, card: BaseModel) -> None:

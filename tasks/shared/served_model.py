@@ -18,7 +18,10 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 
 class ServedModel(PythonModel):
-    """Takes a column `text` (and `text_pair`), gives `label` and the probability of each class; no text, no label."""
+    """Takes a column `text` (and `text_pair`), gives `label` and the probability of each class; no text, no label.
+
+    No text is an empty one, and whatever is none: None, NaN, pandas.NA. Its row holds None, which in JSON is null.
+    """
 
     _classifier: Any
     _normalise: Any
@@ -43,18 +46,28 @@ class ServedModel(PythonModel):
     ) -> pd.DataFrame:
         """A row a row of the input, in its order."""
         texts, pairs = (
-            [self._normalise(text) for text in model_input[name]] if name in model_input else []
+            [self._normalise(text if isinstance(text, str) else "") for text in model_input[name]]
+            if name in model_input
+            else []
             for name in ("text", "text_pair")
         )
         rows = [row for row, text in enumerate(texts) if text]
         scores = np.full((len(texts), len(self._classifier.classes)), np.nan)
-        scores[rows] = self._classifier.probabilities(
-            [texts[row] for row in rows], [pairs[row] for row in rows] if pairs else None
-        )
+        if rows:
+            scores[rows] = self._classifier.probabilities(
+                [texts[row] for row in rows], [pairs[row] for row in rows] if pairs else None
+            )
         labels = np.full(len(texts), None, dtype=object)
         labels[rows] = np.array(self._classifier.classes, dtype=object)[scores[rows].argmax(-1)]
-        columns = {f"probability_{name}": scores[:, place] for place, name in enumerate(self._classifier.classes)}
-        return pd.DataFrame({"label": labels, **columns}, index=model_input.index)
+        # Only where there is something to leave out: a column of objects is slower, and of no declared type.
+        answers: Any = scores
+        if not np.isfinite(scores).all():
+            answers = scores.astype(object)
+            answers[~np.isfinite(scores)] = None
+        columns = {f"probability_{name}": answers[:, place] for place, name in enumerate(self._classifier.classes)}
+        # Of objects: among texts pandas would make NaN of None.
+        named = pd.Series(labels, index=model_input.index, dtype=object)
+        return pd.DataFrame({"label": named, **columns}, index=model_input.index)
 
 
 def _import_folder(folder: Path) -> str:

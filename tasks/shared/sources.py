@@ -10,6 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from tasks.shared.arrow import parquet_class_names
 from tasks.shared.errors import StillhouseError, brief, brief_path
 from tasks.shared.files.layout import BEGINNING, SEPARATORS, settled
 from tasks.shared.files.matching import matching, said_of_skipped
@@ -77,11 +78,20 @@ class Source(Protocol):
                 it is held to; one line says where.
         """
 
+    def is_header(self, row: Row) -> bool:
+        """Whether a row is the names of the columns once more, as in files that were joined."""
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """Names of the classes, where labels are stored as positions in such a list; else none."""
+
     def place(self, line: int) -> str:
         """Where the row with this `line` stands, for messages: `reviews.csv line 12`."""
 
 
-def open_sources(spec: str, data: "Data", *, split: str, labelled: bool, where: str) -> list[Source]:
+def open_sources(
+    spec: str, data: "Data", *, split: str, labelled: bool, where: str, whole: bool = False
+) -> list[Source]:
     """The sources that a recipe's text names, in a fixed order. Nothing is read yet.
 
     A glob can name several files; of these the beginning is read, and those without rows are left out.
@@ -93,6 +103,7 @@ def open_sources(spec: str, data: "Data", *, split: str, labelled: bool, where: 
         labelled: False for texts only: labels are not read, their column and that of groups may be missing, and .txt
             is allowed.
         where: the recipe's path of the spec, such as `data.train`, for messages.
+        whole: whether the rows of files come with all of their columns.
 
     Raises:
         StillhouseError: nothing is there, or it is of an unknown kind; one line says what to do.
@@ -102,13 +113,28 @@ def open_sources(spec: str, data: "Data", *, split: str, labelled: bool, where: 
         return [hub_source(spec, columns, split, where)]
     if spec.startswith("sample:"):
         return [_sample_source(spec, columns, where)]
-    _check_encoding(data.encoding)
-    _check_separator(data.separator)
-    options = Table(Path(), "", columns, data.encoding, data.separator, data.header)
+    options = _options(data, replace(columns, whole=whole))
     matches = matching(spec, READERS, where)
     sources = [_file_source(path, options, where) for path in matches.files]
     count = len(matches.files) + len(matches.others)
     return [*(_without_empty(sources, count, spec, matches.others, where) if count > 1 else sources)]
+
+
+def file_source(path: Path, data: "Data", columns: Columns, where: str) -> "FileSource":
+    """A single file of rows in columns, written as the recipe's section says; see `open_sources`."""
+    options = _options(data, columns)
+    if kind_of(path) == ".txt":
+        raise StillhouseError(f"{where}: {brief_path(path)} is .txt, which has no columns; write .csv")
+    source = _file_source(path, options, where)
+    if not path.is_file():
+        raise StillhouseError(f"{where}: no file {brief_path(path)}; looked for {brief_path(path.absolute())}")
+    return source
+
+
+def _options(data: "Data", columns: Columns) -> Table:
+    _check_encoding(data.encoding)
+    _check_separator(data.separator)
+    return Table(Path(), "", columns, data.encoding, data.separator, data.header)
 
 
 class _NoRows(StillhouseError):  # noqa: N818 - of a file among others it is no error
@@ -209,9 +235,25 @@ class FileSource:
             said.append('its cells are quoted, so the quotation marks around them are left out, and "" is one')
         return said
 
+    def is_header(self, row: Row) -> bool:
+        """See `Source.is_header`."""
+        return self.table.columns.repeated_in(row) and self.table.header and self._kind in SEPARATORS
+
+    @cached_property
+    def class_names(self) -> Sequence[str]:
+        """See `Source.class_names`; those of Parquet that `datasets` wrote."""
+        if self._kind != ".parquet" or self.table.columns.label is None:
+            return ()
+        with self._opened() as (table, stream):
+            return parquet_class_names(table, stream) if stream.peek(1) else ()
+
     def place(self, line: int) -> str:
         """See `Source.place`."""
         return f"{self.name} {self._unit} {line}"
+
+    def at(self, line: int) -> str:
+        """The same, with where the recipe names the file."""
+        return f"{self.table.at} {self._unit} {line}"
 
     @property
     def _unit(self) -> str:

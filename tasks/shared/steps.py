@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -22,6 +22,19 @@ class Stopped(Exception):  # noqa: N818 - nothing went wrong
 
 
 @dataclass(frozen=True)
+class Ahead:
+    """What of a run's training is still to come.
+
+    Attributes:
+        trainings: how many more there are like this one.
+        seeds: of how many seeds the run trains students.
+    """
+
+    trainings: int
+    seeds: int
+
+
+@dataclass(frozen=True)
 class Context:
     """What a step may use while it works.
 
@@ -34,6 +47,8 @@ class Context:
         metrics: tracks a series of (optimiser step, value) under a name.
         warn: tells the person something they can do something about.
         looked: called with the number of a look at dev, from 1, and the accuracy; may raise Stopped.
+        kept: where a training of this step keeps its checkpoint until the output is there; None keeps none.
+        ahead: what follows a training, of which a long one warns; None where its like was trained in this run before.
     """
 
     workspace: Workspace
@@ -43,6 +58,8 @@ class Context:
     metrics: Callable[[str, Points], None]
     warn: Callable[[str], None]
     looked: Callable[[int, float], None] = lambda look, accuracy: None
+    kept: Path | None = None
+    ahead: Ahead | None = None
 
 
 @dataclass(frozen=True)
@@ -51,9 +68,19 @@ class Unknown:
 
     Attributes:
         title: of what the step will make.
+        rows: of each part of the data, where they can be foreseen; else none.
     """
 
     title: str
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What is known of a step's result before it has run: in words, and the rows of each part of the data."""
+
+    note: str = ""
+    rows: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,7 +106,7 @@ class Step(ABC, Generic[Record]):
     @property
     def ready(self) -> bool:
         """Whether all inputs are known; not so in a plan behind a step that has yet to run."""
-        values = [getattr(self, field.name) for field in fields(self)]
+        values = [getattr(self, each.name) for each in fields(self)]
         return not _unknown(tuple(values))
 
     @property
@@ -114,6 +141,10 @@ class Step(ABC, Generic[Record]):
     def summary(self, record: Record) -> str:
         """A few words about the result, for the person."""
         return ""
+
+    def foreseen(self) -> Foreseen:
+        """The same before the step has run, as far as it can be known in a second; for a plan."""
+        return Foreseen()
 
     def consumed(self) -> Mapping[str, tuple[str, Path]]:
         """Digest and place of the data that the step reads, by name, for the tracker."""

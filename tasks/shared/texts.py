@@ -12,6 +12,15 @@ def normalise(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
+def shortened(text: str, most: int) -> str:
+    """A text of at most so many characters: cut between words where there is a gap in its last fifth, with `…`."""
+    if len(text) <= most:
+        return text
+    cut = text[: most - 1]
+    gap = cut.rfind(" ") if text[most - 1] != " " else len(cut)
+    return f"{(cut[:gap] if gap >= 4 * most // 5 else cut).rstrip()}…"
+
+
 def text_key(text: str, pair: str | None = None) -> bytes:
     """SHA-256 of the length-prefixed normalised text, and of the pair if there is one; 32 bytes."""
     digest = hashlib.sha256()

@@ -9,16 +9,26 @@ from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModelOutput,
+    LoggedModelStatus,
+    Metric,
+    Param,
+    RunTag,
+)
 from mlflow.exceptions import MlflowException
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
+from tasks.shared.dotted import flatten
 from tasks.shared.errors import StillhouseError, one_line, says_disk_is_full, without_logins
 from tasks.shared.outputs import locked
+from tasks.shared.patient_client import PatientClient
 from tasks.shared.tracking_move import follow_move
 from tasks.shared.tracking_place import check_tracking_server, tracking_uri
 from tasks.shared.workspace import Workspace
@@ -59,6 +69,8 @@ def _clearly(method: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
 def open_client(workspace: Workspace) -> MlflowClient:
     """A client of the tracking server and registry; the workspace's own database is made if need be.
 
+    Whatever it is asked, a server in trouble is waited for, for a minute at most.
+
     Raises:
         StillhouseError: MLflow refuses.
     """
@@ -69,11 +81,13 @@ def open_client(workspace: Workspace) -> MlflowClient:
             follow_move(workspace)
         else:
             _make_database(workspace, database)
-    return MlflowClient(uri, registry_uri=uri)
+    return cast(MlflowClient, PatientClient(MlflowClient(uri, registry_uri=uri), uri))
 
 
 def _make_database(workspace: Workspace, database: Path) -> None:
     """Makes MLflow's tables whole or not at all: it could not go on with a database that a kill left half-made."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
     workspace.mlflow.mkdir(parents=True, exist_ok=True)
     with locked(workspace.locks / "mlflow.lock", lambda owner: None):
         if database.exists():
@@ -192,6 +206,13 @@ class Tracker:
         )
 
     @_clearly
+    def model(self, run: str, name: str, role: str, tags: Mapping[str, str]) -> None:
+        """Shows a model on the page of the run that it came out of; its files stay where the tags say."""
+        made = self._client.create_logged_model(self.experiment, name, run, dict(tags), model_type=role)
+        self._client.log_outputs(run, [LoggedModelOutput(made.model_id, 0)])
+        self._client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
+
+    @_clearly
     def artifact(self, run: str, path: Path) -> None:
         """Copies a file, or a folder under its name, to the run's artifacts."""
         if path.is_dir():
@@ -226,16 +247,4 @@ def _finished(client: MlflowClient) -> list[Tracked]:
         token = page.token
         if not token:
             break
-    return found
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Values by dotted name; items of a list of mappings by number."""
-    found: list[tuple[str, Any]] = []
-    for name, value in values.items():
-        inner = dict(enumerate(value)) if isinstance(value, list) and any(isinstance(v, dict) for v in value) else value
-        if isinstance(inner, Mapping):
-            found.extend(flatten({str(key): item for key, item in inner.items()}, f"{prefix}{name}."))
-        else:
-            found.append((f"{prefix}{name}", inner))
     return found

@@ -51,6 +51,11 @@ class Workspace:
         return self.root / "plans"
 
     @property
+    def trainings(self) -> Path:
+        """Checkpoints of trainings that are not carried out to the end: a folder a step's key."""
+        return self.root / "trainings"
+
+    @property
     def runs(self) -> Path:
         """A folder a run: recipe, log and result."""
         return self.root / "runs"

@@ -17,10 +17,11 @@ from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.states import Scheduled
 
-from flows.deploy import SILENCE
+from flows.deploying.automations import SILENCE
 from tasks.shared.child import PATIENCE_SECONDS, still_running
 from tests.faults.servers import api, mlflow, until, up
 from tests.flows.conftest import World, make_world, toy_recipe
+from tests.web import Server, server
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(900)]
 
@@ -40,7 +41,7 @@ def tasks_of(client: SyncPrefectClient, run: UUID) -> list[TaskRun]:
 
 def in_the_middle_of_training(client: SyncPrefectClient) -> FlowRun:
     """A run that would train for an hour, from the moment it trains a student."""
-    deployment = client.read_deployment_by_name("distill/on-demand")
+    deployment = client.read_deployment_by_name("distill/toy-on-demand")
     recipe = {**toy_recipe(), "name": "long"}
     recipe["training"] = {**recipe["training"], "epochs": 10000}
     run = client.create_flow_run_from_deployment(deployment.id, parameters={"recipe": recipe})
@@ -56,7 +57,7 @@ def test_two_runs_at_once_never_use_the_gpu_together(fresh: World) -> None:
         assert (second.returncode, "up already" in second.stderr) == (2, True), second.stderr
         world.done("deploy", "toy.yaml")
         with api(world) as client:
-            hourly = client.read_deployment_by_name("label/hourly")
+            hourly = client.read_deployment_by_name("label/toy-hourly")
             client.update_deployment_schedule(hourly.id, hourly.schedules[0].id, active=False)
             before = what_is_deployed(client)
             world.done("deploy", "toy.yaml")
@@ -80,9 +81,9 @@ def what_is_deployed(client: SyncPrefectClient) -> dict[str, object]:
     limits = {limit.tag: limit.concurrency_limit for limit in client.read_concurrency_limits(limit=10, offset=0)}
     automations = [(found.id, found.name, found.enabled) for found in client.read_automations()]
     assert {name: len(schedules) for name, schedules in deployments.items()} == {
-        "nightly": 1,
-        "hourly": 1,
-        "on-demand": 0,
+        "toy-nightly": 1,
+        "toy-hourly": 1,
+        "toy-on-demand": 0,
     }
     assert limits == {"gpu": 1}
     assert len(automations) == 1
@@ -91,7 +92,7 @@ def what_is_deployed(client: SyncPrefectClient) -> dict[str, object]:
 
 def scheduled_and_asked_for(client: SyncPrefectClient) -> list[UUID]:
     """Two runs due at the same second: the nightly one by its schedule, one with another recipe by the API."""
-    nightly = client.read_deployment_by_name("distill/nightly")
+    nightly = client.read_deployment_by_name("distill/toy-nightly")
     soon = datetime.now(UTC) + timedelta(seconds=20)
     daily = IntervalSchedule(interval=timedelta(days=1), anchor_date=soon)
     changed = DeploymentUpdate(schedules=[DeploymentScheduleUpdate(slug="nightly", schedule=daily, active=True)])
@@ -100,7 +101,7 @@ def scheduled_and_asked_for(client: SyncPrefectClient) -> list[UUID]:
     other["teachers"] = [{**other["teachers"][0], "seed": 1}]
     other["training"] = {**other["training"], "epochs": 4}
     asked = client.create_flow_run_from_deployment(
-        client.read_deployment_by_name("distill/on-demand").id,
+        client.read_deployment_by_name("distill/toy-on-demand").id,
         parameters={"recipe": other},
         state=Scheduled(scheduled_time=soon),
     )
@@ -151,10 +152,19 @@ def stops_cleanly_on_ctrl_c(world: World, process: subprocess.Popen[str]) -> Non
     assert json.loads(world.done("show", run.name, "--json"))["state"] == "interrupted"
 
 
-def test_what_kills_leave_behind_is_mended(fresh: World) -> None:
+def test_what_kills_leave_behind_is_mended_and_told(fresh: World) -> None:
     world = replace(fresh, home="killed")
+    with server() as hook:
+        kills_and_what_is_told(world, hook)
+    secret = hook.url.encode()
+    files = [file for file in world.workspace.rglob("*") if file.is_file()]
+    assert not [file for file in files if secret in file.read_bytes()], "the webhook's address is a secret"
+
+
+def kills_and_what_is_told(world: World, hook: Server) -> None:
     with up(world) as process:
-        world.done("deploy", "toy.yaml", "--timezone", "Europe/Paris")
+        said = world.done("deploy", "toy.yaml", "--timezone", "Europe/Paris", "--notify", hook.url)
+        assert (hook.url in said, len(hook.bodies)) == (False, 1), "a first message, and no word of where it went"
         with api(world) as client:
             run = in_the_middle_of_training(client)
         machine = [*family(process), psutil.Process(process.pid)]
@@ -169,6 +179,9 @@ def test_what_kills_leave_behind_is_mended(fresh: World) -> None:
             patience = SILENCE.total_seconds() + 60
             until(lambda: client.read_flow_run(run.id).state_name == "Crashed", patience, "the zombie is crashed")
             assert "no sign of life" in client.read_flow_run(run.id).state.message
+            until(lambda: len(hook.bodies) > 1, 30, "somebody is told")
+            told = json.loads(hook.bodies[1])["text"]
+            assert told.startswith(f"toy-on-demand: run {run.name} crashed: no sign of life for 90 seconds"), told
             until(lambda: not client.read_concurrency_limit_by_tag("gpu").active_slots, 90, "its GPU slot is free")
         children = family(process)
         worker = next(child for child in children if child.cmdline()[1:5] == ["-m", "prefect", "worker", "start"])

@@ -186,7 +186,7 @@ def test_a_foreign_page_reads_changes_and_starts_nothing(tmp_path: Path, browser
             assert {"Prefect server", "MLflow server", "Prefect of a run"} <= {listener.name for listener in found}
             assert {listener.address for listener in found} == {"127.0.0.1"}
             with api(world) as client:
-                deployment = str(client.read_deployment_by_name("distill/on-demand").id)
+                deployment = str(client.read_deployment_by_name("distill/toy-on-demand").id)
             before = state_of(world)
             foreign.targets = [target for listener in found for target in targets_at(listener, deployment)]
             for page in (f"http://{FOREIGN}:{port}/", f"http://127.0.0.1:{port}/"):

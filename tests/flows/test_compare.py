@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from flows.compare import compare_runs
+from flows.records import find_run, named_run
 from tasks.evaluate import predictions_file
+from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import make_output
 from tasks.shared.predictions import Predictions
 
@@ -20,13 +22,13 @@ def written(said, folder):
 
 
 @pytest.fixture
-def runs(bench, tmp_path):
+def runs(bench):
     """Leaves what `compare` reads of a run whose two students get so much of test right, each text ten times."""
-    data = tmp_path / "data"
-    data.mkdir()
+    data = bench.workspace.outputs / "load_data" / "k"
+    data.mkdir(parents=True)
     (data / "manifest.json").write_text(json.dumps({"facts": {"classes": ["x", "y"]}}))
 
-    def leave(name, accuracy, groups=None):
+    def leave(name, accuracy, groups=None, began="2026", test="test.csv"):
         students = []
         for seed in (0, 1):
             right = np.random.default_rng([seed, len(name)]).random(TEXTS) < accuracy
@@ -35,16 +37,16 @@ def runs(bench, tmp_path):
             keys = np.repeat(np.array([f"{text:032d}".encode() for text in range(TEXTS)]), 10)
 
             said, key = Predictions(keys, gold, logits, groups), f"{name}-{seed}"
-            card = make_output(tmp_path / key, key, {}, partial(written, said))
+            card = make_output(bench.workspace.outputs / "evaluate" / key, key, {}, partial(written, said))
             students.append({"seed": seed, "scorecard": str(card.path)})
         folder = bench.workspace.runs / name
         folder.mkdir(parents=True)
         record = {
             **dict.fromkeys(("error", "best", "mlflow")),
             "labels": [],
-            **{"run": name, "state": "done", "began": "2026", "path": str(folder), "verdict": {}, "schema": 1},
+            **{"run": name, "state": "done", "began": began, "path": str(folder), "verdict": {}, "schema": 1},
             "steps": [{"step": "load_data", "title": "load_data", "state": "done", "path": str(data)}],
-            "recipe": {"worthwhile": 0.005},
+            "recipe": {"worthwhile": 0.005, "data": {"test": test}},
             "students": students,
         }
         (folder / "run.json").write_text(json.dumps(record))
@@ -66,3 +68,32 @@ def test_texts_that_are_repeated_or_grouped_in_either_run_are_one_example(runs, 
     assert (grouped["examples"], grouped["rows"], grouped["example"]) == (15, 300, "group")
     assert "30 examples in 300 rows" in plain["sentence"]
     assert "15 groups in 300 rows" in grouped["sentence"]
+
+
+def test_without_another_run_it_is_the_one_before_on_the_same_test_data(runs, capsys):
+    tested = {"old": "test.csv", "near": "test.csv", "foreign": "x.csv", "new": "test.csv"}
+    for day, (name, test) in enumerate(tested.items()):
+        runs(name, 0.5, began=f"2026-11-0{day + 1}", test=test)
+
+    def compared(*named):
+        compare_runs(named[0], named[1] if named[1:] else None, as_json=True)
+        return json.loads(capsys.readouterr().out)["runs"]
+
+    assert compared("latest") == ["new", "near"]
+    assert compared("near") == ["near", "old"]
+    assert compared("old", "latest") == ["old", "new"]
+    with pytest.raises(StillhouseError, match=r"before foreign was tested on x\.csv; name the other run"):
+        compared("foreign")
+
+
+def test_the_beginning_of_several_names_lists_those_alone(bench, runs):
+    for day in range(7):
+        runs(f"toy-{day}", 0.5, began=f"2026-11-0{day + 1}")
+    runs("other", 0.5, began="2026-11-09")
+    listed = "toy-6, toy-5, toy-4, toy-3, toy-2 and 2 more"
+    with pytest.raises(StillhouseError, match=f"7 runs begin with 'toy'; name one of {listed}$"):
+        find_run(bench.workspace, "toy")
+    with pytest.raises(StillhouseError, match=r"no run 'tyo' in .*; the latest: other, toy-6, "):
+        find_run(bench.workspace, "tyo")
+    assert find_run(bench.workspace, "o")["run"] == "other"
+    assert named_run(bench.workspace, "latest")["run"] == named_run(bench.workspace, None)["run"] == "other"

@@ -2,11 +2,14 @@
 
 import importlib
 import os
+import re
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -14,7 +17,10 @@ from filelock import FileLock
 from prefect import Flow
 from prefect.utilities.callables import parameter_schema
 
-from flows.deploy import SILENCE, deploy
+from flows.deploy import deploy
+from flows.deploying.automations import SILENCE
+from flows.deploying.deployed import Deployed
+from flows.deploying.wanted import Wanted, follow, read_wanted, same_recipe
 from flows.deployments import FILE, with_generated_parts
 from flows.servers import POOL, up
 from flows.shipped import find_recipe
@@ -22,6 +28,7 @@ from tasks.shared.errors import StillhouseError
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import load_recipe
 from tasks.shared.workspace import open_workspace
+from tests.web import server
 
 DEPLOYMENTS = {
     deployment["name"]: deployment for deployment in yaml.safe_load(FILE.read_text(encoding="utf-8"))["deployments"]
@@ -56,17 +63,17 @@ def test_generated_parts_follow_and_what_is_written_by_hand_stays() -> None:
 
 def test_what_is_deployed() -> None:
     assert {name: deployment["entrypoint"] for name, deployment in DEPLOYMENTS.items()} == {
-        "nightly": "flows.distill.distill",
-        "hourly": "flows.label.label",
-        "on-demand": "flows.distill.distill",
-        "sweep": "flows.sweep.sweep",
+        "quickstart-nightly": "flows.distill.distill",
+        "quickstart-hourly": "flows.label.label",
+        "quickstart-on-demand": "flows.distill.distill",
+        "sweep-sweep": "flows.sweep.sweep",
     }
     schedules = {name: deployment.get("schedules", []) for name, deployment in DEPLOYMENTS.items()}
     assert schedules == {
-        "nightly": [{"slug": "nightly", "cron": "0 2 * * *", "timezone": "UTC"}],
-        "hourly": [{"slug": "hourly", "cron": "15 * * * *", "timezone": "UTC"}],
-        "on-demand": [],
-        "sweep": [],
+        "quickstart-nightly": [{"slug": "nightly", "cron": "0 2 * * *"}],
+        "quickstart-hourly": [{"slug": "hourly", "cron": "15 * * * *"}],
+        "quickstart-on-demand": [],
+        "sweep-sweep": [],
     }
     waiting = {"limit": 1, "collision_strategy": "ENQUEUE"}
     assert [DEPLOYMENTS[name].get("concurrency_limit") for name in schedules] == [waiting, waiting, None, None]
@@ -76,7 +83,7 @@ def test_what_is_deployed() -> None:
 def test_a_deployment_runs_a_flow_that_is_there_with_a_shipped_recipe(name: str) -> None:
     assert isinstance(flow_of(name), Flow)
     assert Recipe.model_validate(DEPLOYMENTS[name]["parameters"]["recipe"]) == load_recipe(
-        find_recipe("sweep" if name == "sweep" else "quickstart")
+        find_recipe("sweep" if name == "sweep-sweep" else "quickstart")
     )
     assert DEPLOYMENTS[name]["work_pool"]["name"] == POOL
     # Runs are watched by this tag, and crashed when three heartbeats are missing.
@@ -88,7 +95,7 @@ def test_a_deployment_runs_a_flow_that_is_there_with_a_shipped_recipe(name: str)
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_the_form_is_the_recipe_described_field_by_field(name: str) -> None:
     schema = parameter_schema(flow_of(name)).model_dump()
-    assert list(schema["properties"]) == ["recipe", *(["shard"] if name == "hourly" else [])]
+    assert list(schema["properties"]) == ["recipe", *(["shard"] if name == "quickstart-hourly" else [])]
     assert schema["required"] == ["recipe"]
     assert schema["definitions"]["Recipe"]["required"] == ["data"]
     assert list(undescribed(schema["definitions"]["Recipe"], schema["definitions"])) == []
@@ -106,7 +113,7 @@ def undescribed(section: dict[str, Any], definitions: dict[str, Any], path: str 
 
 def test_deploying_needs_a_server() -> None:
     with pytest.raises(StillhouseError, match="start one with `stillhouse up`"):
-        deploy(None, None)
+        deploy(None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +130,66 @@ def test_a_mistake_is_found_before_anything_is_sent(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text("data: {train: a.csv, test: b.csv}\nsedes: [1]\n", encoding="utf-8")
     with pytest.raises(StillhouseError, match=complaint):
-        deploy(recipe, timezone)
+        deploy(recipe, timezone, None)
+
+
+def test_a_missing_file_is_found_before_anything_is_sent(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "mine.yaml").write_text("data: {train: gone.csv, test: gone.csv}\n", encoding="utf-8")
+    with server() as prefect:
+        monkeypatch.setenv("PREFECT_API_URL", f"{prefect.url}/api")
+        with pytest.raises(StillhouseError, match=re.escape(f"no file gone.csv; looked for {folder / 'gone.csv'}")):
+            deploy("mine.yaml", None, None)
+    assert prefect.asked == ["/api/health"]
+
+
+@pytest.fixture
+def nightly(folder: Path) -> Wanted:
+    """The first of the deployments of a recipe."""
+    (folder / "mine.yaml").write_text("{name: mine, data: {train: a.csv, test: b.csv}}\n", encoding="utf-8")
+    return read_wanted("mine.yaml")[0]
+
+
+def on_the_server(wanted: Wanted, **differently: Any) -> Deployed:
+    """What the server tells of a deployment as it was made: paused, in another timezone."""
+    plain = wanted.document["parameters"]["recipe"]
+    schedule = {"cron": "0 2 * * *", "timezone": "Europe/Paris", "active": False}
+    return replace(Deployed(uuid4(), plain, str(Path.cwd()), {"nightly": schedule}, True), **differently)
+
+
+def test_deployments_are_named_after_their_recipe(nightly: Wanted) -> None:
+    names = [one.full_name for one in read_wanted("mine.yaml")]
+    assert names == ["distill/mine-nightly", "label/mine-hourly", "distill/mine-on-demand"]  # it has no sweep
+    assert [one.full_name for one in read_wanted(None)] == [
+        "distill/quickstart-nightly",
+        "label/quickstart-hourly",
+        "distill/quickstart-on-demand",
+        "sweep/sweep-sweep",
+    ]
+
+
+def test_deployed_again_a_deployment_keeps_timezone_and_pauses(
+    nightly: Wanted, capsys: pytest.CaptureFixture[str]
+) -> None:
+    follow(nightly, on_the_server(nightly), None)
+    kept = {"slug": "nightly", "cron": "0 2 * * *", "timezone": "Europe/Paris", "active": False}
+    assert (nightly.schedules, nightly.document["paused"]) == ([kept], True)
+    assert capsys.readouterr().out == ""
+
+
+def test_what_a_deployment_loses_is_told(nightly: Wanted, capsys: pytest.CaptureFixture[str]) -> None:
+    other = {"name": "mine", "data": {"train": "a.csv", "test": "c.csv"}, "seeds": [1]}
+    follow(nightly, on_the_server(nightly, recipe=other, folder="/elsewhere"), "Asia/Tokyo")
+    assert capsys.readouterr().out == (
+        "replaces distill/mine-nightly: another recipe (data, seeds), another folder (it was /elsewhere), "
+        "another schedule (it was 0 2 * * * (Europe/Paris), paused)\n"
+    )
+
+
+def test_a_deployment_of_an_earlier_name_is_the_same_where_its_recipe_is(nightly: Wanted) -> None:
+    assert nightly.old_name == "distill/nightly"
+    assert same_recipe(on_the_server(nightly), nightly)
+    assert not same_recipe(on_the_server(nightly, recipe={"name": "another"}), nightly)
+    assert not same_recipe(None, nightly)
 
 
 def test_a_taken_port_is_named() -> None:

@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 from flows.housekeeping import collect_garbage
+from flows.killed import _leftovers, _open_records
+from flows.labels_export import export_labels
 from flows.record_paths import from_file, to_file
+from flows.records import all_runs
+from flows.report import rebuild_report
 from tasks.shared.errors import StillhouseError
 from tasks.shared.recipe_file import load_recipe
 from tasks.shared.workspace import Workspace
@@ -48,7 +52,8 @@ def test_gc_keeps_what_the_runs_of_a_moved_workspace_need(moved: World) -> None:
 
 def test_records_of_earlier_versions_with_absolute_paths_are_understood(moved: World, world: World) -> None:
     for file in moved.workspace.glob("runs/*/run.json"):
-        there = from_file(json.loads(file.read_text(encoding="utf-8")), Workspace(world.workspace))
+        was = world.workspace / "runs" / file.parent.name
+        there = from_file(json.loads(file.read_text(encoding="utf-8")), was, Workspace(world.workspace))
         file.write_text(json.dumps(there), encoding="utf-8")
         assert there["path"] == str(world.workspace / "runs" / there["run"])
     before = made(moved.workspace)
@@ -97,7 +102,7 @@ def test_gc_refuses_where_no_kept_run_finds_what_it_made(moved: World, monkeypat
     before = made(moved.workspace)
     for file in moved.workspace.glob("runs/*/run.json"):
         record = json.loads(file.read_text(encoding="utf-8"))
-        record["steps"] = [{**step, "path": f"/gone{step['path']}"} for step in record["steps"]]
+        record["steps"] = [{**step, "path": f"gone/{step['path']}"} for step in record["steps"]]
         file.write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(StillhouseError, match="kept runs finds what it made"):
         collect_garbage(10, delete=True)
@@ -136,10 +141,10 @@ def test_a_record_is_the_same_after_it_was_written_and_read(tmp_path: Path) -> N
         "recipe": {"path": "theirs", "labels": "hosted.jsonl", "data": {"train": str(tmp_path / "train.csv")}},
     }
     written = to_file(record, workspace)
-    assert from_file(written, workspace) == record
+    assert from_file(written, tmp_path / "runs" / "a", workspace) == record
     assert written["recipe"] == record["recipe"]
     assert str(tmp_path) not in json.dumps({**written, "recipe": None})
-    there = from_file(written, Workspace(Path("/there")))
+    there = from_file(written, Path("/there/runs/a"), Workspace(Path("/there")))
     assert there["best"]["path"] == "/there/outputs/t/k/model"
     assert there["path"] == "/there/runs/a"
 
@@ -209,3 +214,95 @@ def test_a_record_of_another_shape_is_left_out_and_nothing_goes(
     with pytest.raises(StillhouseError, match="does not say what its run needs"):
         collect_garbage(1, delete=True)
     assert made(moved.workspace) == before
+
+
+def record_in(workspace: Path, run: str, **changes: object) -> Path:
+    """A small record in a workspace's folder of a run."""
+    folder = workspace / "runs" / run
+    folder.mkdir(parents=True)
+    record = {
+        "schema": 1,
+        "run": run,
+        "state": "done",
+        "error": None,
+        "began": "2026-11-01T00:00:00+00:00",
+        "path": f"runs/{run}",
+        "verdict": None,
+        "best": None,
+        "labels": [],
+        "steps": [{"step": "judge", "title": "judge", "state": "done", "path": "outputs/judge/k"}],
+        "mlflow": {"uri": "sqlite:///../theirs.db", "run": "r"},
+        "recipe": {},
+    }
+    (folder / "run.json").write_text(json.dumps(record | changes), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("elsewhere", ["/etc", "../other", "outputs/../../other", "/original/outputs/judge/k"])
+@pytest.mark.parametrize("key", ["steps", "best", "students"])
+def test_a_record_that_names_what_lies_elsewhere_as_its_own_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], elsewhere: str, key: str
+) -> None:
+    named = {"step": "judge", "title": "judge", "state": "done", "path": elsewhere}
+    record_in(tmp_path, "a", **{key: named if key == "best" else [named]})
+    assert all_runs(Workspace(tmp_path)) == []
+    assert f"names '{elsewhere}', which is not in the workspace; it is left out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("said", ["/original/runs/a", "../../original/runs/a", "runs/b", "/etc/x/y"])
+def test_a_runs_folder_is_where_its_record_lies_whatever_the_record_says(tmp_path: Path, said: str) -> None:
+    folder = record_in(tmp_path, "a", path=said)
+    [record] = all_runs(Workspace(tmp_path))
+    assert record["path"] == str(folder)
+
+
+def test_a_copy_reads_and_writes_itself_alone(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its records are of an earlier version, with absolute paths into the original, which is still there."""
+    copy = tmp_path / "copy"
+    shutil.copytree(world.workspace, copy, symlinks=True)
+    for file in copy.glob("runs/*/run.json"):
+        was = world.workspace / "runs" / file.parent.name
+        there = from_file(json.loads(file.read_text(encoding="utf-8")), was, Workspace(world.workspace))
+        file.write_text(json.dumps(there), encoding="utf-8")
+    monkeypatch.setenv("STILLHOUSE_HOME", str(copy))
+    run = next(record["run"] for record in all_runs(Workspace(copy)) if record["verdict"])
+    theirs, ours = (place / "runs" / run / "report.html" for place in (world.workspace, copy))
+    before = theirs.stat().st_mtime_ns
+    ours.unlink()
+    ours.symlink_to(theirs)
+    rebuild_report(run, None)
+    assert theirs.stat().st_mtime_ns == before
+    assert not ours.is_symlink()
+    shutil.rmtree(copy / "labels")
+    shutil.rmtree(copy / "outputs" / "fuse")
+    with pytest.raises(StillhouseError, match=f"{copy}.* is gone or incomplete"):
+        export_labels(tmp_path / "labels.csv", run, None, 0, 1.0)
+    with pytest.raises(StillhouseError, match=f"the soft labels .* are gone from {copy}"):
+        export_labels(tmp_path / "labels.csv", run, 0, 0, 1.0)
+
+
+def test_a_report_is_not_written_into_a_run_that_is_linked_from_another_workspace(
+    moved: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STILLHOUSE_HOME", str(moved.workspace))
+    folder = Path(moved.finished()["path"])
+    folder.rename(tmp_path / folder.name)
+    folder.symlink_to(tmp_path / folder.name)
+    with pytest.raises(StillhouseError, match="is a link to elsewhere; name a folder with --output"):
+        rebuild_report(folder.name, None)
+
+
+def test_what_another_workspace_is_writing_stays_where_its_folders_are_linked(tmp_path: Path) -> None:
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    going_on = record_in(theirs, "a", state="running")
+    written = theirs / "labels" / ("ab" * 16) / ".part"
+    left = ours / "labels" / ("cd" * 16) / ".part"
+    for file in (written, left):
+        file.parent.mkdir(parents=True)
+        file.touch()
+    (ours / "runs").mkdir()
+    (ours / "runs" / "a").symlink_to(going_on)
+    (ours / "labels" / ("ab" * 16)).symlink_to(written.parent)
+    assert _leftovers(Workspace(ours)) == [left]
+    assert _open_records(Workspace(ours)) == []
+    assert _open_records(Workspace(theirs)) == [going_on / "run.json"]

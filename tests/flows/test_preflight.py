@@ -42,6 +42,7 @@ def write_teacher(name: str, classes: list[str] | None) -> Path:
     names = {} if classes is None else {"id2label": dict(enumerate(classes))}
     (folder / "config.json").write_text(json.dumps({"model_type": "bert", **names}), encoding="utf-8")
     save_file({"classifier.weight": np.zeros((3, 4), np.float32)}, folder / "model.safetensors")
+    (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n", encoding="utf-8")
     return folder
 
 
@@ -171,7 +172,7 @@ DATA = {
     ),
     "a label that data.classes lacks": (
         lambda: {"classes": ["food", "money"]},
-        "data.train: train.csv has label 'sport', not in data.classes",
+        "train.csv line 2 has label 'sport', not in data.classes ('food', 'money');",
     ),
     "a class that vanished": (
         lambda: {"classes": [*CLASSES, "weather"]},

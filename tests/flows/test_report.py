@@ -38,6 +38,10 @@ def second(world: World, first: dict) -> dict:
 def test_a_report_lies_in_the_runs_folder_and_is_rebuilt_to_the_byte(world: World, first: dict, tmp_path: Path) -> None:
     shown = world.done("show", first["run"])
     assert f"runs/{first['run']}/report.html" in shown.replace("\n", "")
+    paths = ("student  ", "soft labels  ", "tracked run  ", "  ")
+    assert all(len(line) <= 100 for line in shown.splitlines() if not line.startswith(paths))
+    assert "ships " in shown
+    assert "student.hidden_size=128" not in shown
     printed = world.done("report", first["run"], "--output", str(tmp_path / "new"))
     assert printed.split() == [str(tmp_path / "new" / name) for name in PAGES[:2]]
     same, *others = filecmp.cmpfiles(first["path"], tmp_path / "new", PAGES, shallow=False)
@@ -101,6 +105,7 @@ def test_two_runs_side_by_side(world: World, first: dict, second: dict) -> None:
     shown = world.done("compare", first["run"], second["run"])
     assert "student.hidden_size: 16 / 8" in shown
     assert "INCONCLUSIVE" in shown, "they have one seed in common"
+    assert "Add seeds." in shown
     told = json.loads(world.done("compare", first["run"], second["run"], "--json"))
     gain = first["students"][0]["accuracy"] - second["students"][0]["accuracy"]
     assert told["difference"] == pytest.approx(gain)
@@ -146,6 +151,10 @@ def test_draws_baselines_noised_texts_and_further_tests(world: World) -> None:
         "Learning from augmented texts",
     ):
         assert told in page
+    shown = " ".join(world.done("show", record["run"]).split())
+    method = "Over 2 draws of labels, "
+    assert shown.index(method) < shown.index("The first draw alone, "), "the method is what several draws are for"
+    assert "on mails teacher " in shown
     _check_exports(world, record)
     plan = world.done("plan", "toy.yaml", *(word for setting in settings for word in ("--set", setting)))
     assert f"{len(titles)} steps to reuse, 0 to run" in plan

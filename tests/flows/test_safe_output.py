@@ -110,7 +110,8 @@ def test_a_run_that_names_a_student_outside_the_workspace_is_refused(world: Worl
     finally:
         shutil.rmtree(folder)
     assert result.returncode == 2
-    assert "run moved names a student outside the workspace" in result.stderr
+    assert "which is not in the workspace; it is left out" in result.stderr
+    assert "no run 'moved'" in result.stderr
 
 
 @pytest.mark.parametrize(

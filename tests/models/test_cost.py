@@ -1,5 +1,10 @@
 """Cost: parameters and bytes of a known model, times that are there, nothing left changed."""
 
+import os
+import subprocess
+import sys
+import time
+
 import pytest
 import torch
 from safetensors import safe_open
@@ -72,9 +77,29 @@ def test_speed_is_measured_and_threads_are_given_back(bert, texts, pairs):
     finally:
         torch.set_num_threads(threads)
     assert 0 < found["ms_per_text"] <= found["ms_per_text_p95"]
+    assert 0 < found["cpu_ms_per_text"] <= 1.05 * found["ms_per_text"]
+    assert 0 <= found["waited"] < 1
+    assert found["load"] >= 0
     assert 1 <= found["single_texts"] <= len(texts)
     assert found["texts_per_second"] > 0
     assert (found["texts"], found["max_length"]) == (len(texts), 16)
+
+
+def test_time_in_which_others_have_the_core_is_told_apart(bert):
+    """Two models' worth of work beside it on every core: the thread waits, and its own time does not grow with that."""
+    sample = Sample(TOKENIZER, TEXTS[:1] * 60, None, 16)
+    alone = speed(bert, sample)
+    busy = "while True: pass"
+    others = [subprocess.Popen([sys.executable, "-c", busy]) for _ in range(2 * (os.cpu_count() or 1))]
+    try:
+        time.sleep(0.3)
+        crowded = speed(bert, Sample(TOKENIZER, TEXTS[:1] * 150, None, 16))
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    assert crowded["waited"] > 0.2
+    assert crowded["cpu_ms_per_text"] < 3 * alone["cpu_ms_per_text"]
 
 
 def test_operations_of_a_bert_by_hand(bert):

@@ -58,6 +58,9 @@ def test_counts_what_was_cut_off(maker, pairs):
     for limit in (8, 14, 500):
         encoded = encode(tokenizer, TEXTS, pairs, limit)
         assert encoded.truncated == sum(length > limit for length in whole)
+        if pairs is None:
+            assert encoded.left_out == tuple(length - limit for length in whole if length > limit)
+        assert len(encoded.left_out) == encoded.truncated
         assert encoded.lengths.tolist() == [min(max(length, 1), limit) for length in whole]
 
 

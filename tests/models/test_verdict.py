@@ -136,14 +136,14 @@ def test_three_of_these_seeds_do_not():
 def test_one_seed_is_inconclusive_whatever_it_shows(twin):
     found = judge(STUDENTS[:1], twin[:1], worthwhile=0.005)
     assert (found.outcome, found.low, found.high, found.se_seeds) == (Outcome.INCONCLUSIVE, -1.0, 1.0, None)
-    assert "add seeds" in found.sentence()
+    assert found.remedy == "Add seeds."
     assert "no interval; 1 seed, 2,189 examples" in found.sentence()
 
 
 def test_one_example_is_inconclusive():
     found = judge(np.ones((5, 1)), np.zeros((5, 1)), worthwhile=0.005)
     assert (found.outcome, found.low, found.high) == (Outcome.INCONCLUSIVE, -1.0, 1.0)
-    assert "larger test set" in found.sentence()
+    assert found.remedy == "Use a larger test set."
 
 
 def test_one_seed_and_one_example_are_inconclusive():
@@ -221,54 +221,33 @@ def verdict(outcome, difference, low, high, seeds=5, se_seeds=0.01, se_examples=
     [
         (
             verdict(Outcome.BEATS, 0.047, 0.012, 0.082),
-            "BEATS: the student is 4.7 points more accurate than its twin on test "
+            "BEATS: on test the student is 4.7 points more accurate than its twin "
             "(95 % interval 1.2 to 8.2; 5 seeds, 2,189 examples)",
         ),
         (
             verdict(Outcome.BEATS, 0.002, 0.0002, 0.0038),
-            "BEATS: the student is 0.20 points more accurate than its twin on test: a real gain, but smaller than "
-            "the 0.5 points called worthwhile (95 % interval 0.02 to 0.38; 5 seeds, 2,189 examples)",
+            "BEATS: on test the student is 0.20 points more accurate than its twin, which is real but below the 0.5 "
+            "points called worthwhile (95 % interval 0.02 to 0.38; 5 seeds, 2,189 examples)",
         ),
         (
             verdict(Outcome.NO_BETTER, 0.001, -0.008, 0.009, worthwhile=0.01),
-            "NO BETTER: any gain of the student on test is below the 1 point called worthwhile; it measured "
-            "0.1 points more accurate than its twin (95 % interval -0.8 to 0.9; 5 seeds, 2,189 examples)",
+            "NO BETTER: on test the student gains less than the 1 point called worthwhile: it measured 0.1 points more "
+            "accurate than its twin (95 % interval -0.8 to 0.9; 5 seeds, 2,189 examples)",
         ),
         (
             verdict(Outcome.NO_BETTER, 0.0, -0.003, 0.003),
-            "NO BETTER: any gain of the student on test is below the 0.5 points called worthwhile; it measured "
-            "exactly as accurate as its twin (95 % interval -0.3 to 0.3; 5 seeds, 2,189 examples)",
+            "NO BETTER: on test the student gains less than the 0.5 points called worthwhile: it measured exactly as "
+            "accurate as its twin (95 % interval -0.3 to 0.3; 5 seeds, 2,189 examples)",
         ),
         (
             verdict(Outcome.NO_BETTER, -0.021, -0.03, -0.012),
-            "NO BETTER: the student is 2.1 points less accurate than its twin on test "
+            "NO BETTER: on test the student is 2.1 points less accurate than its twin "
             "(95 % interval -3.0 to -1.2; 5 seeds, 2,189 examples)",
         ),
         (
-            verdict(Outcome.INCONCLUSIVE, 0.01, -0.01, 0.03, needed=Needed(9, None, 1.6)),
-            "INCONCLUSIVE: the student measured 1.0 points more accurate than its twin on test, which may be no gain "
-            "at all or one of 0.5 points and more: about 9 seeds would settle it if the gain is what it measured "
-            "(95 % interval -1.0 to 3.0; 5 seeds, 2,189 examples)",
-        ),
-        (
-            verdict(Outcome.INCONCLUSIVE, 0.01, -0.01, 0.03, needed=Needed(140, 42000, 1.6)),
-            "INCONCLUSIVE: the student measured 1.0 points more accurate than its twin on test, which may be no gain "
-            "at all or one of 0.5 points and more: about 140 seeds or about 42,000 test examples "
-            "would settle it if the gain is what it measured "
-            "(95 % interval -1.0 to 3.0; 5 seeds, 2,189 examples)",
-        ),
-        (
-            verdict(Outcome.INCONCLUSIVE, 0.01, -0.01, 0.03, needed=Needed(None, None, 2.5)),
-            "INCONCLUSIVE: the student measured 1.0 points more accurate than its twin on test, which may be no gain "
-            "at all or one of 0.5 points and more: about 2.5 times as many seeds and test examples "
-            "would settle it if the gain is what it measured "
-            "(95 % interval -1.0 to 3.0; 5 seeds, 2,189 examples)",
-        ),
-        (
-            verdict(Outcome.INCONCLUSIVE, 0.01, -0.01, 0.03, needed=Needed(None, None, None)),
-            "INCONCLUSIVE: the student measured 1.0 points more accurate than its twin on test, which may be no gain "
-            "at all or one of 0.5 points and more: no number that can be foreseen would settle it "
-            "(95 % interval -1.0 to 3.0; 5 seeds, 2,189 examples)",
+            verdict(Outcome.INCONCLUSIVE, -0.004, -0.021, 0.013),
+            "INCONCLUSIVE: on test the student measured 0.4 points less accurate than its twin, but that may be chance "
+            "(95 % interval -2.1 to 1.3; 5 seeds, 2,189 examples)",
         ),
         (
             unjudged(5, 0.005),
@@ -277,13 +256,37 @@ def verdict(outcome, difference, low, high, seeds=5, se_seeds=0.01, se_examples=
         ),
         (
             verdict(Outcome.INCONCLUSIVE, 0.047, -1.0, 1.0, seeds=1, se_seeds=None),
-            "INCONCLUSIVE: the student measured 4.7 points more accurate than its twin on test, but one seed cannot "
-            "tell a gain from luck in training: add seeds (no interval; 1 seed, 2,189 examples)",
+            "INCONCLUSIVE: on test the student measured 4.7 points more accurate than its twin, but one seed cannot "
+            "tell that from luck in training (no interval; 1 seed, 2,189 examples)",
         ),
     ],
 )
 def test_the_sentence(found, sentence):
     assert found.sentence() == sentence
+
+
+@pytest.mark.parametrize(
+    ("needed", "seeds", "remedy"),
+    [
+        (Needed(9, None, 1.6), 5, "About 9 seeds would settle it, if the true difference is the one measured."),
+        (
+            Needed(140, 42000, 1.6),
+            5,
+            "About 140 seeds or 42,000 test examples would settle it, if the true difference is the one measured.",
+        ),
+        (
+            Needed(None, None, 2.5),
+            5,
+            "About 2.5 times as many seeds and test examples would settle it, if the true difference is the one "
+            "measured.",
+        ),
+        (Needed(None, None, None), 5, "No number that can be foreseen would settle it."),
+        (None, 1, "Add seeds."),
+    ],
+)
+def test_what_would_settle_it_is_a_sentence_of_its_own(needed, seeds, remedy):
+    assert verdict(Outcome.INCONCLUSIVE, 0.01, -0.01, 0.03, seeds, needed=needed).remedy == remedy
+    assert verdict(Outcome.BEATS, 0.047, 0.012, 0.082).remedy == unjudged(5, 0.005).remedy == ""
 
 
 def test_the_scope_names_the_teacher_and_the_draw_of_labels():

@@ -121,6 +121,24 @@ def test_missing_columns_are_listed_and_the_nearest_suggested():
         assert "no column 'zzz' (data.text_pair); there is 'Text', 'lable'; set data.text_pair to one" in message
 
 
+@pytest.mark.parametrize(
+    "first", [("a film that I would see again", "positive"), ("great", "1"), ("good", "good"), ("-1", "meh")]
+)
+def test_a_file_without_column_names_is_told_how_to_be_read(first):
+    write_csv("a.csv", [first, ("dull", "0")])
+    message = complaint("a.csv")
+    assert "no column 'text' (data.text)" in message
+    advice = "if the first line is data and not column names, use data.header: false: columns are then numbers from 0"
+    assert message.endswith(advice)
+    found = read("a.csv", header=False, text="0", label="1")
+    assert [(row.text, row.label) for row in found] == [first, ("dull", "0")]
+
+
+def test_a_misspelt_column_is_no_file_without_column_names():
+    write_csv("a.csv", [("Text", "Review label", "id"), ("t", "x", "1")])
+    assert "data.header" not in complaint("a.csv")
+
+
 def test_column_names_in_messages_are_escaped_and_cut():
     write_csv("a.csv", [("\u202ebad\n" + "y" * 200, *map(str, range(50))), range(51)])
     message = complaint("a.csv")
@@ -209,7 +227,8 @@ def test_nul_bytes(path):
         ('{"text": ["a"], "label": "x"}', "'text' is a list, not text"),
         ('{"label": "x"}', "no column 'text' (data.text); there is 'label'"),
         ('{"text": "a", "label": 1.5}', "the label is 1.5; a label is a name or a whole number"),
-        ('{"text": "a", "label": ["x"]}', "the label is a list;"),
+        ('{"text": "a", "label": ["x", "y"]}', "the label is a list; a text has one label: choose one of the 2, or"),
+        ('{"text": "a", "label": [["x"]]}', "the label is a list;"),
         ('{"text": "a", "label": Infinity}', "the label is inf;"),
         ('{"text": "a\\ud800", "label": "x"}', "half of a surrogate pair"),
         ('{"text": "a", "label": "\\udc00"}', "half of a surrogate pair"),
@@ -231,7 +250,7 @@ def test_broken_json_lines(line, said):
         ({"text": [["a"], ["b"]], "label": ["x", "y"]}, "column 'text' holds 'list<"),
         ({"text": [b"a", b"b"], "label": ["x", "y"]}, "column 'text' holds 'binary', not text"),
         ({"text": ["a", "b"], "label": [0.0, 0.5]}, "row 2: the label is 0.5;"),
-        ({"text": ["a", "b"], "label": [["x"], ["y"]]}, "row 1: the label is a list;"),
+        ({"text": ["a", "b"], "label": [["x", "y"], ["y"]]}, "row 1: the label is a list;"),
     ],
 )
 def test_parquet_columns_of_other_kinds(columns, said):

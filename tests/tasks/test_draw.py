@@ -7,10 +7,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from tasks.shared.classes.classes import Classes, find_classes
 from tasks.shared.dataset import NO_LABEL
-from tasks.shared.draw import DEV, DROPPED, GOLD, TRANSFER, Classes, draw_parts, find_classes, scan
+from tasks.shared.draw import DEV, DROPPED, GOLD, TRANSFER, draw_parts
 from tasks.shared.errors import StillhouseError
 from tasks.shared.recipe_data import Data
+from tasks.shared.scan import scan
 from tasks.shared.sources import Row
 from tasks.shared.texts import draw_order, text_key
 
@@ -29,6 +31,9 @@ class Rows:
         for line, (text, label, *pair) in enumerate(self.pairs, 2):
             yield Row(text, pair[0] if pair else None, label, line)
 
+    def is_header(self, row):
+        return False
+
     def place(self, line):
         return f"{self.name} line {line}"
 
@@ -40,11 +45,20 @@ def data(**options):
 def draw(train, unlabelled=(), dev=(), test=(), more=None, **options):
     """The draw and the classes, from lists of (text, label)."""
     options = data(dev="dev.csv" if dev else None, **options)
-    known = scan([Rows(list(train))])
-    classes = find_classes(options.classes, known, "train.csv")
-    held = {"dev": scan([Rows(list(dev))], classes), "test": scan([Rows(list(test))], classes, may_lack_labels=True)}
-    held |= {part: scan([Rows(list(rows))], classes) for part, rows in (more or {}).items()}
+    own = Classes(options.classes, given=True) if options.classes else None
+    known = scan([Rows(list(train))], own)
+    classes = own or find_classes(known.counts, known.missing, "train.csv")
+    held = {
+        "dev": scan([Rows(list(dev))], classes, labelled=True),
+        "test": scan([Rows(list(test))], classes, labelled=True, may_lack_labels=True),
+    }
+    held |= {part: scan([Rows(list(rows))], classes, labelled=True) for part, rows in (more or {}).items()}
     return draw_parts(options, classes, known, scan([Rows([(text, None) for text in unlabelled])]), held)
+
+
+def classes_of(rows):
+    found = scan([Rows(rows)])
+    return find_classes(found.counts, found.missing, "train.csv")
 
 
 def texts_in(place, drawn, rows):
@@ -225,17 +239,17 @@ def test_new_unlabelled_rows_move_nothing(count):
     ],
 )
 def test_classes_are_the_labels_in_order_of_number_or_name(found, names):
-    classes = find_classes(None, scan([Rows([(name[:9], name) for name in found])]), "train.csv")
+    classes = classes_of([(name[:9], name) for name in found])
     assert classes.names == names
     assert [classes.number(name) for name in names] == list(range(len(names)))
     assert classes.number(None) == NO_LABEL
 
 
 def test_names_may_stand_for_numbers():
-    classes = Classes(["negative", "positive"], numbered=True)
+    classes = Classes(["negative", "positive"], given=True)
     assert [classes.number(label) for label in ("0", "1", "positive")] == [0, 1, 1]
-    assert "2" not in classes
-    odd = Classes(["1", "0"], numbered=True)
+    assert classes.find("2") is None
+    odd = Classes(["1", "0"], given=True)
     assert [odd.number(label) for label in ("0", "1")] == [1, 0], "a name wins over a position"
 
 
@@ -265,9 +279,9 @@ def test_labels_that_hardly_repeat_are_no_classes():
         "data.train: train.csv has 185 different labels in 310 labelled rows, so they are no classes; "
         "set data.label to another column (or name the classes in data.classes)"
     )
-    assert len(find_classes(None, scan([Rows(rows)]), "").names) == 125, "half as many classes as rows are odd, no more"
+    assert len(classes_of(rows).names) == 125, "half as many classes as rows are odd, no more"
     few = [(f"text {number}", f"label {number}") for number in range(100)]
-    assert len(find_classes(None, scan([Rows(few)]), "").names) == 100
+    assert len(classes_of(few).names) == 100
 
 
 def test_repeated_texts_of_dev_and_test_are_counted_and_kept():

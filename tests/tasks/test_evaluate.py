@@ -11,12 +11,13 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tasks.evaluate import predictions_file
+from tasks.measure import Measure
 from tasks.shared.conditions import NOISY, read_noisy
 from tasks.shared.dataset import read_chunks, read_labels
 from tasks.shared.errors import StillhouseError
 from tasks.shared.predictions import read_predictions
 from tasks.shared.recipe_teaching import Teacher
-from tasks.shared.scorecard import COST, QUALITY, Cost, Quality, read_card
+from tasks.shared.scorecard import COST, QUALITY, Cost, Quality, busy, read_card
 from tasks.train_student import TrainStudent
 from tasks.train_teacher import TrainTeacher
 from tasks.train_twin import TrainTwin
@@ -179,14 +180,37 @@ def test_disturbed_texts_are_scored_against_themselves_undisturbed(toy, models, 
         assert told["case", 0.2].accuracy == told["case", 0.2].clean
 
 
+def test_a_cost_card_of_the_version_before_is_still_read(score, models, tmp_path):
+    content = json.loads((score(models[1]).path / COST).read_text(encoding="utf-8"))
+    older = {name: value for name, value in content.items() if name not in ("cpu_ms_per_text", "waited", "load")}
+    (tmp_path / COST).write_text(json.dumps({**older, "version": 2}))
+    assert read_card(tmp_path / COST, Cost).ms_per_text == content["ms_per_text"]
+
+
+def test_one_student_of_each_shape_is_timed(toy):
+    """Another seed, learning rate or dropout is no other shape, and would only bring noise into a choice."""
+    changes = [{}, {"seed": 1}, {"student": toy.student.model_copy(update={"dropout": 0.4})}]
+    wider = {"student": toy.student.model_copy(update={"hidden_size": toy.student.hidden_size + 1})}
+    students = [toy.bench(toy.small(TrainStudent, **more)) for more in [*changes, wider]]
+    assert len({student.digest for student in students}) == 4
+    costs = [toy.bench(Measure(toy.data, student)).cost for student in students]
+    assert costs[0] == costs[1] == costs[2]
+    assert costs[3]["parameters"] > costs[0]["parameters"]
+
+
+def test_what_a_busy_machine_does_to_times_is_told():
+    assert busy([None, 0.0, 0.05]) == ""
+    assert "other processes had the core for up to 43% of the time" in busy([0.02, 0.43, None])
+
+
 def test_a_scorecard_of_another_version_or_damaged_is_refused(score, models, tmp_path):
     path = score(models[1]).path
-    for name, kind in ((QUALITY, Quality), (COST, Cost)):
+    for name, kind, newest in ((QUALITY, Quality, 2), (COST, Cost, 3)):
         read_card(path / name, kind)
         content = json.loads((path / name).read_text(encoding="utf-8"))
         for wrong in ({**content, "version": 1}, {**content, "more": 1}, {"version": 2}):
             (tmp_path / name).write_text(json.dumps(wrong))
-            with pytest.raises(StillhouseError, match="damaged or not of version 2; run the recipe again"):
+            with pytest.raises(StillhouseError, match=f"damaged or not of version {newest}; run the recipe again"):
                 read_card(tmp_path / name, kind)
     with pytest.raises(StillhouseError, match="cannot be read"):
         read_card(tmp_path / "none.json", Cost)

@@ -218,9 +218,10 @@ def test_groups_are_read_from_every_kind_of_file():
         assert "no column 'dok' (data.group)" in reading_says(name, group="dok")
     Path("a.txt").write_text("a\n")
     assert [row.group for row in read("a.txt", group="doc", labelled=False)] == [None]
-    write_jsonl("b.jsonl", [{"text": "a", "label": "x", "doc": ["odd"]}])
-    assert "the group is a list; a group is a name or a whole number (data.group)" in reading_says(
-        "b.jsonl", group="doc"
+    write_jsonl("b.jsonl", [{"text": "a", "label": "x", "doc": ["odd", "even"]}])
+    assert (
+        "the group is a list; a text has one group: choose one of the 2, or name another column (data.group)"
+        in reading_says("b.jsonl", group="doc")
     )
 
 

@@ -46,6 +46,30 @@ def test_hub_class_labels_become_names(hub):
     assert pairs_of(read("hub:acme/news")) == [("a", "spam"), ("b", "ham"), ("c", None), ("d", None)]
 
 
+def test_hub_classes_in_lists_become_names(hub):
+    features = hub.Features({"text": hub.Value("string"), "label": hub.List(hub.ClassLabel(names=["ham", "spam"]))})
+    rows = {"text": ["a", "b", "c"], "label": [[1], [0], []]}
+    hub.Dataset.from_dict(rows, features=features).to_parquet("acme/news/train.parquet")
+    assert pairs_of(read("hub:acme/news")) == [("a", "spam"), ("b", "ham"), ("c", None)]
+    assert pairs_of(read("acme/news/train.parquet")) == [("a", "spam"), ("b", "ham"), ("c", None)]
+
+
+def test_hub_csv_is_read_as_a_file_of_it_is(hub):
+    rows = [("None", "None"), ("NA", "1.0"), ("null", ""), ("12", "NA"), ("nan", "True")]
+    write_csv("acme/news/train.csv", [("text", "label", "other"), *[(*row, 1) for row in rows]])
+    assert pairs_of(read("hub:acme/news")) == pairs_of(read("acme/news/train.csv"))
+    assert [row.text for row in read("hub:acme/news")] == [text for text, _ in rows]
+    assert pairs_of(read("hub:acme/news")) == pairs_of(read("hub:acme/news")), "from the cache too"
+
+
+def test_hub_csv_that_declares_its_types_keeps_them(hub):
+    write_csv("acme/news/train.csv", [("text", "label"), ("None", 1), ("b", 0)])
+    head = "dataset_info:\n  features:\n  - {name: text, dtype: string}\n"
+    names = "  - name: label\n    dtype: {class_label: {names: {'0': ham, '1': spam}}}\n"
+    Path("acme/news/README.md").write_text(f"---\n{head}{names}---\n")
+    assert pairs_of(read("hub:acme/news")) == [("None", "spam"), ("b", "ham")]
+
+
 def test_hub_digest_follows_the_content(hub):
     def digest(spec):
         [source] = sources(spec)
@@ -76,7 +100,7 @@ def test_hub_errors(hub, monkeypatch):
     def gone(*_, **__):
         raise hub.exceptions.DatasetNotFoundError("Dataset 'acme/gone' doesn't exist on the Hub\nmore")
 
-    monkeypatch.setattr(hub, "load_dataset", gone)
+    monkeypatch.setattr(hub, "load_dataset_builder", gone)
     message = complaint("hub:acme/gone")
     assert message.startswith("data.train: hub:acme/gone: not on the hub, or not without a login (")
     assert "more" not in message

@@ -196,16 +196,17 @@ def test_what_decides_a_view_and_a_store(toy, load):
     assert reordered.labeller.id != step.labeller.id
 
 
-def test_much_truncation_is_reported(toy, bench, load):
+def test_truncation_is_told_with_its_share(toy, bench, load):
     data = load(more=["soup " * 40])
     view = bench(Label(data, replace(toy.teacher, max_length=6), Labelling(), 0))
     assert view.truncated > data.rows["transfer"] / 2
     [warning] = bench.warnings
-    assert f"the teacher saw only the first 6 tokens of {view.truncated} of {data.rows['transfer']} texts" in warning
+    rows = data.rows["transfer"]
+    share = f"{view.truncated / rows:.1%}"
+    assert f"the teacher saw only the first 6 tokens of {view.truncated} of {rows} texts ({share})" in warning
     assert "teachers.0.max_length" in warning
-    bench.warnings.clear()
-    assert 0 < bench(Label(data, toy.teacher, Labelling(), 0)).truncated < 40
-    assert bench.warnings == []
+    step = Label(data, replace(toy.teacher, max_length=6), Labelling(), 0)
+    assert step.summary(view).endswith(f"{share} of those cut off at 6 tokens")
 
 
 def test_a_lower_precision_is_a_labeller_of_its_own_and_what_it_costs_is_written_down(toy, bench, load):

@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.shared.dataset import KEY, PartWriter, read_chunks, read_keys
-from tasks.shared.draw import read_texts
 from tasks.shared.errors import StillhouseError
 from tasks.shared.label_files import FolderFiles
 from tasks.shared.label_plan import missing
@@ -23,6 +22,7 @@ from tasks.shared.label_store import LabelStore, Part, all_stores
 from tasks.shared.label_view import all_there, digest_of, read_view, view_of
 from tasks.shared.labeller import Labeller
 from tasks.shared.recipe_data import Data
+from tasks.shared.scan import read_texts
 from tasks.shared.sources import open_sources
 from tasks.shared.texts import normalise
 

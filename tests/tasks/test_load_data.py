@@ -257,7 +257,8 @@ def test_more_rows_than_are_written_at_once(load):
 def test_what_is_refused(complaint, tmp_path):
     assert "one class only, 'food'" in complaint([(text, "food") for text, _ in ROWS])
     assert complaint(test=[*TEST, ("text", "Food")]) == (
-        f"{tmp_path / 'test.csv'} line 32 has label 'Food', not in train; give it one of the classes or leave it out"
+        f"{tmp_path / 'test.csv'} line 32 has label 'Food', not in train, where class 'food' differs in case alone; "
+        "spell both alike"
     )
     assert f"{tmp_path / 'test.csv'} line 2 has no label;" in complaint(test=[("text", ""), *TEST])
     assert f"{tmp_path / 'dev.csv'} line 2 has label 'x'" in complaint(dev=[("text", "x")])

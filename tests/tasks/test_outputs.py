@@ -2,17 +2,21 @@
 
 import hashlib
 import json
+import os
 import select
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
 from tasks.shared.outputs import MANIFEST, find_output, hash_folder, hash_of, locked, make_output, write_json
 
@@ -276,3 +280,23 @@ def test_an_output_is_where_its_key_says_and_its_digest_is_that_of_its_files(fol
     manifest["files"]["a"]["sha256"] = "0" * 64
     (folder / MANIFEST).write_text(json.dumps(manifest))
     assert find_output(folder) is None
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_files_have_the_mode_that_the_persons_umask_gives(tmp_path, umask, mode):
+    def fill(folder):
+        (folder / "model").mkdir()
+        save_file({"w": np.zeros(2, np.float32)}, folder / "model" / "model.safetensors")
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            Path(file.name).rename(folder / "for-its-owner-alone")
+        (folder / "plain").touch()
+        return {}
+
+    before = os.umask(umask)
+    try:
+        output = make_output(tmp_path / "key", "key", {}, fill)
+    finally:
+        os.umask(before)
+    assert set(output.files) == {"model/model.safetensors", "for-its-owner-alone", "plain"}
+    modes = {path.stat().st_mode & 0o777 for path in output.path.rglob("*") if path.is_file()}
+    assert modes == {mode}

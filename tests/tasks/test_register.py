@@ -1,18 +1,22 @@
 """Step register: what is registered, what becomes champion and why, and what a person changed in between."""
 
+import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import mlflow
 import pandas as pd
 import pytest
+from mlflow.pyfunc.scoring_server import predictions_to_json
 
 from tasks.evaluate import ScoreRecord
 from tasks.register import Register
 from tasks.report import ResultRecord
 from tasks.shared.dataset import read_chunks
+from tasks.shared.mlflow_model import save_model
 from tasks.shared.registry import Registry
 from tasks.shared.registry_files import UnusableVersionError
 from tasks.shared.tracking import Tracker, open_client
@@ -323,6 +327,20 @@ def test_a_pair_model_says_that_it_reads_pairs(toy, register, registry):
     found = served.predict(frame)
     assert found["label"].isna().tolist() == [False, True, False]
     assert found["probability_food"][0] != found["probability_food"][2]
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan"), pd.NA])
+def test_a_row_without_a_text_gets_no_label_and_the_others_are_answered(toy, tmp_path, nothing):
+    save_model(tmp_path / "saved", toy.teacher.path, False)
+    served = mlflow.pyfunc.load_model(str(tmp_path / "saved"))
+    found = served.predict(pd.DataFrame({"text": ["soup", nothing, "goal"]}))
+    assert found["label"].isna().tolist() == [False, True, False]
+    assert found["probability_food"][0] != found["probability_food"][2]
+    answer = StringIO()
+    predictions_to_json(found, answer)
+    assert "NaN" not in answer.getvalue()
+    assert json.loads(answer.getvalue())["predictions"][1]["probability_food"] is None
+    assert served.predict(pd.DataFrame({"text": [nothing]}, dtype=object))["label"].tolist() == [None]
 
 
 def test_what_decides(toy, register, monkeypatch):

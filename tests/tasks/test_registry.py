@@ -181,9 +181,9 @@ def test_a_registered_model_of_another_kind_is_refused_before_a_run(toy, bench, 
         folder = check_base(address, "teachers.0.model")
         assert folder == registry.folder(registry.find(address, "here"))
         if name == "news":
-            check_classifier(folder, address, "teachers.0.model", toy.data.classes)
+            check_classifier(folder, Teacher(model=address, epochs=0), "teachers.0.model", toy.data.classes)
     with pytest.raises(StillhouseError, match=r"^teachers.0.model: cannot use models:/topics/1: .* multi_label_class"):
-        check_classifier(folder, address, "teachers.0.model", None)
+        check_classifier(folder, Teacher(model=address, epochs=0), "teachers.0.model", None)
 
 
 def test_a_registered_decoder_is_served_as_it_reads_a_text_alone(toy, bench, tmp_path):

@@ -19,10 +19,11 @@ from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import write_json
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_data import Data
+from tasks.shared.report.closing import closing, verdicts
 from tasks.shared.report.content import EXPLANATION, Place, gather
-from tasks.shared.report.figures import draw_all
+from tasks.shared.report.figures import draw_all, paired
 from tasks.shared.report.page import write_page
-from tasks.shared.report.render import HTML, MARKDOWN, plain, to_html, to_markdown, write_report
+from tasks.shared.report.render import HTML, MARKDOWN, name_run, plain, to_html, to_markdown, write_report
 from tasks.train_student import TrainStudent
 from tasks.train_twin import TrainTwin
 from tests.toy import toy_rows, write_csv
@@ -48,8 +49,8 @@ class Told:
     @property
     def content(self):
         places = [
-            Place(score.model.title, score.model.role, score.model.dev_accuracy, score.path, score.model.path)
-            for score in self.scores
+            Place(model.title, model.role, model.seed, model.dev_accuracy, score.path, model.path)
+            for score, model in ((score, score.model) for score in self.scores)
         ]
         recipe = self.step.recipe.model_dump(mode="json")
         return gather(recipe, self.data.path, None, places, self.result.path, self.explanation.path)
@@ -236,7 +237,7 @@ def test_what_decides_a_report(toy, told):
 
 def test_a_missing_or_damaged_file_is_one_line(told, tmp_path):
     content = told.content
-    place = Place("student", "student", 0.5, tmp_path, tmp_path)
+    place = Place("student", "student", 0, 0.5, tmp_path, tmp_path)
     with pytest.raises(StillhouseError, match=r"quality\.json cannot be read .*; run the recipe again"):
         gather(content.recipe, told.data.path, None, [place], told.result.path, told.explanation.path)
     with pytest.raises(StillhouseError, match=r"result\.json cannot be read .*; run the recipe again"):
@@ -247,6 +248,159 @@ def test_a_missing_or_damaged_file_is_one_line(told, tmp_path):
     (tmp_path / "result.json").write_text('{"version": 3}', encoding="utf-8")
     with pytest.raises(StillhouseError, match=r"result\.json is damaged or not of version 4; run the recipe again"):
         gather(content.recipe, told.data.path, None, [], tmp_path, told.explanation.path)
+
+
+# Beside the verdict
+
+
+def facts_of(content):
+    return {fact.name: fact for fact in closing(content)}
+
+
+def class_of(name, rows, student, twin, lost):
+    return {"name": name, "rows": rows, "student": student, "twin": twin, "gain": 0.0, "lost": lost}
+
+
+def with_classes(told, *classes):
+    return replace(told.content, explanation={**told.content.explanation, "classes": list(classes)})
+
+
+def test_a_class_on_which_students_clearly_lose_is_named(told):
+    found = [class_of("ABBR", 9, 0.18, 0.74, True), class_of("NUM", 113, 0.9, 0.97, False)]
+    fact = facts_of(with_classes(told, *found))["classes"]
+    assert fact.text == "the student is clearly worse than its twin on 'ABBR' (it finds 18 % of 9 rows, the twin 74 %)"
+    assert fact.warns
+    many = [class_of(f"c{number}", 90, 0.5, 0.9, True) for number in range(5)]
+    assert facts_of(with_classes(told, *many))["classes"].text.endswith("; and 2 more in the report")
+
+
+def test_a_loss_that_may_be_chance_or_is_not_worth_a_word_is_called_that(told):
+    may_be = facts_of(with_classes(told, class_of("NUM", 113, 0.9, 0.97, False)))["classes"]
+    assert "lost most against its twin on 'NUM'" in may_be.text
+    assert "may be chance" in may_be.text
+    assert not may_be.warns
+    assert not facts_of(with_classes(told, class_of("A", 10**6, 0.996, 0.999, True)))["classes"].warns
+    assert "no less of any class" in facts_of(with_classes(told, class_of("A", 9, 0.9, 0.9, False)))["classes"].text
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "told_of_it", "warns"),
+    [(0.9, "", False), (50 / 60, ", no less than the student that ships", True)],
+)
+def test_the_trivial_baseline_is_told_and_the_rarest_class_where_classes_are_unequal(told, accuracy, told_of_it, warns):
+    assert facts_of(told.content)["baseline"].text == "always saying 'food' would get 33.3 % of test right"
+    cards = [
+        replace(
+            card,
+            quality=card.quality.model_copy(
+                update={"classes": unequal(card.quality.classes), "labelled": 60, "accuracy": accuracy}
+            ),
+        )
+        for card in told.content.cards
+    ]
+    fact = facts_of(replace(told.content, cards=cards))["baseline"]
+    always = f"always saying 'food' would get 83.3 % of test right{told_of_it}"
+    assert fact.text == f"{always}; rarest class: 'money', 4 rows"
+    assert fact.warns == warns
+
+
+def unequal(classes):
+    return [one.model_copy(update={"rows": rows}) for one, rows in zip(classes, (50, 4, 6), strict=True)]
+
+
+def test_the_student_that_ships_is_told_with_its_own_score(told):
+    best = max(
+        (score for score in told.scores if score.model.role == "student"), key=lambda one: one.model.dev_accuracy
+    )
+    text = facts_of(told.content)["ships"].text
+    assert f"seed {best.model.seed}, the best of 2 on dev" in text
+    assert f"{100 * best.accuracy:.1f} % of test right" in text
+
+
+def test_of_several_draws_the_method_comes_first():
+    first = {"sentence": "BEATS: a", "scope": "This draw.", "remedy": ""}
+    method = {"sentence": "INCONCLUSIVE: b", "scope": "This data.", "remedy": "About 9 draws.", "seeds": 3}
+    (sentence, beyond), (other, _) = verdicts(first, method)
+    assert (sentence, beyond) == ("Over 3 draws of labels, INCONCLUSIVE: b", "About 9 draws. This data.")
+    assert other == "The first draw alone, BEATS: a"
+    assert verdicts({"sentence": "BEATS: a", "scope": "c"}, None) == [("BEATS: a", "c")], "an older run has no remedy"
+
+
+def test_the_page_has_every_class_the_confusions_and_thresholds(told):
+    html, markdown = pages_of(told.content)
+    text = " ".join(Page(html).text.replace("\N{NO-BREAK SPACE}", " ").split())
+    students = [score for score in told.scores if score.model.role == "student"]
+    for number, name in enumerate(told.data.classes):
+        f1 = np.mean([score.quality.classes[number].f1 for score in students])
+        assert re.search(rf"\| {name} \| 20 \| [\d.]+ \| [\d.]+ \| {100 * f1:.1f} \|", markdown)
+    best = told.result.best_score
+    gold, said = best.test.gold, best.test.logits.argmax(-1)
+    row = [(gold == 0) & (said == number) for number in range(3)]
+    assert f"| 1 food | {' | '.join(str(one.sum()) if one.any() else '' for one in row)} |" in markdown
+    shipped = told.explanation.explanation["shipped"]
+    confidence = softmax(best.test.logits).max(-1)
+    for one in shipped["selective"]:
+        kept = confidence >= one["threshold"]
+        assert one["covered"] == pytest.approx(kept.mean())
+        assert one["accuracy"] == pytest.approx((said == gold)[kept].mean())
+        assert f"| {100 * one['coverage']:.0f} % of texts |" in markdown
+    assert "as predict prints it" in text.replace("`", "")
+
+
+def softmax(logits):
+    powers = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def test_on_a_phone_each_cell_names_its_column_and_no_figure_has_a_least_width(told):
+    html, _ = pages_of(told.content)
+    assert html.count("<td") == html.count("<td data-name=")
+    assert "min-width: 34rem" not in html
+
+
+def test_student_and_twin_in_the_reliability_diagrams_are_of_one_seed(told):
+    twins = [replace(card, dev_accuracy=float(card.seed == 1)) for card in told.content.of("twin")]
+    students = [replace(card, dev_accuracy=float(card.seed == 0)) for card in told.content.of("student")]
+    shown = paired(replace(told.content, cards=[*told.content.of("teacher"), *students, *twins]))
+    assert [(card.role, card.seed) for card in shown][1:] == [("student", 0), ("twin", 0)]
+
+
+def test_single_kinds_of_noise_are_in_the_table_once(told):
+    found = [
+        {**one, "strength": strength}
+        for one in told.content.result["robustness"]
+        for strength in ((0.1, 0.3) if one["noise"] in ("drop", "case") else (one["strength"],))
+    ]
+    _, markdown = pages_of(replace(told.content, result={**told.content.result, "robustness": found}))
+    assert "| drop | 30 % |" in markdown
+    assert "| drop | 10 % |" not in markdown
+    assert "the figure has all strengths" in markdown
+
+
+def test_a_page_names_its_run(told, tmp_path):
+    write_report(tmp_path, told.content)
+    before = (tmp_path / HTML).read_text(encoding="utf-8")
+    name_run(tmp_path, "toy-20261129-065528-71fd", "2026-11-29T06:55:28+00:00")
+    for name in (HTML, MARKDOWN):
+        page = (tmp_path / name).read_text(encoding="utf-8").replace("\\", "")
+        assert page.count("Run toy-20261129-065528-71fd, 2026-11-29 06:55 UTC.") == 1
+    assert "Run toy" not in before
+    assert "Teacher: " in Page(before).text
+
+
+def test_a_run_of_an_older_stillhouse_shows_what_it_has(told):
+    """Explanations lacked what ships and which losses are clear; verdicts lacked what would settle them."""
+    older = json.loads(json.dumps(told.content.explanation))
+    del older["shipped"]
+    for one in older["classes"]:
+        del one["lost"]
+    result = json.loads(json.dumps(told.content.result))
+    del result["verdict"]["remedy"]
+    content = replace(told.content, explanation=older, result=result)
+    html, markdown = pages_of(content)
+    assert "Class by class" in markdown
+    assert "to answer" not in markdown
+    assert facts_of(content)["ships"].text in Page(html).text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 # What may be missing

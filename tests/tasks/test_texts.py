@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tasks.shared.texts import NORMALISATION, draw_order, normalise, text_key
+from tasks.shared.texts import NORMALISATION, draw_order, normalise, shortened, text_key
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
@@ -65,3 +65,11 @@ def test_the_draw_is_the_same_everywhere():
 @given(st.integers(0, 2**32 - 1), texts)
 def test_the_draw_gives_63_bits(seed, text):
     assert 0 <= draw_order(seed, text_key(text)) < 2**63
+
+
+def test_a_long_text_is_cut_between_words_and_says_so():
+    assert shortened("oil prices rose", 15) == "oil prices rose"
+    assert shortened("oil prices rose again", 17) == "oil prices rose…"
+    assert shortened("oil prices rose again", 16) == "oil prices rose…"
+    assert shortened("面" * 30, 10) == "面" * 9 + "…", "where there is no gap, anywhere"
+    assert len(shortened("word " * 100, 50)) <= 50

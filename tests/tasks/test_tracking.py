@@ -120,6 +120,16 @@ def test_what_was_consumed_has_its_digest(tracker, client, tmp_path):
     assert [(tag.key, tag.value) for tag in found["gold"].tags] == [("mlflow.data.context", "train")]
 
 
+def test_a_run_shows_the_models_that_came_out_of_it(tracker, client):
+    run = tracker.start("models", {})
+    tracker.model(run, "student-seed-0", "student", {"stillhouse.digest": "d" * 64})
+    [output] = client.get_run(run).outputs.model_outputs
+    found = client.get_logged_model(output.model_id)
+    assert (found.name, found.model_type, found.source_run_id) == ("student-seed-0", "student", run)
+    assert found.status == "READY"
+    assert found.tags["stillhouse.digest"] == "d" * 64
+
+
 def test_tags_and_artifacts(tracker, client, workspace, tmp_path):
     run = tracker.start("artifacts", {"first": "1"})
     tracker.tag(run, {"second": "你好"})

@@ -5,6 +5,8 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, FNetConfig, FNetModel
@@ -273,6 +275,57 @@ def test_a_teacher_below_its_floor_or_the_majority_does_not_teach(toy, score, ma
     with pytest.raises(StillhouseError) as caught:
         step.check(record)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rare", "found", "teaches"), [(10, 6, True), (10, 0, False), (40, 30, False)], ids=["rare", "unfound", "balanced"]
+)
+def test_a_teacher_that_finds_rare_positives_may_teach_where_accuracy_says_little(toy, tmp_path, rare, found, teaches):
+    gold = np.array([1] * rare + [0] * (100 - rare), np.int32)
+    said = gold.copy()
+    said[found:rare] = 0
+    said[rare : rare + found] = 1  # as many false alarms: no more right than always saying 0
+    np.save(tmp_path / "dev-logits.npy", np.eye(2, dtype=np.float32)[said])
+    record = replace(
+        toy.teacher, path=tmp_path / "model", dev_accuracy=float((said == gold).mean()), majority=1 - rare / 100
+    )
+    assert record.dev_accuracy <= record.majority
+    data = replace(toy.data, path=tmp_path)
+    pq.write_table(pa.table({"label": gold}), data.file("dev"))
+    step = TrainTeacher(data, teacher(toy.base), 0)
+    if teaches:
+        step.check(record)
+        return
+    with pytest.raises(StillhouseError, match="no more than the commonest class's"):
+        step.check(record)
+
+
+def test_classes_that_the_model_names_otherwise_are_named_in_the_recipe(toy, train, complaint, tmp_path):
+    folder = toy.reordered(tmp_path / "labels")  # its outputs are sport, food, money
+    with_settings(folder, {"id2label": {str(number): f"LABEL_{number}" for number in range(3)}})
+    said = complaint(folder, epochs=0)
+    assert "its classes are LABEL_0, LABEL_1, LABEL_2, the data's are food, money, sport" in said
+    assert "teachers.0.classes={LABEL_0: food, LABEL_1: money, LABEL_2: sport} after --set, or classes: {LAB" in said
+    names = {"LABEL_0": "sport", "LABEL_1": "food", "LABEL_2": "money"}
+    found = train(folder, epochs=0, classes=names)
+    assert (found.dev_accuracy, found.columns) == (toy.teacher.dev_accuracy, (1, 2, 0))
+    assert AutoModelForSequenceClassification.from_pretrained(found.path).config.id2label[0] == "sport"
+    assert "classes names LABEL_7" in complaint(folder, epochs=0, classes=names | {"LABEL_7": "food"})
+    twice = complaint(folder, epochs=0, classes=names | {"LABEL_2": "food"})
+    assert "with teachers.0.classes its classes are sport, food, food" in twice
+
+
+def test_only_a_recipe_that_renames_classes_has_them_in_its_key(toy):
+    step = TrainTeacher(toy.data, teacher(toy.teacher.path, epochs=0), 0)
+    assert "classes" not in step.inputs()["options"]
+
+
+def test_a_length_that_is_left_out_gives_way_to_the_positions(toy, bench):
+    step = TrainTeacher(toy.data, Teacher(model=str(toy.teacher.path), epochs=0), 0)
+    found = bench(step)
+    assert found.max_length == AutoTokenizer.from_pretrained(found.path).model_max_length == 64
+    with pytest.raises(StillhouseError, match=r"teachers\.0\.max_length: .* positions for 64 tokens of a text, not"):
+        _ = TrainTeacher(toy.data, teacher(toy.teacher.path, max_length=65), 0).max_length
 
 
 def test_an_untrained_teacher_is_caught(toy, train, tokenizer, tmp_path):

@@ -7,6 +7,7 @@ from typing import Any
 from tasks.shared.report.content import Content
 from tasks.shared.report.parts import Head, Section, Table, groups, mean_of, numbers
 from tasks.shared.report.words import interval, megabytes, percent, points, short, times
+from tasks.shared.scorecard import busy
 
 
 def models(content: Content) -> Section:
@@ -42,10 +43,11 @@ def models(content: Content) -> Section:
         ["", "accuracy %", "macro-F1 %", "MCC", "parameters", "without embeddings", "weights"],
         ["", "ms a text, median", "95th percentile", "texts a second", "MFLOP a text", "memory", "ms a training step"],
     )
+    crowded = busy([card.cost.waited for card in content.cards])
     notes = (
         "Mean ± standard deviation over seeds, on test." if len(content.of("student")) > 1 else "On test.",
         "Single texts on one thread, and batches of 32 on all, from text to logits; memory: weights and the "
-        "tensors of a batch of 32.",
+        "tensors of a batch of 32." + (f" Warning: {crowded}." if crowded else ""),
     )
     tables = [numbers(head, rows, note) for head, rows, note in zip(heads, (quality, cost), notes, strict=True)]
     return Section("The models", figures=["trade-off"], tables=tables)
@@ -57,19 +59,17 @@ def comparisons(content: Content) -> Section | None:
     if not against:
         return None
     rows = [_verdict_row(f"student against {verdict['other']}", verdict) for verdict in against.values()]
-    texts = []
     teacher = content.result["teacher"]
     if teacher:
         rows.append(["student against its teacher", "", *_gain_cells(teacher["difference"], "mean"), ""])
     if draws:
         rows.append(_verdict_row(f"method, over {draws['seeds']} draws of labels", draws))
-        texts.append(f"Over draws of labels: {draws['sentence']}. {draws['scope']}")
     head = ["", "verdict", "gain, points", "95 % interval", "would settle it"]
     if not any(row[-1] for row in rows):
         head, rows = head[:-1], [row[:-1] for row in rows]
     words = ("", "verdict", "would settle it")
     table = Table([Head(name, "text" if name in words else "") for name in head], rows)
-    return Section("How it compares", texts, tables=[table])
+    return Section("How it compares", tables=[table])
 
 
 def _verdict_row(name: str, verdict: Mapping[str, Any]) -> list[str]:

@@ -24,6 +24,7 @@ class Card:
     Attributes:
         title: what it is called.
         role: one of `ROLES`.
+        seed: of its training.
         dev_accuracy: share of dev that it gets right.
         quality: its quality.json.
         cost: its cost.json.
@@ -32,6 +33,7 @@ class Card:
 
     title: str
     role: str
+    seed: int
     dev_accuracy: float
     quality: Quality
     cost: Cost
@@ -64,6 +66,11 @@ class Content:
     explanation: Mapping[str, Json]
     registered: Sequence[Mapping[str, Json]] = ()
 
+    @property
+    def shipped(self) -> Card:
+        """The student that does best on dev; of equals the first."""
+        return max(self.of("student"), key=lambda card: card.dev_accuracy)
+
     @cached_property
     def roles(self) -> list[str]:
         """The roles that there are, in order."""
@@ -80,6 +87,7 @@ class Place:
 
     title: str
     role: str
+    seed: int
     dev_accuracy: float
     scorecard: Path
     model: Path
@@ -127,6 +135,7 @@ def _card(place: Place) -> Card:
     return Card(
         title=place.title,
         role=place.role,
+        seed=place.seed,
         dev_accuracy=place.dev_accuracy,
         quality=read_card(place.scorecard / QUALITY, Quality),
         cost=read_card(place.scorecard / COST, Cost),

@@ -11,18 +11,18 @@ import numpy as np
 
 from tasks.shared.conditions import ADVERSARY, POOLED
 from tasks.shared.report.content import Card, Content
-from tasks.shared.report.words import visible
+from tasks.shared.report.words import short_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-_MOST_CLASSES, _LONGEST_NAME = 30, 28
+_MOST_CLASSES = 30
 _FEWEST_IN_BIN = 10
 """Rows without which a bin's share of right answers says nothing."""
-_WIDE, _PANEL = 8.6, 2.5
-"""Inches: the width of the page's column, the height of a panel."""
+_WIDE, _PANEL = 6.2, 2.3
+"""Inches: so wide that a phone, which shows it at two thirds, can still be read; the height of a panel."""
 
 INK, SOFT, GRID = "#000001", "#000002", "#000003"
 TOKENS = {INK: "--ink", SOFT: "--soft", GRID: "--grid"}
@@ -120,7 +120,7 @@ def classes(content: Content) -> "Figure | None":
     for role, values in ends.items():
         axis.scatter(values, places, c=COLOURS[role], marker=MARKS[role], s=26, linewidths=0, label=role, zorder=3)
     axis.set_ylim(-0.6, len(shown) - 0.4)
-    axis.set_yticks(places, [f"{_short(one['name'])} ({one['rows']:,})" for one in shown])
+    axis.set_yticks(places, [f"{short_name(one['name'])} ({one['rows']:,})" for one in shown])
     axis.set_xlabel("share of the class that is found, % (in brackets: its rows in test)")
     axis.grid(axis="y", visible=False)
     figure.legend(*axis.get_legend_handles_labels(), loc="outside upper right", ncols=2)
@@ -134,7 +134,7 @@ def robustness(content: Content) -> "Figure | None":
         return None
     noises = list(dict.fromkeys(one["noise"] for one in found))
     roles = {card.title: card.role for card in content.cards}
-    columns = min(4, len(noises))
+    columns = min(3, len(noises))
     figure, axes = _panels(-(-len(noises) // columns), columns)
     for axis, noise in zip(axes, noises, strict=False):
         of_noise = sorted((one for one in found if one["noise"] == noise), key=itemgetter("strength"))
@@ -175,12 +175,14 @@ def _noise_panel(axis: "Axes", found: Sequence[Mapping[str, Any]], noise: str, r
 
 def reliability(content: Content) -> "Figure | None":
     """How often a model is right by how sure it is, as it comes and at the temperature that fits dev."""
-    cards = [_best(content.of(role)) for role in ("teacher", "student", "twin") if content.of(role)]
-    cards = [card for card in cards if card.quality.labelled]
+    cards = [card for card in paired(content) if card.quality.labelled]
     if not cards:
         return None
-    figure, axes = _panels(1, len(cards), share_y=True)
-    for axis, card in zip(axes, cards, strict=True):
+    columns = min(2, len(cards))
+    figure, axes = _panels(-(-len(cards) // columns), columns, share_y=True)
+    for axis in axes[len(cards) :]:
+        axis.set_visible(False)
+    for axis, card in zip(axes, cards, strict=False):
         axis.plot([0, 100], [0, 100], color=SOFT, linewidth=0.8, linestyle=(0, (2, 3)))
         for part, style, label in (
             (card.quality.calibration, (0, (4, 2)), "as it comes"),
@@ -197,7 +199,8 @@ def reliability(content: Content) -> "Figure | None":
         axis.set_ylim(-28, 104)  # the legend stands below what can be
         axis.set_yticks(range(0, 101, 20))
         axis.legend(loc="lower right")
-    axes[0].set_ylabel("right on test, %")
+    for axis in axes[::columns]:
+        axis.set_ylabel("right on test, %")
     return figure
 
 
@@ -225,14 +228,11 @@ def training(content: Content) -> "Figure | None":
     return figure
 
 
-def _best(cards: Sequence[Card]) -> Card:
-    """The one that does best on dev."""
-    return max(cards, key=lambda card: card.dev_accuracy)
-
-
-def _short(name: str) -> str:
-    name = visible(" ".join(name.split()))
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+def paired(content: Content) -> list[Card]:
+    """The teacher that does best on dev, the student that ships, and that student's twin: of the same seed."""
+    shipped = content.shipped
+    teachers = sorted(content.of("teacher"), key=lambda card: -card.dev_accuracy)
+    return [*teachers[:1], shipped, *(card for card in content.of("twin") if card.seed == shipped.seed)]
 
 
 def _panels(rows: int, columns: int, height: float = 0.0, share_y: bool = False) -> "tuple[Figure, Sequence[Axes]]":

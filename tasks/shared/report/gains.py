@@ -41,8 +41,7 @@ def gains(content: Content) -> Section | None:
     return Section(
         "What the student learnt that its twin did not",
         texts,
-        ["classes"],
-        tables,
+        tables=tables,
         about_cases="Texts on which students and twins differ most; those of them first on which the teacher says most "
         "about other classes than the one it names."
         if told["examples"]

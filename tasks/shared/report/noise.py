@@ -39,7 +39,10 @@ def robustness(content: Content) -> Section | None:
         "The interval of a single model is over texts alone."
     )
     first = [one for one in found if one not in single]
-    tables = [_noise_table(some, list(found[0]["drop"])) for some in (first, single) if some]
+    strongest = [one for one in single if one["strength"] == max(other["strength"] for other in single)]
+    if len(strongest) < len(single):
+        note = f"Single kinds at their strongest; the figure has all strengths. {note}"
+    tables = [_noise_table(some, list(found[0]["drop"])) for some in (first, strongest) if some]
     return Section("When texts have mistakes", texts, ["robustness"], [*tables[:-1], replace(tables[-1], note=note)])
 
 
@@ -49,8 +52,8 @@ def _noise_table(found: Sequence[Mapping[str, Any]], roles: Sequence[str]) -> Ta
         [
             one["noise"],
             _strength(one),
-            *(_lost(one["drop"][role], stacked=len(roles) > 3) for role in roles),
-            _lost(one["spared"]["twin"], stacked=len(roles) > 3),
+            *(_lost(one["drop"][role]) for role in roles),
+            _lost(one["spared"]["twin"]),
         ]
         for one in found
     ]
@@ -92,6 +95,5 @@ def _more_robust(found: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _lost(drop: Mapping[str, Any], stacked: bool) -> str:
-    between = "\n" if stacked else " "
-    return f"{points(drop['mean'])}{between}({interval(drop, bare=True)})"
+def _lost(drop: Mapping[str, Any]) -> str:
+    return f"{points(drop['mean'])}\n({interval(drop, bare=True)})"  # in two lines, or it is wider than the page

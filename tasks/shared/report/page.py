@@ -7,13 +7,15 @@ from typing import Any
 
 import yaml
 
+from tasks.shared.report.classes import by_class
+from tasks.shared.report.closing import closing, verdicts
 from tasks.shared.report.comparisons import comparisons, models, tests
 from tasks.shared.report.content import Content
 from tasks.shared.report.gains import gains
 from tasks.shared.report.noise import robustness
 from tasks.shared.report.parts import Section
 from tasks.shared.report.trust import probabilities
-from tasks.shared.report.words import interval, megabytes, percent, points, times
+from tasks.shared.report.words import interval, megabytes, percent, points, short, times
 
 CAPTIONS = {
     "trade-off": "Accuracy on test against the size of the weights and the time of a single text; a mark a model.",
@@ -34,6 +36,8 @@ class Page:
         outcome: of the verdict.
         meaning: the rest of its sentence.
         scope: what it does not reach beyond.
+        about: what was distilled into what.
+        facts: what belongs beside the verdict.
         headlines: name, value and remark of what matters most.
         sections: the rest.
         recipe: the recipe as YAML.
@@ -44,6 +48,8 @@ class Page:
     outcome: str
     meaning: str
     scope: str
+    about: str
+    facts: Sequence[str]
     headlines: Sequence[tuple[str, str, str]]
     sections: Sequence[Section]
     recipe: str
@@ -53,12 +59,14 @@ class Page:
 
 def write_page(content: Content) -> Page:
     """The page of a run."""
-    verdict = content.result["verdict"]
-    outcome = str(verdict["outcome"])
-    meaning = verdict["sentence"].removeprefix(f"{outcome}: ")
+    verdict, method = content.result["verdict"], content.result["draws"]
+    outcome = str((method or verdict)["outcome"])
+    (sentence, scope), *first = verdicts(verdict, method)
+    meaning = sentence.replace(f"{outcome}: ", "", 1)
     makers: list[Callable[[Content], Section | None]] = [
         models,
         comparisons,
+        by_class,
         gains,
         robustness,
         tests,
@@ -72,8 +80,13 @@ def write_page(content: Content) -> Page:
     return Page(
         name=str(content.recipe["name"]),
         outcome=outcome,
-        meaning=meaning[:1].upper() + meaning[1:] + ".",
-        scope=verdict["scope"],
+        meaning=_said(meaning),
+        scope=scope,
+        about=_about(content),
+        facts=[
+            *(f"{said}. {more}" for said, more in first),
+            *(_said(f"{one.name}: {one.text}") for one in closing(content)),
+        ],
         headlines=list(_headlines(content)),
         sections=[section for section in (make(content) for make in makers) if section],
         recipe=yaml.safe_dump(dict(content.recipe), sort_keys=False, allow_unicode=True, width=110),
@@ -81,6 +94,24 @@ def write_page(content: Content) -> Page:
         "from data, recipe and models. Nothing here was chosen on test: the best weights, temperatures, thresholds and "
         "the student that is registered come from dev. (NO BETTER, or a loss where a gain was hoped for, keeps that "
         "student from becoming champion; it chooses no other.)",
+    )
+
+
+def _said(text: str) -> str:
+    """Words as a sentence."""
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _about(content: Content) -> str:
+    """Teachers and students in a line or two."""
+    named = [str(teacher["labels"] or teacher["model"]) for teacher in content.recipe["teachers"]]
+    cards, student = content.of("teacher"), content.shipped
+    size = f" ({short(cards[0].cost.parameters)} parameters)" if len(cards) == len(named) == 1 else ""
+    family, seeds = content.recipe["student"]["family"], len(content.of("student"))
+    count = f"{seeds} seeds" if seeds > 1 else "one seed"
+    return (
+        f"Teacher: {', '.join(named)}{size}. Students: {family}, {short(student.cost.parameters)} parameters, {count}. "
+        "Twins: the same networks, trained on the gold labels alone."
     )
 
 

@@ -22,11 +22,12 @@ class Head:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells; the first of each names the row."""
+    """Rows of cells; the first of each names the row. `css` is how it looks where that is not as others do."""
 
     head: Sequence[Head]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    css: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from html import escape
 from pathlib import Path
 from typing import Any
 
+from tasks.shared.outputs import replacing
 from tasks.shared.report.content import Content
 from tasks.shared.report.figures import TOKENS, draw_all
 from tasks.shared.report.page import Page, write_page
@@ -12,6 +15,9 @@ from tasks.shared.report.parts import Section, Table
 from tasks.shared.report.words import visible
 
 PAGES = HTML, MARKDOWN, FIGURES = "report.html", "report.md", "figures"
+_RUN = {HTML: "<!-- run -->", MARKDOWN: "[//]: # (run)"}
+"""Stands, unseen, where the run is named: several runs may share the outputs that a page is of. No text of a user's can
+be this, as what it is made of is escaped there."""
 
 # What means something in Markdown (or HTML within it), or would break out of a table's cell.
 _MARKS = re.compile(r"([\\`*_{}\[\]<>#|~$&!])")
@@ -36,11 +42,20 @@ def write_report(folder: Path, content: Content) -> None:
     """Writes report.html, report.md and figures/ into a folder; the same content gives the same bytes."""
     figures = draw_all(content)
     page = write_page(content)
-    (folder / HTML).write_text(to_html(page, figures), encoding="utf-8")
-    (folder / MARKDOWN).write_text(to_markdown(page, list(figures)), encoding="utf-8")
+    texts = {HTML: to_html(page, figures), MARKDOWN: to_markdown(page, list(figures))}
+    texts |= {f"{FIGURES}/{name}.svg": _alone(picture) for name, picture in figures.items()}
     (folder / FIGURES).mkdir(exist_ok=True)
-    for name, picture in figures.items():
-        (folder / FIGURES / f"{name}.svg").write_text(_alone(picture), encoding="utf-8")
+    for name, text in texts.items():
+        with replacing(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def name_run(folder: Path, run: str, began: str) -> None:
+    """Writes into the pages of a folder which run they are of, and when that began (ISO 8601)."""
+    said = f"Run {run}, {datetime.fromisoformat(began):%Y-%m-%d %H:%M} UTC."
+    for name, words in ((HTML, escape(said)), (MARKDOWN, plain(said))):
+        page = (folder / name).read_text(encoding="utf-8")
+        (folder / name).write_text(page.replace(_RUN[name], words, 1), encoding="utf-8")
 
 
 def to_html(page: Page, figures: Mapping[str, str]) -> str:
@@ -51,7 +66,7 @@ def to_html(page: Page, figures: Mapping[str, str]) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=True, lstrip_blocks=True
     )
-    html = environment.from_string(template).render(page=page, figures=figures, captions=page.captions)
+    html = environment.from_string(template).render(page=page, figures=figures, captions=page.captions, run=_RUN[HTML])
     return html.replace(" %", "\N{NO-BREAK SPACE}%") + "\n"
 
 
@@ -63,7 +78,13 @@ def _shown(value: Any) -> Any:  # noqa: ANN401 - whatever a template shows
 def to_markdown(page: Page, figures: Sequence[str]) -> str:
     """The page in Markdown, which links to those pictures that it is told of."""
     blocks = [f"# {plain(page.name)}: was distilling worth it?", f"**{page.outcome}**: {plain(page.meaning)}"]
-    blocks += [plain(page.scope), _table(["what", "value", "remark"], page.headlines, (True, False, True))]
+    blocks += [
+        plain(page.scope),
+        "\n".join(f"- {plain(fact)}" for fact in page.facts),
+        plain(page.about),
+        _RUN[MARKDOWN],
+    ]
+    blocks += [_table(["what", "value", "remark"], page.headlines, (True, False, True))]
     for section in page.sections:
         blocks += _section(section, page, figures)
     return "\n\n".join([*blocks, plain(page.foot)]) + "\n"

@@ -14,7 +14,7 @@ def probabilities(content: Content) -> Section | None:
     if not content.cards[0].quality.labelled:
         loyal = _loyalty_table(content)
         return Section("Loyalty to the teacher", tables=[loyal]) if loyal.rows else None
-    tables = [_calibration_table(content), _loyalty_table(content), _selective_table(content)]
+    tables = [_calibration_table(content), _loyalty_table(content), _selective_table(content), _thresholds(content)]
     return Section(
         "How far its probabilities can be trusted",
         ["T is the temperature that fits dev best; probabilities of softmax(logits / T) on test."],
@@ -49,6 +49,26 @@ def _loyalty_table(content: Content) -> Table:
             rows.append([role, count(one.label for one in loyal), count(one.probability for one in loyal)])
     note = "Label: share of test for which both name the same class. Probability: 1 - sqrt(Jensen-Shannon divergence)."
     return numbers(["loyalty to the teacher", "label %", "probability %"], rows, note)
+
+
+def _thresholds(content: Content) -> Table:
+    """Below which probability the shipped student had better leave a text to somebody else."""
+    shipped = content.explanation.get("shipped") or {"selective": []}  # older runs have none
+    rows = [
+        [
+            f"{percent(one['coverage'], 0)} % of texts",
+            f"{one['threshold']:.3f}" if one["coverage"] < 1 else "any",
+            percent(one["covered"]),
+            "none covered" if one["accuracy"] is None else percent(one["accuracy"]),
+        ]
+        for one in shipped["selective"]
+    ]
+    head = ["to answer", "take probabilities from", "answers % of test", "right % of those"]
+    note = (
+        "Thresholds for the student that ships, on the probability of the class it names as `predict` prints it; "
+        "chosen on dev, reported on test."
+    )
+    return numbers(head, rows, note)
 
 
 def _selective_table(content: Content) -> Table:

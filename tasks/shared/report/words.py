@@ -13,6 +13,12 @@ def visible(text: str) -> str:
     return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def short_name(name: str, most: int = 28) -> str:
+    """A class's name in one line of at most so many characters."""
+    line = visible(" ".join(name.split()))
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
 def percent(share: float | None, digits: int = 1) -> str:
     """A share in percent, without the sign."""
     return "no rows" if share is None else f"{100 * share:.{digits}f}"

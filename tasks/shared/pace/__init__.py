@@ -1,0 +1,1 @@
+"""How long steps take: told while one works, and foreseen by a plan."""

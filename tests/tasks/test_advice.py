@@ -1,0 +1,75 @@
+"""What to try next follows from the result, and is never what the recipe has already."""
+
+from dataclasses import replace
+
+import pytest
+
+from tasks.shared.recipe import Recipe
+from tasks.shared.recipe_data import Data
+from tasks.shared.report.advice import Standing, advise
+
+RECIPE = Recipe(data=Data(train="train.csv", test="test.csv")).model_dump(mode="json")
+LOST = Standing("NO BETTER", 5, 2000, {}, 0.005, 0.90, 0.90, 0.95, 0.5, 256, 5000, RECIPE)
+UNCLEAR = replace(LOST, outcome="INCONCLUSIVE")
+WON = replace(LOST, outcome="BEATS", student=0.96)
+
+
+def with_student(**changes):
+    return {**RECIPE, "student": {**RECIPE["student"], **changes}}
+
+
+@pytest.mark.parametrize(
+    ("found", "why", "change"),
+    [
+        (replace(LOST, examples=0), "label rows of data.test", ""),
+        (replace(UNCLEAR, needed={"seeds": 7}), "settle it with 7 seeds", "seeds=[0, 1, 2, 3, 4, 5, 6]"),
+        (
+            replace(UNCLEAR, seeds=1, recipe={**RECIPE, "seeds": [3]}),
+            "settle it with 5 seeds",
+            "seeds=[3, 0, 1, 2, 4]",
+        ),
+        (replace(UNCLEAR, needed={"seeds": 7}, student=0.89), "a larger student", "student.hidden_size="),
+        (
+            replace(UNCLEAR, needed={"seeds": 7}, trivial=0.899),
+            "longer: it is hardly better than always",
+            "training.epochs=12",
+        ),
+        (replace(UNCLEAR, needed={"seeds": 90, "examples": 4200}), "about 4,200 examples in data.test", ""),
+        (replace(UNCLEAR, teacher=0.903), "a better teacher: this one is 0.3 points above", "teachers.0.model=FOLDER"),
+        (replace(LOST, teacher=0.89), "a better teacher: this one is no better than the twins", "teachers.0.model="),
+        (replace(LOST, transfer=2000), "from 2,000, its twin from 256 rows", "data.unlabelled=[more.txt]"),
+        (LOST, "a larger student: it is 5.0 points below its teacher", "student.hidden_size=128"),
+        (
+            replace(LOST, recipe=with_student(hidden_size=128)),
+            "a larger student",
+            "student.hidden_size=256",
+        ),
+        (
+            replace(LOST, recipe=with_student(family="bag", layers=0)),
+            "train the student for longer",
+            "training.epochs=",
+        ),
+        (
+            replace(LOST, recipe=with_student(family="transformer", teacher_layers=[0, 5])),
+            "train the student for longer",
+            "training.epochs=12",
+        ),
+        (replace(LOST, teacher=None), "a larger student", "student.hidden_size=128"),
+        (replace(WON, teacher=0.99), "a larger student: it is 3.0 points below its teacher", "student.hidden_size=128"),
+    ],
+)
+def test_the_advice_follows_from_the_result(found, why, change):
+    advice = advise(found)
+    assert why in advice.why
+    assert advice.change.startswith(change)
+    assert bool(advice.change) == bool(change)
+
+
+def test_a_student_that_beats_its_twin_and_reaches_its_teacher_is_left_as_it_is():
+    assert advise(WON) is None
+    assert advise(replace(WON, teacher=None)) is None
+
+
+def test_more_texts_are_added_to_those_that_there_are():
+    recipe = {**RECIPE, "data": {**RECIPE["data"], "unlabelled": ["a.txt"]}}
+    assert advise(replace(LOST, transfer=300, recipe=recipe)).change == "data.unlabelled=[a.txt, more.txt]"
