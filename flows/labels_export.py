@@ -1,6 +1,6 @@
 """`stillhouse labels export`: a run's soft labels as one plain file for other tools."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.records import LATEST, all_runs, draw_of, find_run, step_folder
-from flows.table_files import TABLES, table_file
+from flows.table_files import TABLES, Kinds, table_file
 from tasks.fuse import SOFT_LABELS
 from tasks.shared.dataset import part_file, read_chunks, read_keys
 from tasks.shared.errors import StillhouseError, brief_path
@@ -19,7 +19,7 @@ from tasks.shared.label_rows import PREDICTED, PROBABILITY
 from tasks.shared.label_store import all_stores
 from tasks.shared.label_view import read_view
 from tasks.shared.outputs import Output
-from tasks.shared.soft_labels import read_soft_labels
+from tasks.shared.soft_labels import answered, read_soft_labels
 from tasks.shared.verified import whole_output
 from tasks.shared.workspace import Workspace, existing_workspace
 
@@ -38,7 +38,7 @@ def export_labels(output: Path, run: str | None, teacher: int | None, draw: int,
     logits, whose = _logits(record, keys, teacher, draw, workspace)
     instead = "; an earlier file was replaced" if output.is_file() else ""
     classes = data.facts["classes"]
-    with table_file(output) as write:
+    with table_file(output, _kinds(classes)) as write:
         start = 0
         for chunk in read_chunks(transfer):
             some = logits[start : start + len(chunk.texts)].astype(np.float64) / temperature
@@ -47,10 +47,22 @@ def export_labels(output: Path, run: str | None, teacher: int | None, draw: int,
             scores /= scores.sum(axis=1, keepdims=True)
             columns: dict[str, Any] = {"text": chunk.texts}
             columns |= {"text_pair": chunk.pairs} if chunk.pairs else {}
-            columns[PREDICTED] = [classes[number] for number in some.argmax(axis=1)]
-            write(columns | {PROBABILITY + name: scores[:, number] for number, name in enumerate(classes)})
-    what = f"{len(keys):,} texts, {len(classes)} classes: {whose} in run {record['run']}, draw {draw}{instead}"
+            known = answered(some)
+            columns[PREDICTED] = np.where(known, np.array(classes, object)[some.argmax(axis=1)], None)
+            said = scores.astype(object)
+            said[~known] = None
+            write(columns | {PROBABILITY + name: said[:, number] for number, name in enumerate(classes)})
+    silent = int((~answered(logits)).sum())
+    texts = f"{len(keys):,} texts" + (f" ({silent:,} of them without an answer)" if silent else "")
+    what = f"{texts}, {len(classes)} classes: {whose} in run {record['run']}, draw {draw}{instead}"
     click.echo(f"{brief_path(output)}: {what}")
+
+
+def _kinds(classes: Sequence[str]) -> Kinds:
+    """Types of the columns that may hold nothing at first, where no teacher answered."""
+    import pyarrow as pa
+
+    return {PREDICTED: pa.string(), **{PROBABILITY + name: pa.float64() for name in classes}}
 
 
 def _latest(workspace: Workspace) -> dict[str, Any]:

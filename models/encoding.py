@@ -70,6 +70,14 @@ class Encoded:
         end = int(self.offsets[rows])
         return Encoded(self.ids[:end], self.types[:end], self.offsets[: rows + 1], self.pad_id)
 
+    def some(self, rows: Ints) -> "Encoded":
+        """Some texts, by their numbers; how many of them were cut off is not known."""
+        lengths = self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        places = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        types = self.types[places] if len(self.types) else self.types
+        return Encoded(self.ids[places], types, offsets.astype(self.offsets.dtype), self.pad_id)
+
     def filled_with(self, pad_id: int) -> "Encoded":
         """The same texts, but that batches are filled up with another token."""
         return replace(self, pad_id=pad_id)

@@ -79,7 +79,10 @@ class Fuser:
         return np.ones(len(said))
 
     def logits(self, rows: slice) -> NDArray[np.float32]:
-        """The mean so far, as logits [some, classes]: log-probabilities, except of `Fusion.LOGITS`."""
-        weight = self._weight[rows][:, None]
+        """The mean so far, as logits [some, classes]: log-probabilities, except of `Fusion.LOGITS`.
+
+        NaN where no teacher has said anything.
+        """
+        weight = np.where(self._weight[rows] == 0, np.nan, self._weight[rows])[:, None]
         mean = self._total[rows] / weight if self._how is Fusion.LOGITS else self._total[rows] - np.log(weight)
         return mean.astype(np.float32)

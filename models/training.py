@@ -55,6 +55,16 @@ class Examples:
         if any(count not in (None, len(self.encoded)) for count in rows):
             raise ValueError(f"{len(self.encoded)} texts do not match rows of labels, logits, vectors: {rows}")
 
+    def some(self, rows: NDArray[np.intp]) -> "Examples":
+        """Some rows, by their numbers."""
+        logits, vectors = self.teacher_logits, self.teacher_vectors
+        return Examples(
+            self.encoded.some(rows),
+            self.labels[rows],
+            None if logits is None else logits[rows],
+            None if vectors is None else vectors[rows],
+        )
+
     def first(self, rows: int) -> "Examples":
         """The first rows."""
         logits, vectors = self.teacher_logits, self.teacher_vectors

@@ -19,7 +19,7 @@ from tasks.shared.label_store import LabelStore
 from tasks.shared.label_view import joined_view
 from tasks.shared.outputs import Json, Output, hash_file
 from tasks.shared.recipe_teaching import Fuse as FuseOptions
-from tasks.shared.soft_labels import SoftLabelWriter
+from tasks.shared.soft_labels import SoftLabelWriter, answered, share_right
 from tasks.shared.steps import Context, Step
 from tasks.train_teacher import TeacherRecord
 
@@ -51,7 +51,8 @@ class Mix:
         rows, classes = said[0].shape
         fuser = Fuser(Fusion(self.method), np.empty((rows, classes)), np.empty(rows))
         for logits, temperature, score in zip(said, self.temperatures, self.scores, strict=True):
-            fuser.add(np.arange(rows), logits, temperature, score, np.full(rows, NO_LABEL))
+            some = np.flatnonzero(answered(logits))
+            fuser.add(some, logits[some], temperature, score, np.full(len(some), NO_LABEL))
         return fuser.logits(slice(None))
 
 
@@ -135,6 +136,10 @@ class Fuse(Step[FuseRecord]):
                     some = slice(start, start + _ROWS_AT_ONCE)
                     writer.add(keys[some], fuser.logits(some))
                     advance(len(keys[some]))
+            unanswered = int((weight == 0).sum())
+        if unanswered:
+            whom = "the teacher has" if len(self.labels) == 1 else "all teachers have"
+            context.warn(f"{whom} no answer for {unanswered:,} of the {len(keys):,} texts; students leave them out")
         return {
             "rows": len(keys),
             "temperatures": temperatures,
@@ -157,7 +162,10 @@ class Fuse(Step[FuseRecord]):
             return [1.0] * len(self.labels)
         gold = read_labels(self.data.file("dev"))
         said = [_said_of_dev(teacher) for teacher in self.teachers]
-        return [1.0 if logits is None else fit_temperature(logits, gold) for logits in said]
+        return [
+            1.0 if logits is None else fit_temperature(logits[answered(logits)], gold[answered(logits)])
+            for logits in said
+        ]
 
     def _dev_accuracy(self, temperatures: Sequence[float]) -> float | None:
         """Of the teachers together on dev."""
@@ -165,7 +173,7 @@ class Fuse(Step[FuseRecord]):
         if len(said) < len(self.teachers):
             return None
         together = self._mix(temperatures).together(said)
-        return float((together.argmax(-1) == read_labels(self.data.file("dev"))).mean())
+        return share_right(together, read_labels(self.data.file("dev")))
 
     def read(self, output: Output) -> FuseRecord:
         """The record of the soft labels."""

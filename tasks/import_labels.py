@@ -21,6 +21,7 @@ from tasks.shared.labels_file import LabelsFile
 from tasks.shared.outputs import Json, Output, hash_file, hash_of, write_json
 from tasks.shared.recipe_data import Data
 from tasks.shared.recipe_teaching import Labelling, Teacher
+from tasks.shared.soft_labels import share_right
 from tasks.shared.steps import Context, Step
 from tasks.shared.texts import NORMALISATION
 from tasks.shared.workspace import Workspace
@@ -45,14 +46,17 @@ class ImportRecord(LabelRecord):
     """The label view of a teacher that is nothing but its labels.
 
     Attributes:
-        dev_accuracy: share of dev that it gets right; None where it does not say something of each dev row.
+        dev_accuracy: share of dev that it gets right, where no answer is a wrong one; None where it was not asked about
+            all of dev.
         dev_logits: file of what it says of dev; None likewise.
         number: its position among the recipe's teachers.
+        unanswered: transfer texts that are in the file without a label.
     """
 
     dev_accuracy: float | None
     dev_logits: Path | None
     number: int
+    unanswered: int
 
 
 @dataclass(frozen=True)
@@ -142,26 +146,34 @@ class ImportLabels(Step[ImportRecord]):
         for said in file.told:
             context.warn(said)
         transfer, dev = read_keys(self.data.file("transfer")), read_keys(self.data.file("dev"))
-        lacking = int((KeyIndex(keys).find(transfer) < 0).sum())
+        answered, asked = KeyIndex(keys), KeyIndex(np.unique(np.concatenate([keys, file.unanswered])))
+        lacking = int((asked.find(transfer) < 0).sum())
         if lacking:
             raise StillhouseError(
                 f"teachers.{self.number}.labels: {self.teacher.labels} says nothing of {lacking:,} of the "
                 f"{len(transfer):,} transfer texts; have them labelled too, or leave them out of the data"
             )
-        view = view_of(store, transfer)
+        view = view_of(store, transfer[answered.find(transfer) >= 0])
+        if not view["rows"]:
+            raise StillhouseError(
+                f"teachers.{self.number}.labels: {self.teacher.labels} has all {len(transfer):,} transfer texts but a "
+                "label for none; have them labelled"
+            )
         write_json(folder / "view.json", view)
         accuracy = None
-        if (KeyIndex(keys).find(dev) >= 0).all():
+        if (asked.find(dev) >= 0).all():
             distinct, rows = np.unique(dev, return_inverse=True)
-            logits = read_view(store, view_of(store, distinct), distinct)[rows]
+            on_dev = view_of(store, distinct[answered.find(distinct) >= 0])
+            logits = read_view(store, on_dev, distinct)[rows]
             np.save(folder / DEV_LOGITS, logits)
-            accuracy = float((logits.argmax(-1) == read_labels(self.data.file("dev"))).mean())
+            accuracy = share_right(logits, read_labels(self.data.file("dev")))
         return {
             "files": self.labelling.place,
             "store": store.name,
             "view": view,
             "new": new,
             "rows": len(keys),
+            "unanswered": len(transfer) - view["rows"],
             "dev_accuracy": accuracy,
         }
 
@@ -186,6 +198,7 @@ class ImportLabels(Step[ImportRecord]):
             dev_accuracy=facts["dev_accuracy"],
             dev_logits=output.path / DEV_LOGITS if known else None,
             number=self.number,
+            unanswered=facts.get("unanswered", 0),
         )
 
     def check(self, record: ImportRecord) -> None:
@@ -213,4 +226,5 @@ class ImportLabels(Step[ImportRecord]):
         score = "not measured: it does not cover dev"
         if record.dev_accuracy is not None:
             score = f"{record.dev_accuracy:.1%} of dev right"
-        return f"{record.view['rows']:,} texts of the transfer set, {score}"
+        silent = f" ({record.unanswered:,} more have no answer)" if record.unanswered else ""
+        return f"{record.view['rows']:,} texts of the transfer set{silent}, {score}"

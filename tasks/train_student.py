@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from tasks.embed import EmbedRecord
 from tasks.fuse import FuseRecord
 from tasks.prepare_student import PreparedRecord
@@ -16,7 +18,7 @@ from tasks.shared.history import HISTORY, write_history
 from tasks.shared.outputs import Json, Output
 from tasks.shared.recipe_learning import Term, Training
 from tasks.shared.recipe_student import Student
-from tasks.shared.soft_labels import read_soft_labels
+from tasks.shared.soft_labels import answered, read_soft_labels
 from tasks.shared.steps import Context, Step
 from tasks.train_teacher import TeacherRecord
 
@@ -263,14 +265,15 @@ class TrainStudent(TrainSmall):
 
         keys = read_keys(self.data.file("transfer"))
         logits = read_soft_labels(self.labels.file, keys)
-        if warning := flattened(self.objective, logits):
+        known = answered(logits)
+        if warning := flattened(self.objective, logits[known]):
             context.warn(warning)
         learned = replace(self.examples("transfer"), labels=gold_of(self.data, keys), teacher_logits=logits)
-        if self.vectors is None:
-            return learned
-        if self.vectors.texts != self.data.digests["transfer"]:
-            raise StillhouseError(f"the vectors in {self.vectors.path} are of other texts; run with --force embed")
-        return replace(learned, teacher_vectors=self.vectors.load())
+        if self.vectors is not None:
+            if self.vectors.texts != self.data.digests["transfer"]:
+                raise StillhouseError(f"the vectors in {self.vectors.path} are of other texts; run with --force embed")
+            learned = replace(learned, teacher_vectors=self.vectors.load())
+        return learned if known.all() else learned.some(np.flatnonzero(known))
 
     def objective_for(self, model: "StudentModel") -> "Objective":
         """The recipe's."""

@@ -24,15 +24,15 @@ def view_of(store: LabelStore, wanted: Keys) -> dict[str, Any]:
         StillhouseError: a wanted text has no label.
     """
     index, answering, digest = KeyIndex(wanted), list[Part](), RowDigest()
-    for part, rows, logits in _joined(store, store.parts(), index):
+    for part, rows, logits in _joined(store, store.parts(), index, len(wanted)):
         answering.append(part)
         digest.add(wanted[rows], logits)
     return {"parts": [asdict(part) for part in answering], "rows": len(wanted), "digest": digest.hex()}
 
 
 def read_view(store: LabelStore, view: Mapping[str, Any], wanted: Keys) -> NDArray[np.float32]:
-    """What a view says of the wanted keys, [rows, classes]; see `joined_view`."""
-    logits = np.empty((len(wanted), len(store.labeller.classes)), np.float32)
+    """What a view says of the wanted keys, [rows, classes], NaN where it was made without one; see `joined_view`."""
+    logits = np.full((len(wanted), len(store.labeller.classes)), np.nan, np.float32)
     for rows, found in joined_view(store, view, KeyIndex(wanted)):
         logits[rows] = found
     return logits
@@ -43,11 +43,13 @@ def joined_view(
 ) -> Iterator[tuple[NDArray[np.intp], Logits]]:
     """Part by part, rows of the index and their logits; refused unless all is to the bit what the view was made of.
 
+    The index may hold more keys than the view answers for: texts that a teacher was asked about without an answer.
+
     Raises:
         StillhouseError: labels are missing, damaged or changed; the last is only known at the end.
     """
     digest = RowDigest()
-    for _, rows, logits in _joined(store, parts_from(view.get("parts", 0), store.place), index):
+    for _, rows, logits in _joined(store, parts_from(view.get("parts", 0), store.place), index, view.get("rows", len(index))):
         digest.add(index.keys[rows], logits)
         yield rows, logits
     if digest.hex() != view.get("digest"):
@@ -55,12 +57,12 @@ def joined_view(
 
 
 def _joined(
-    store: LabelStore, parts: Iterable[Part], index: KeyIndex
+    store: LabelStore, parts: Iterable[Part], index: KeyIndex, expected: int
 ) -> Iterator[tuple[Part, NDArray[np.intp], Logits]]:
     """Part by part, the rows of the index that it is the first to answer for, and their logits.
 
     Raises:
-        StillhouseError: a key has no label, or a part is not what it was.
+        StillhouseError: fewer keys than expected have a label, or a part is not what it was.
     """
     found = np.zeros(len(index), np.bool_)
     for part in parts:
@@ -72,10 +74,11 @@ def _joined(
         if len(targets):
             found[targets] = True
             yield part, targets, logits[fresh[first]]
-    if not found.all():
+    lacking = expected - int(found.sum())
+    if lacking > 0:
         example = index.keys[~found][0].ljust(KEY.itemsize, b"\0").hex()
         raise StillhouseError(
-            f"{int((~found).sum()):,} of {len(found):,} texts have no soft label in {store.place} "
+            f"{lacking:,} of {expected:,} texts have no soft label in {store.place} "
             f"(one has key {example[:16]}...); run again with --force label"
         )
 

@@ -13,10 +13,14 @@ from functools import cached_property
 from itertools import islice, product
 from pathlib import Path
 
+import numpy as np
+
 from tasks.shared.classes.classes import Classes, shown
+from tasks.shared.dataset import KEY
 from tasks.shared.errors import StillhouseError, brief
 from tasks.shared.files.packed import unpacked
 from tasks.shared.held import changed
+from tasks.shared.key_index import Keys
 from tasks.shared.label_rows import (
     DISTRIBUTION,
     LOGIT,
@@ -66,6 +70,7 @@ class LabelsFile:
         self._classes = Classes(classes, given=data.classes is not None)
         self._held_to = held_to
         self._told: list[str] = []
+        self._unanswered: list[bytes] = []
 
     def changed(self) -> StillhouseError:
         """The error for a file that is not any more what was read before."""
@@ -82,7 +87,7 @@ class LabelsFile:
                 not what it is held to; one line says where.
         """
         source = replace(self._source, held_to=self._held_to)
-        spellings, silent, unknown = Spellings(self._classes), 0, 0
+        spellings, unanswered, unknown = Spellings(self._classes), list[bytes](), 0
         first_unknown, read = "", None
         for row in islice(source.rows(), most):
             if source.is_header(row):
@@ -99,14 +104,20 @@ class LabelsFile:
                 first_unknown = first_unknown or f"{at}: {brief(str(error))}"
                 continue
             if logits is None:
-                silent += 1
+                unanswered.append(text_key(text, pair))
             else:
                 yield text_key(text, pair), logits
         if unknown:
             names = shown(self._classes.names)
             what = f"is no class of the data ({names}); so in {unknown:,} row{'s' * (unknown > 1)}"
             raise StillhouseError(f"{first_unknown} {what}; have them labelled with these classes, or leave them out")
-        self._told = self._what_was_read(spellings, silent)
+        self._unanswered = unanswered
+        self._told = self._what_was_read(spellings, len(unanswered))
+
+    @property
+    def unanswered(self) -> Keys:
+        """Once all is read, the key of each row that has a text and no label, so that nobody answered for it."""
+        return np.array(self._unanswered, KEY)
 
     @property
     def told(self) -> list[str]:
@@ -123,10 +134,11 @@ class LabelsFile:
             return RANKED[0] if RANKED[0] in ranked_columns(names) else ""
         return ""
 
-    def _what_was_read(self, spellings: Spellings, silent: int) -> list[str]:
+    def _what_was_read(self, spellings: Spellings, unanswered: int) -> list[str]:
         at, told = self._as_told.table.at, []
-        if silent:
-            told.append(f"{at}: {silent:,} rows without a label were skipped")
+        if unanswered:
+            rows = f"{unanswered:,} row{'s' * (unanswered > 1)}"
+            told.append(f"{at}: {rows} without a label skipped")
         if spellings.other:
             count = len(spellings.other)
             some = [

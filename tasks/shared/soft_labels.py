@@ -1,4 +1,7 @@
-"""The soft labels of one run on disk, a row a transfer text: what students learn from, and what is exported."""
+"""The soft labels of one run on disk, a row a transfer text: what students learn from, and what is exported.
+
+Where a teacher was asked about a text and did not answer, its logits are NaN, here and in memory.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -36,6 +39,16 @@ class SoftLabelWriter(AbstractContextManager["SoftLabelWriter"]):
     def __exit__(self, *_: object) -> None:
         """Completes the file."""
         self._writer.close()
+
+
+def answered(logits: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Whether somebody answered, [rows], from logits [rows, classes]."""
+    return ~np.isnan(logits[:, 0])
+
+
+def share_right(logits: NDArray[np.floating], gold: NDArray[np.integer]) -> float:
+    """The accuracy of logits [rows, classes] against gold classes [rows]; no answer is a wrong one."""
+    return float(((logits.argmax(-1) == gold) & answered(logits)).mean())
 
 
 def read_some(file: Path) -> Iterator[tuple[Keys, NDArray[np.float32]]]:

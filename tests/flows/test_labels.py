@@ -143,6 +143,9 @@ def test_labels_go_out_into_a_file_and_come_in_as_a_second_teacher(world: World)
 def test_only_imported_labels_need_a_tokenizer_of_their_own(world: World) -> None:
     world.done("label", "toy.yaml")
     world.done("labels", "export", "alone.csv")
+    unanswered = pd.read_csv(world.folder / "alone.csv")
+    unanswered.loc[:2, unanswered.columns != "text"] = None
+    unanswered.to_csv(world.folder / "alone.csv", index=False)
     recipe = toy_recipe() | {"seeds": [0], "teachers": [{"labels": "alone.csv"}]}
     (world.folder / "alone.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     result = world.run("run", "alone.yaml")
@@ -153,3 +156,6 @@ def test_only_imported_labels_need_a_tokenizer_of_their_own(world: World) -> Non
     assert re.search(r"student +\d", printed)
     plan = world.done("plan", "alone.yaml", "--set", "student.tokenizer=base")
     assert "0 to run" in plan
+    printed = world.done("labels", "export", "again.parquet")
+    assert f"{len(unanswered)} texts (3 of them without an answer), 3 classes" in printed
+    pd.testing.assert_frame_equal(pd.read_parquet(world.folder / "again.parquet"), unanswered)

@@ -147,6 +147,42 @@ def test_a_text_without_a_label_is_counted(toy, bench, frame, tmp_path):
         bench(step(toy, written(lacking, tmp_path / "labels.csv")))
 
 
+def test_texts_without_an_answer_are_told_and_students_leave_them_out(toy, frame, tmp_path):
+    """Of a hosted model that declined to answer, each of its numbers null."""
+    bench = toy.bench
+    silent = [*texts_of(toy, "transfer")[:5], *texts_of(toy, "dev")[:2]]
+    columns = [f"probability_{name}" for name in CLASSES]
+    truth = frame.set_index("text").loc[texts_of(toy, "dev")[2:], columns].to_numpy().argmax(axis=1)
+    frame.loc[frame["text"].isin(silent), columns] = np.nan
+    record = bench(part := step(toy, written(frame, tmp_path / "labels.jsonl")))
+    gold = read_labels(toy.data.file("dev"))
+    assert (record.unanswered, record.dev_accuracy) == (5, (truth == gold[2:]).sum() / len(gold))
+    assert "211 texts of the transfer set (5 more have no answer)" in part.summary(record)
+
+    soft = bench(Fuse(toy.data, (record,), (record,), FuseOptions()))
+    assert "the teacher has no answer for 5 of the 216 texts; students leave them out" in bench.warnings
+    prepared = bench(PrepareStudent(toy.data, origin_of(str(toy.base)), Student(tokenizer=str(toy.base))))
+    student = toy.small(TrainStudent, prepared=prepared, labels=soft)
+    learned = student.learn_from(bench.context)
+    assert len(learned.labels) == 211
+    whole = student.examples("transfer").encoded
+    np.testing.assert_array_equal(learned.encoded.ids, whole.ids[whole.offsets[5] :])
+    assert bench(student).dev_accuracy > 0
+
+    both = bench(Fuse(toy.data, (toy.teacher, record), (toy.view, record), FuseOptions(calibrate=True)))
+    logits = read_soft_labels(both.file, read_keys(toy.data.file("transfer")))
+    alone = read_soft_labels(toy.labels.file, read_keys(toy.data.file("transfer")))
+    assert np.isfinite(logits).all(), "the other teacher answers"
+    assert both.dev_accuracy > record.dev_accuracy
+    np.testing.assert_array_equal(logits[:5].argmax(-1), alone[:5].argmax(-1))
+
+
+def test_labels_without_any_answer_stop_the_run(toy, bench, tmp_path):
+    frame = pd.DataFrame({"text": texts_of(toy, "transfer"), "label": None})
+    with pytest.raises(StillhouseError, match="has all 216 transfer texts but a label for none"):
+        bench(step(toy, written(frame, tmp_path / "labels.jsonl")))
+
+
 def test_a_score_below_the_floor_stops_the_run(toy, bench, frame, tmp_path):
     part = step(toy, written(frame, tmp_path / "labels.csv"), floor=0.99)
     with pytest.raises(StillhouseError, match=r"of dev right, below its floor of 99\.0%"):

@@ -103,7 +103,7 @@ def test_rows_without_a_label_are_skipped_and_other_spellings_are_read_and_both_
             "d": "food",
         }
         assert told == [
-            f"teachers.0.labels: {path}: 4 rows without a label were skipped",
+            f"teachers.0.labels: {path}: 4 rows without a label skipped",
             f"teachers.0.labels: {path}: read 'Food' as class 'food' (2 rows), 'SPORT' as class 'sport' (1 rows)",
         ]
     write_csv(
@@ -116,7 +116,7 @@ def test_rows_without_a_label_are_skipped_and_other_spellings_are_read_and_both_
     )
     found, told = said("n.csv", [*SAID, "a"])
     agrees(found, {"soup": SAID["soup"]})
-    assert told == ["teachers.0.labels: n.csv: 1 rows without a label were skipped"]
+    assert told == ["teachers.0.labels: n.csv: 1 row without a label skipped"]
 
 
 def test_a_class_that_the_data_lacks_is_refused_with_how_many_rows_have_one():
