@@ -1,6 +1,6 @@
 """Step train_teacher: a fine-tuned classifier and its score on dev, before it may teach."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.shared.bases import Base, check_classifier, find_base
-from tasks.shared.class_names import columns_by_name, renamed
+from tasks.shared.class_names import MEASURE, columns_by_answers, columns_by_name, renamed
 from tasks.shared.dataset import DataRecord, read_labels
 from tasks.shared.errors import StillhouseError, one_line
 from tasks.shared.held import HeldModel, hold_model
@@ -152,7 +152,8 @@ class TrainTeacher(Step[TeacherRecord]):
                 model, tokenizer = load_base(base, classes, options.seed, context.device)
             else:
                 model, tokenizer = load_classifier(base, context.device)
-            columns = columns_by_name(renamed(class_names(model), options.classes), classes)
+            own = class_names(model)
+            columns = [] if options.classes == MEASURE else columns_by_name(renamed(own, options.classes), classes)
             # Without tokenizer files transformers makes one up that knows no word.
             if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
                 raise ValueError("it has no tokenizer files")
@@ -166,12 +167,15 @@ class TrainTeacher(Step[TeacherRecord]):
             context.warn(said)
         if options.epochs:
             self._fine_tune(model, tokenizer, gold, dev, folder, context)
-        logits = predict_logits(model, dev.encoded, _DEV_BATCH)[:, columns]
+        on_dev = predict_logits(model, dev.encoded, _DEV_BATCH)
+        if options.classes == MEASURE:
+            columns = self._measured(own, on_dev, dev, context)
+        logits = on_dev[:, columns]
         np.save(folder / DEV_LOGITS, logits)
         # Set in both places: only what is in `init_kwargs` is saved. Whoever uses the teacher reads as much of a text.
         tokenizer.model_max_length = tokenizer.init_kwargs["model_max_length"] = length
         if options.classes:  # whoever uses the teacher gets the data's names
-            names = renamed(class_names(model), options.classes)
+            names = [classes[columns.index(number)] for number in range(len(own))]
             model.config.id2label = dict(enumerate(names))
             model.config.label2id = {name: number for number, name in enumerate(names)}
         save(model, tokenizer, folder / MODEL)
@@ -191,6 +195,18 @@ class TrainTeacher(Step[TeacherRecord]):
             "threads": torch.get_num_threads(),
             "truncated": {"gold": gold.encoded.truncated, "dev": dev.encoded.truncated},
         }
+
+    def _measured(self, own: Sequence[str], said: NDArray[np.float32], dev: "Examples", context: Context) -> list[int]:
+        """Which output of the model is each class of the data, by dev."""
+        where = f"teachers.{self.number}.classes"
+        try:
+            columns = columns_by_answers(own, self.data.classes, said.argmax(-1), dev.labels)
+        except ValueError as error:
+            raise StillhouseError(f"{where}: {error}") from None
+        found = ", ".join(f"{own[column]}: {name}" for column, name in zip(columns, self.data.classes, strict=True))
+        right = float((said[:, columns].argmax(-1) == dev.labels).mean())
+        context.warn(f"{where}: on dev they are {{{found}}}, which gets {right:.1%} of it right")
+        return columns
 
     def _fine_tune(
         self,

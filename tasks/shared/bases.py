@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.shared.class_names import columns_by_name, renamed
+from tasks.shared.class_names import MEASURE, columns_by_name, renamed
 from tasks.shared.errors import StillhouseError, brief, brief_path, one_line
 from tasks.shared.hub import files_on_hub
 from tasks.shared.model_folder.files import INDEX, WEIGHTS, no_weights
@@ -112,11 +112,14 @@ def check_classifier(folder: Path, teacher: Teacher, where: str, classes: Sequen
 
 def _check_names(names: Sequence[str], teacher: Teacher, where: str, classes: Sequence[str]) -> None:
     """Raises ValueError where a model's classes are not the data's, StillhouseError where a mapping may help."""
+    measured = teacher.classes == MEASURE
+    if measured and len(names) == len(classes):
+        return
     try:
         columns_by_name(renamed(names, teacher.classes), classes)
     except ValueError as error:
         key = f"{where.rpartition('.')[0]}.classes"
-        if teacher.classes:
+        if teacher.classes and not measured:
             raise ValueError(f"with {key} {one_line(error)}") from None
         if len(names) != len(classes) or len(names) > _MOST_IN_EXAMPLE:
             raise
@@ -124,8 +127,8 @@ def _check_names(names: Sequence[str], teacher: Teacher, where: str, classes: Se
         # Not as a library's message, which would be cut in the middle of the example.
         said = f"{where}: cannot use {brief_path(teacher.model)}: {one_line(error)}; where they mean the same, "
         raise StillhouseError(
-            f"{said}say which is which, such as {key}={{{example}}} after --set, "
-            f"or classes: {{{example}}} under that teacher in the recipe"
+            f"{said}say which is which, such as {key}={{{example}}} after --set, or classes: {{{example}}} under that "
+            f"teacher in the recipe; {key}={MEASURE} finds it out on dev"
         ) from None
 
 

@@ -1,6 +1,13 @@
-"""Which logit of a classifier belongs to which class of the data: matched by name, never by position."""
+"""Which logit of a classifier belongs to which class of the data: matched by name or by dev, never by position."""
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+MEASURE = "measure"
+"""In place of the names of a teacher's classes: dev says which is which."""
 
 
 def columns_by_name(own: Sequence[str], classes: Sequence[str]) -> list[int]:
@@ -19,16 +26,48 @@ def columns_by_name(own: Sequence[str], classes: Sequence[str]) -> list[int]:
     raise ValueError(f"its classes are {_some(own)}, the data's are {_some(classes)}")
 
 
-def renamed(own: Sequence[str], names: Mapping[str, str] | None) -> list[str]:
-    """A model's classes as the recipe calls them.
+def columns_by_answers(
+    own: Sequence[str], classes: Sequence[str], answers: NDArray[np.integer], gold: NDArray[np.integer]
+) -> list[int]:
+    """Which of a model's classes is each of `classes`: the one-to-one match by which most of its answers are right.
+
+    Args:
+        own: the model's classes.
+        classes: the data's.
+        answers: number of the class that the model names, [rows].
+        gold: number of the class that each row has, [rows].
+
+    Raises:
+        ValueError: there are more of one than of the other, or two classes could be exchanged and as many be right.
+    """
+    from scipy.optimize import linear_sum_assignment  # slow to load, and seldom needed
+
+    if len(own) != len(classes):
+        raise ValueError(f"its classes are {_some(own)}, the data's are {_some(classes)}: not as many")
+    together = np.zeros((len(classes), len(own)), int)
+    np.add.at(together, (gold, answers), 1)
+    columns = [int(column) for column in linear_sum_assignment(together, maximize=True)[1]]
+    for one, other in combinations(range(len(classes)), 2):
+        kept = together[one, columns[one]] + together[other, columns[other]]
+        if together[one, columns[other]] + together[other, columns[one]] == kept:
+            which = f"{own[columns[one]]} and {own[columns[other]]} are {classes[one]} or {classes[other]}"
+            raise ValueError(
+                f"dev does not tell which of {which}; as many answers would be right either way; name them"
+            )
+    return columns
+
+
+def renamed(own: Sequence[str], names: Mapping[str, str] | str | None) -> list[str]:
+    """A model's classes as the recipe calls them; as they are where it only wants them measured.
 
     Raises:
         ValueError: the recipe names a class that the model has not.
     """
-    unknown = [name for name in names or {} if name not in own]
+    given = names if isinstance(names, Mapping) else {}
+    unknown = [name for name in given if name not in own]
     if unknown:
         raise ValueError(f"classes names {_some(unknown)}, the model's are {_some(own)}")
-    return [(names or {}).get(name, name) for name in own]
+    return [given.get(name, name) for name in own]
 
 
 def _some(names: Sequence[str]) -> str:

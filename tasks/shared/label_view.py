@@ -49,7 +49,8 @@ def joined_view(
         StillhouseError: labels are missing, damaged or changed; the last is only known at the end.
     """
     digest = RowDigest()
-    for _, rows, logits in _joined(store, parts_from(view.get("parts", 0), store.place), index, view.get("rows", len(index))):
+    parts, expected = parts_from(view.get("parts", 0), store.place), view.get("rows", len(index))
+    for _, rows, logits in _joined(store, parts, index, expected):
         digest.add(index.keys[rows], logits)
         yield rows, logits
     if digest.hex() != view.get("digest"):

@@ -25,6 +25,7 @@ _WORDS = {
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "list_type": "must be a list",
+    "dict_type": "must be keys and values",
     "model_type": "must be a section: keys and values",
     "model_attributes_type": "must be a section: keys and values",
     "literal_error": "must be {expected}",
@@ -37,6 +38,8 @@ _WORDS = {
 }
 _SAYS_ITSELF = {"missing", "value_error", "string_unicode", "string_too_short", "too_short", "too_long"}
 """Kinds of mistake whose message needs no value."""
+_MEMBER = "dict[str,str]"
+"""How the validator calls, within a path, the one of several types that may be keys and values."""
 
 
 def refuse_unknown_keys(model: type[BaseModel], document: Mapping[str, Any], where: str, prefix: str = "") -> None:
@@ -62,10 +65,13 @@ def first_mistake(error: ValidationError, model: type[BaseModel]) -> str:
     """Where and what the first mistake is: `student.layers: must be 1 or more, not 0`."""
     first = error.errors()[0]
     kind, context = first["type"], first.get("ctx", {})
-    path = ".".join(str(part) for part in first["loc"])
+    path = ".".join(str(part) for part in first["loc"] if part != _MEMBER)
     said = _WORDS[kind].format_map(_plain(context)) if kind in _WORDS else first["msg"].removeprefix("Value error, ")
     if kind == "string_pattern_mismatch":
         said = f"does not fit ({_description(model, first['loc'])})"
+    if kind == "dict_type":  # of a setting that may be a word instead
+        others = [other for other in error.errors()[1:] if other["loc"][:-1] == first["loc"][:-1]]
+        said = " or ".join([said, *(one["ctx"]["expected"] for one in others if one["type"] == "literal_error")])
     what, semicolon, advice = said.partition("; ")
     given = "" if kind in _SAYS_ITSELF else f", not {_as_written(first['input'])}"
     return f"{path + ': ' if path else ''}{what[:1].lower()}{what[1:]}{given}{semicolon}{advice}"

@@ -1,7 +1,7 @@
 """The parts of the recipe about teachers and their soft labels."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -45,11 +45,10 @@ class Teacher(Section):
     floor: float = Field(0.0, ge=0, le=1, description="Accuracy on dev below which the run stops.")
     seed: Seed = Field(0, description="Seed of the new head, of dropout and of the order of the rows.")
 
-    classes: dict[str, str] | None = Field(
+    classes: Annotated[dict[str, str], Field(min_length=2)] | Literal["measure"] | None = Field(
         None,
-        min_length=2,
         description="With epochs: 0, what the data call the classes of a model that names them otherwise: "
-        "{LABEL_0: negative, LABEL_1: positive}.",
+        "{LABEL_0: negative, LABEL_1: positive}; or measure, for the match that gets most of dev right, which is told.",
     )
 
     @model_validator(mode="after")

@@ -43,7 +43,8 @@ class SoftLabelWriter(AbstractContextManager["SoftLabelWriter"]):
 
 def answered(logits: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Whether somebody answered, [rows], from logits [rows, classes]."""
-    return ~np.isnan(logits[:, 0])
+    known: NDArray[np.bool_] = ~np.isnan(logits[:, 0])
+    return known
 
 
 def share_right(logits: NDArray[np.floating], gold: NDArray[np.integer]) -> float:

@@ -1,8 +1,9 @@
-"""A model's classes are matched by name; what does not match is refused."""
+"""A model's classes are matched by name or by dev; what does not match is refused."""
 
+import numpy as np
 import pytest
 
-from tasks.shared.class_names import columns_by_name
+from tasks.shared.class_names import columns_by_answers, columns_by_name
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,17 @@ def test_columns_are_found_by_name(own, wanted, columns):
 def test_other_classes_are_refused(own, wanted):
     with pytest.raises(ValueError, match=f"{own[0]}.*{wanted[0]}"):
         columns_by_name(own, wanted)
+
+
+def test_columns_are_those_by_which_most_answers_are_right():
+    gold = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2])
+    answers = np.array([2, 2, 0, 0, 0, 0, 1, 1, 2])
+    assert columns_by_answers(["LABEL_0", "LABEL_1", "LABEL_2"], ["a", "b", "c"], answers, gold) == [2, 0, 1]
+
+
+def test_a_tie_says_nothing_of_which_class_is_which():
+    gold, answers = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 0, 1, 2])
+    with pytest.raises(ValueError, match="does not tell which of LABEL_0 and LABEL_1 are a or b"):
+        columns_by_answers(["LABEL_0", "LABEL_1", "LABEL_2"], ["a", "b", "c"], answers, gold)
+    with pytest.raises(ValueError, match="not as many"):
+        columns_by_answers(["x"], ["a", "b"], answers, gold)

@@ -315,6 +315,20 @@ def test_classes_that_the_model_names_otherwise_are_named_in_the_recipe(toy, tra
     assert "with teachers.0.classes its classes are sport, food, food" in twice
 
 
+def test_dev_finds_out_what_classes_mean_where_the_recipe_asks(toy, bench, complaint, tokenizer, tmp_path):
+    folder = toy.reordered(tmp_path / "labels")  # its outputs are sport, food, money
+    with_settings(folder, {"id2label": {str(number): f"LABEL_{number}" for number in range(3)}})
+    assert "teachers.0.classes=measure finds it out on dev" in complaint(folder, epochs=0)
+    step = TrainTeacher(toy.data, teacher(folder, epochs=0, classes="measure"), 0)
+    found = bench(step)
+    assert (found.dev_accuracy, found.columns) == (toy.teacher.dev_accuracy, (1, 2, 0))
+    told = f"{{LABEL_1: food, LABEL_2: money, LABEL_0: sport}}, which gets {found.dev_accuracy:.1%} of it right"
+    assert f"teachers.0.classes: on dev they are {told}" in bench.warnings
+    assert AutoModelForSequenceClassification.from_pretrained(found.path).config.id2label[0] == "sport"
+    two = tiny_bert(tmp_path / "two", tokenizer, ["NEG", "POS"])
+    assert "its classes are NEG, POS, the data's are food" in complaint(two, epochs=0, classes="measure")
+
+
 def test_only_a_recipe_that_renames_classes_has_them_in_its_key(toy):
     step = TrainTeacher(toy.data, teacher(toy.teacher.path, epochs=0), 0)
     assert "classes" not in step.inputs()["options"]
