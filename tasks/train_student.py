@@ -67,6 +67,8 @@ class TrainSmall(Step[StudentRecord]):
     version: ClassVar[int] = 3
     measured: ClassVar[frozenset[str]] = frozenset({HISTORY})
     role: ClassVar[str]
+    part: ClassVar[str] = "gold"
+    """The part of the data that it learns from."""
     data: DataRecord
     prepared: PreparedRecord
     student: Student
@@ -162,6 +164,7 @@ class TrainSmall(Step[StudentRecord]):
             "dev_accuracy": accuracy_on(model, dev),
             "best_step": history.best_step,
             "steps": self.steps,
+            "truncated": {self.part: self.examples(self.part).encoded.truncated},
             "threads": torch.get_num_threads(),
         }
 
@@ -242,6 +245,7 @@ class TrainStudent(TrainSmall):
 
     name: ClassVar[str] = "train_student"
     role: ClassVar[str] = "student"
+    part: ClassVar[str] = "transfer"
     labels: FuseRecord
     objective: tuple[Term, ...]
     vectors: EmbedRecord | None = None

@@ -146,6 +146,7 @@ class TrainTeacher(Step[TeacherRecord]):
         from models.teacher import load_base, load_classifier, save
         from tasks.shared.examples import read_examples
 
+        self._check_base()  # of files that changed since they were hashed, only that is told
         base, options, classes, length = self.base.path, self.teacher, self.data.classes, self.max_length
         try:
             if options.epochs:
@@ -163,7 +164,8 @@ class TrainTeacher(Step[TeacherRecord]):
             raise StillhouseError(f"{where}: cannot use {self.teacher.model}: {one_line(error)}") from None
         self._check_base()
         gold, dev = (read_examples(self.data.file(part), tokenizer, length) for part in ("gold", "dev"))
-        if said := cut_off(gold.encoded, length, f"teachers.{self.number}.max_length", f"teacher {self.number}"):
+        setting, positions = f"teachers.{self.number}.max_length", look_at(self.base.path).positions
+        if said := cut_off(gold.encoded, length, setting, f"teacher {self.number}", positions):
             context.warn(said)
         if options.epochs:
             self._fine_tune(model, tokenizer, gold, dev, folder, context)

@@ -124,8 +124,9 @@ class Quality(_Part):
 
         Accuracy then says little of it. Of equals the first; classes without a row do not count.
         """
-        least = min((one for one in self.classes if one.rows), key=lambda one: one.rows, default=self.commonest)
-        return least if self.commonest.rows >= _IMBALANCE * least.rows > 0 else None
+        there = [one for one in self.classes if one.rows]
+        least = min(there, key=lambda one: one.rows, default=None)
+        return least if least and self.commonest.rows >= _IMBALANCE * least.rows else None
 
 
 class Training(_Part):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.predict import json_line
+from flows.predict_output import json_line
 from tests.flows.conftest import SECRET, STILLHOUSE, World
 
 

@@ -21,3 +21,11 @@ def test_fewer_than_one_in_a_hundred_are_not_worth_a_word():
     encoded = encode(word_tokenizer(texts), texts, None, 4)
     assert encoded.truncated == 1
     assert cut_off(encoded, 4, "student.max_length", "the student") is None
+
+
+def test_no_more_tokens_are_suggested_than_there_are_positions_for():
+    texts = ["one two three four five six", "one"]
+    encoded = encode(word_tokenizer(texts), texts, None, 5)
+    assert "teachers.0.max_length: 7 would cut off 50.0%" in str(cut_off(encoded, 5, "teachers.0.max_length", "it", 7))
+    said = cut_off(encoded, 5, "teachers.0.max_length", "it", 5)
+    assert said == "it sees only the first 5 tokens of 50.0% of 2 texts; it has positions for no more"

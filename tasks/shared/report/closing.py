@@ -7,6 +7,7 @@ from typing import Any
 
 from tasks.shared.report.content import Content
 from tasks.shared.report.words import interval, percent, short_name
+from tasks.shared.truncation import NOTABLE
 
 _MOST_NAMED = 3
 
@@ -28,7 +29,7 @@ class Fact:
 
 def closing(content: Content) -> list[Fact]:
     """The facts that belong beside the verdict, in order; older runs may lack some."""
-    return [*_shipped(content), *_baseline(content), *_classes(content), *_tests(content)]
+    return [*_shipped(content), *_baseline(content), *_classes(content), *_tests(content), *_cut_off(content)]
 
 
 def verdicts(first: Mapping[str, Any], method: Mapping[str, Any] | None) -> list[tuple[str, str]]:
@@ -94,6 +95,17 @@ def _tests(content: Content) -> Iterator[Fact]:
         verdict = one["verdict"]
         against = f"{verdict['outcome']}, gain over the twin: {interval(verdict)}"
         yield Fact(f"on {short_name(one['name'])}", f"{right} right; {against}")
+
+
+def _cut_off(content: Content) -> Iterator[Fact]:
+    """Models that see only the beginning of many texts."""
+    read = [(f"{card.title} reads", "teachers.N.max_length", card.cut_off) for card in content.of("teacher")]
+    read.append(("the student reads", "student.max_length", content.shipped.cut_off))
+    some = [one for one in read if one[2] >= NOTABLE]
+    if some:
+        said = ", ".join(f"{who} only the beginning of {percent(share)} % of texts" for who, _, share in some)
+        settings = " and ".join(dict.fromkeys(setting for _, setting, _ in some))
+        yield Fact("texts", f"{said}; {settings} in the recipe set how much")
 
 
 def mean_accuracy(content: Content, role: str) -> float:

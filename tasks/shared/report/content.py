@@ -29,6 +29,8 @@ class Card:
         quality: its quality.json.
         cost: its cost.json.
         history: how its training went; None of one that was taken as it is.
+        cut_off: share of texts that it sees only the beginning of: of a student the transfer texts, of all others those
+            with gold labels. 0 of an older one, where that is not known.
     """
 
     title: str
@@ -38,6 +40,7 @@ class Card:
     quality: Quality
     cost: Cost
     history: Mapping[str, Json] | None
+    cut_off: float
 
 
 @dataclass(frozen=True)
@@ -124,14 +127,14 @@ def gather(
         rows={**facts["rows"], "transfer": more["rows"]},
         augmented=more["added"],
         warnings=facts["warnings"],
-        cards=[_card(place) for place in models],
+        cards=[_card(place, {**facts["rows"], "transfer": more["rows"]}) for place in models],
         result=read_versioned(judge / RESULT, RESULT_VERSION),
         explanation=read_versioned(explain / EXPLANATION, EXPLANATION_VERSION),
         registered=read_json(register / REGISTERED) if register else (),
     )
 
 
-def _card(place: Place) -> Card:
+def _card(place: Place, rows: Mapping[str, int]) -> Card:
     return Card(
         title=place.title,
         role=place.role,
@@ -140,4 +143,11 @@ def _card(place: Place) -> Card:
         quality=read_card(place.scorecard / QUALITY, Quality),
         cost=read_card(place.scorecard / COST, Cost),
         history=read_history(place.model.parent),
+        cut_off=_cut_off(place.model.parent, rows),
     )
+
+
+def _cut_off(trained: Path, rows: Mapping[str, int]) -> float:
+    truncated = read_json(trained / MANIFEST)["facts"].get("truncated", {})
+    part = "transfer" if "transfer" in truncated else "gold"
+    return float(truncated.get(part, 0) / max(1, rows[part]))
