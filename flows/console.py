@@ -56,7 +56,7 @@ class View:
         """A step and its state."""
         log.info("%s %s %s", state, title, note)
         took = "" if seconds is None else f"{seconds:6.1f} s"
-        text = Text.assemble((f"{state:<8}", _STYLES[state]), f"{title:<26}", f"{took:>9}  ", (note, "dim"))
+        text = Text.assemble((f"{state + ' ':<8}", _STYLES[state]), f"{title:<26}", f"{took:>9}  ", (note, "dim"))
         if not self._quiet:
             self.console.print(text, soft_wrap=True)
 

@@ -14,6 +14,7 @@ from flows.records import RECIPE, RECORD, all_runs, going_on, has_result, unread
 from tasks.shared.errors import StillhouseError, brief_path
 from tasks.shared.outputs import locked
 from tasks.shared.registry_files import fetch_lock
+from tasks.shared.report.words import file_size
 from tasks.shared.verified import forget
 from tasks.shared.workspace import Workspace, existing_workspace
 
@@ -43,8 +44,8 @@ def disk_usage(as_json: bool) -> None:
         click.echo(json.dumps(told, indent=2))
         return
     for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
-        click.echo(f"{_megabytes(size):>10}  {brief_path(name)}")
-    click.echo(f"{_megabytes(sum(sizes.values())):>10}  in all, in {workspace.root}")
+        click.echo(f"{file_size(size):>10}  {brief_path(name)}")
+    click.echo(f"{file_size(sum(sizes.values())):>10}  in all, in {workspace.root}")
 
 
 def collect_garbage(keep: int, delete: bool) -> None:
@@ -65,11 +66,11 @@ def collect_garbage(keep: int, delete: bool) -> None:
         for path in garbage:
             size = _size(path)
             freed += size
-            click.echo(f"{_megabytes(size):>10}  {brief_path(path.relative_to(workspace.root))}")
+            click.echo(f"{file_size(size):>10}  {brief_path(path.relative_to(workspace.root))}")
             if delete:
                 _remove(path, workspace)
     done = "deleted" if delete else "would go; --delete deletes"
-    click.echo(f"{_megabytes(freed):>10}  in {len(garbage)} folders {done}")
+    click.echo(f"{file_size(freed):>10}  in {len(garbage)} folders {done}")
 
 
 def _kept(workspace: Workspace, keep: int) -> Sequence[Record]:
@@ -151,7 +152,3 @@ def _is_ours(path: Path) -> bool:
 
 def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"

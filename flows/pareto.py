@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.shared.report.figures import plain_log
+from tasks.shared.report.words import file_size
 
 PICTURE = "pareto.png"
 COLUMNS = ("trial", "dev accuracy %", "ms a text", "params", "weights", "changes")
@@ -38,7 +39,7 @@ def cells(trial: Mapping[str, Any], chosen: bool, ahead: bool) -> list[str]:
         f"{100 * trial['dev_accuracy']:.1f}",
         f"{trial['ms_per_text']:.2f}",
         f"{trial['parameters'] / 1e6:.2f} M",
-        f"{trial['bytes'] / 1e6:.1f} MB",
+        file_size(trial["bytes"]),
         changes,
     ]
 
@@ -70,7 +71,7 @@ def table(trials: Trials, ahead: Sequence[int], best: int) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n\\{NOTE}\n"
 
 
-def picture(done: Trials, ahead: Sequence[int]) -> bytes:
+def picture(done: Trials) -> bytes:
     """Accuracy on dev against time and against size as PNG: a mark and a number a trial, a line along the front."""
     from matplotlib.figure import Figure
 

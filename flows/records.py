@@ -162,6 +162,7 @@ def _check_shape(record: Mapping[str, Any]) -> None:
             *(step[name] for step in steps for name in ("step", "title", "state", "path")),
             *(store for store in record["labels"]),
             *([record["best"]["path"]] if record["best"] is not None else []),
+            *(record["verdict"][name] for name in ("outcome", "sentence", "scope") if record["verdict"] is not None),
         ],
         int: [step.get("draw", 0) for step in steps],
         list: [steps, record["labels"], *(record.get(name, []) for name in _LISTS)],

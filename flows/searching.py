@@ -156,7 +156,7 @@ def _conclude(recipe: Recipe, trials: Sequence[Mapping[str, Any]], do: Runner) -
     write_json(folder / SWEEP, {"schema": SCHEMA, "best": best["trial"], "front": ahead, "trials": list(trials)})
     page = table(trials, ahead, best["trial"])
     (folder / TABLE).write_text(page, encoding="utf-8")
-    (folder / PICTURE).write_bytes(picture(done, ahead))
+    (folder / PICTURE).write_bytes(picture(done))
     chosen = with_changes(recipe.model_copy(update={"sweep": None}), best["changes"])
     (folder / BEST).write_text(recipe_to_yaml(chosen), encoding="utf-8")
     for name in (SWEEP, TABLE, PICTURE, BEST):

@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tasks.shared.report.words import file_size
+
 Models = Sequence[dict[str, Any]]
 MODELS = ("teachers", "students", "twins", "baselines")
 """Where a run's record has them."""
@@ -83,7 +85,7 @@ def _row(name: str, models: Models) -> list[str]:
         _mean(models, "macro_f1"),
         _mean(models, "rarest_f1"),
         _short(first["parameters"]),
-        f"{first['bytes'] / 1e6:.1f} MB",
+        file_size(first["bytes"]),
         f"{statistics.median(model['ms_per_text'] for model in models):.2f}",
         f"{statistics.median(model['texts_per_second'] for model in models):,.0f}",
     ]

@@ -110,8 +110,7 @@ class Verdict:
         if not self.examples:
             return "no test example has a gold label, so nothing can be said of accuracy"
         if self.outcome is Outcome.INCONCLUSIVE:
-            measured = f"on {self.where} {self.student} measured {self._gain()}"
-            return f"{measured}, {self._doubt()}"
+            return f"on {self.where} {self.student} measured {self._gain()}, {self._doubt()}"
         if self.outcome is Outcome.BEATS:
             small = f", which is real but below the {self._worth()} called worthwhile"
             return f"on {self.where} {self.student} is {self._gain()}{small if self.high < self.worthwhile else ''}"
@@ -126,7 +125,7 @@ class Verdict:
             return f"but one {self.unit} cannot tell that from luck in {luck}"
         if self.examples == 1:
             return f"but one {self.example} says nothing about others"
-        return "but that may be chance"
+        return "but that may be chance" if self.difference else "and either may be better"
 
     def _evidence(self) -> str:
         within = "" if self.rows is None else f" in {_count(self.rows, 'row')}"

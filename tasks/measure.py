@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from tasks.shared.costing import measure_cost
 from tasks.shared.dataset import DataRecord
 from tasks.shared.outputs import Json, Output, hash_files
+from tasks.shared.report.words import file_size
 from tasks.shared.scorecard import COST, write_card
 from tasks.shared.steps import Context, Step
 from tasks.train_student import StudentRecord
@@ -62,7 +63,7 @@ class Measure(Step[CostRecord]):
 
     def summary(self, record: CostRecord) -> str:
         """Time and size."""
-        return f"{record.cost['ms_per_text']:.2f} ms a text, {record.cost['bytes'] / 1e6:.1f} MB"
+        return f"{record.cost['ms_per_text']:.2f} ms a text, {file_size(record.cost['bytes'])}"
 
 
 def _shape(folder: Path) -> Json:

@@ -90,6 +90,7 @@ def damaged_records(file: Path) -> dict[str, Callable[[], object]]:
         "another run": edited(run="well"),
         "a number for an id": edited(run=5),
         "a text for a verdict": edited(verdict="better"),
+        "an empty verdict": edited(verdict={}),
         "a best without a folder": edited(best={}),
         "a text for the tracked run": edited(mlflow="sqlite:"),
         "a list of numbers for students": edited(students=[1]),

@@ -268,7 +268,7 @@ def test_the_front_is_what_nothing_else_beats() -> None:
     assert r"| 0 (best) \* | 90.0 |" in page
     assert "| 2 | 80.0 |" in page
     assert "| 5 | stopped |" in page
-    assert picture(done, front(done)).startswith(b"\x89PNG")
+    assert picture(done).startswith(b"\x89PNG")
 
 
 def test_changes_are_said_in_a_few_words() -> None:

@@ -250,6 +250,11 @@ def verdict(outcome, difference, low, high, seeds=5, se_seeds=0.01, se_examples=
             "(95 % interval -2.1 to 1.3; 5 seeds, 2,189 examples)",
         ),
         (
+            verdict(Outcome.INCONCLUSIVE, 0.0, -0.017, 0.017),
+            "INCONCLUSIVE: on test the student measured exactly as accurate as its twin, and either may be better "
+            "(95 % interval -1.7 to 1.7; 5 seeds, 2,189 examples)",
+        ),
+        (
             unjudged(5, 0.005),
             "INCONCLUSIVE: no test example has a gold label, so nothing can be said of accuracy "
             "(no interval; 5 seeds, 0 examples)",

@@ -320,7 +320,7 @@ def test_the_student_that_ships_is_told_with_its_own_score(told):
 def test_models_that_see_only_the_beginning_of_many_texts_are_told(told):
     cards = {card.title: replace(card, cut_off=0.3 if card.role == "teacher" else 0.009) for card in told.content.cards}
     content = replace(told.content, cards=list(cards.values()))
-    said = "teacher 0 reads only the beginning of 30.0 % of texts; teachers.N.max_length in the recipe set how much"
+    said = "teacher 0 reads only the beginning of 30.0 % of texts; raise teachers.0.max_length to read more"
     assert facts_of(content)["texts"].text == said
     none = replace(content, cards=[replace(card, cut_off=0.0) for card in content.cards])
     assert "texts" not in facts_of(none)

@@ -99,13 +99,16 @@ def _tests(content: Content) -> Iterator[Fact]:
 
 def _cut_off(content: Content) -> Iterator[Fact]:
     """Models that see only the beginning of many texts."""
-    read = [(f"{card.title} reads", "teachers.N.max_length", card.cut_off) for card in content.of("teacher")]
+    read = [
+        (f"{card.title} reads", f"teachers.{card.title.rpartition(' ')[2]}.max_length", card.cut_off)
+        for card in content.of("teacher")
+    ]
     read.append(("the student reads", "student.max_length", content.shipped.cut_off))
     some = [one for one in read if one[2] >= NOTABLE]
     if some:
         said = ", ".join(f"{who} only the beginning of {percent(share)} % of texts" for who, _, share in some)
         settings = " and ".join(dict.fromkeys(setting for _, setting, _ in some))
-        yield Fact("texts", f"{said}; {settings} in the recipe set how much")
+        yield Fact("texts", f"{said}; raise {settings} to read more")
 
 
 def mean_accuracy(content: Content, role: str) -> float:

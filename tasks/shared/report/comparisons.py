@@ -6,7 +6,7 @@ from typing import Any
 
 from tasks.shared.report.content import Content
 from tasks.shared.report.parts import Head, Section, Table, groups, mean_of, numbers
-from tasks.shared.report.words import interval, megabytes, percent, points, short, times
+from tasks.shared.report.words import file_size, interval, percent, points, short, times
 from tasks.shared.scorecard import busy
 
 
@@ -25,7 +25,7 @@ def models(content: Content) -> Section:
                 mean_of(cards, lambda card: card.quality.mcc, scale=1, digits=3),
                 short(first.parameters),
                 short(first.parameters_without_embeddings),
-                megabytes(first.bytes),
+                file_size(first.bytes),
             ]
         )
         cost.append(
@@ -35,7 +35,7 @@ def models(content: Content) -> Section:
                 f"{median(card.cost.ms_per_text_p95 for card in cards):.2f}",
                 f"{median(card.cost.texts_per_second for card in cards):,.0f}",
                 f"{first.flops_per_text / 1e6:,.1f}",
-                megabytes(median(card.cost.peak_memory_bytes for card in cards)),
+                file_size(median(card.cost.peak_memory_bytes for card in cards)),
                 f"{median(steps):.1f}" if steps else "taken as it is",
             ]
         )

@@ -15,7 +15,7 @@ from tasks.shared.report.gains import gains
 from tasks.shared.report.noise import robustness
 from tasks.shared.report.parts import Section
 from tasks.shared.report.trust import probabilities
-from tasks.shared.report.words import interval, megabytes, percent, points, short, times
+from tasks.shared.report.words import file_size, interval, percent, points, short, times
 
 CAPTIONS = {
     "trade-off": "Accuracy on test against the size of the weights and the time of a single text; a mark a model.",
@@ -136,7 +136,7 @@ def _headlines(content: Content) -> Iterator[tuple[str, str, str]]:
     teachers, student = content.of("teacher"), content.of("student")[0].cost
     if teachers:
         teacher = max((card.cost for card in teachers), key=lambda cost: cost.bytes)
-        yield "smaller", times(teacher.bytes / student.bytes), f"{megabytes(student.bytes)} of weights"
+        yield "smaller", times(teacher.bytes / student.bytes), f"{file_size(student.bytes)} of weights"
         ours = median(card.cost.ms_per_text for card in content.of("student"))
         yield "faster, text by text", times(teacher.ms_per_text / ours), f"{ours:.2f} ms on one thread"
 

@@ -54,9 +54,9 @@ def short(number: int) -> str:
     return f"{number / 1e6:.1f} M" if number >= 1e5 else f"{number / 1e3:.1f} k"
 
 
-def megabytes(size: float) -> str:
-    """Bytes."""
-    return f"{size / 1e6:,.1f} MB"
+def file_size(size: float) -> str:
+    """Bytes, in the unit of which there are not nearly none."""
+    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"
 
 
 def times(ratio: float) -> str:
