@@ -208,6 +208,15 @@ DAMAGES = {
     "deep objects": (replaced("tokenizer_config.json", b'{"a":' * 200_000), "tokenizer_config.json is broken ("),
     "a list for config.json": (replaced("config.json", b"[]"), "config.json is broken, it holds no object"),
     "an empty tokenizer_config.json": (replaced("tokenizer_config.json", b""), "tokenizer_config.json is broken ("),
+    "a number for a token": (replaced("tokenizer_config.json", b'{"pad_token": 5}'), "says pad_token: 5, which cannot"),
+    "a negative length": (
+        replaced("tokenizer_config.json", b'{"model_max_length": -4}'),
+        "model_max_length: -4, which",
+    ),
+    "a list of tokens": (
+        replaced("tokenizer_config.json", b'{"added_tokens_decoder": [1]}'),
+        "added_tokens_decoder: [1]",
+    ),
     "bytes that are no UTF-8": (replaced("config.json", b'{"a": "\xff"}'), "config.json is broken ("),
     "NUL bytes": (replaced("config.json", b"\0" * 99), "config.json is broken ("),
     "empty weights": (replaced("model.safetensors", b""), "are missing or cut off ("),

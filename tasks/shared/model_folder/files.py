@@ -2,20 +2,34 @@
 
 import json
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tasks.shared.errors import StillhouseError, brief_path, one_line
+from tasks.shared.errors import StillhouseError, brief, brief_path, one_line
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 TOKENIZER = "tokenizer.json"
-_JSON = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json")
+_SETTINGS = "tokenizer_config.json"
+_JSON = (_SETTINGS, "special_tokens_map.json", "added_tokens.json", "generation_config.json")
 _VOCABULARIES = ("tokenizer*", "*vocab*", "*.model", "*.spm", "*.tiktoken", "bpe.codes")
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
 _LARGEST_JSON = 200_000_000
 _DEEPEST_JSON = 200
+
+_KINDS: Mapping[str, Callable[[Any], bool]] = {
+    "token": lambda value: isinstance(value, str | dict | bool),  # some names that end so are switches
+    "model_max_length": lambda value: isinstance(value, int | float) and value >= 1,
+    "padding_side": lambda value: value in ("left", "right"),
+    "truncation_side": lambda value: value in ("left", "right"),
+    "tokenizer_class": lambda value: isinstance(value, str),
+    "do_lower_case": lambda value: isinstance(value, bool),
+    "model_input_names": lambda value: isinstance(value, list),
+    "added_tokens_decoder": lambda value: isinstance(value, dict),
+    "extra_special_tokens": lambda value: isinstance(value, list | dict),
+}
+"""What a tokenizer's settings may be, `token` those of each special token; null is any of them."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -35,6 +49,8 @@ def check_files(folder: Path, where: str) -> None:
 
 def check_tokenizer_files(folder: Path, where: str) -> None:
     """Raises StillhouseError where transformers could not read the folder's tokenizer, or would make one up."""
+    if (folder / _SETTINGS).is_file():
+        _check_settings(folder / _SETTINGS, where)
     if (folder / TOKENIZER).is_file():
         return
     shown = brief_path(folder)
@@ -49,6 +65,16 @@ def check_tokenizer_files(folder: Path, where: str) -> None:
         raise StillhouseError(
             f"{where}{shown} has no tokenizer files; save them with it: tokenizer.save_pretrained(FOLDER)"
         )
+
+
+def _check_settings(file: Path, where: str) -> None:
+    """Raises StillhouseError where a tokenizer's settings are of kinds at which transformers fails, often late."""
+    for name, value in read_json(file, where).items():
+        fits = _KINDS.get("token" if name.endswith("_token") and not name.startswith("add_") else name)
+        if fits and value is not None and not fits(value):
+            raise StillhouseError(
+                f"{where}{brief_path(file)} says {name}: {brief(value)}, which cannot be; copy it again"
+            )
 
 
 def no_weights(what: str, where: str, pickled: bool) -> StillhouseError:
