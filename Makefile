@@ -61,10 +61,10 @@ types: $(INSTALLED_DEV) ## Check the types (mypy, strict)
 	@$(PY) -m mypy
 
 test: $(INSTALLED_DEV) $(SAMPLES) ## Run all tests but the drills (pytest)
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 drills: $(INSTALLED_DEV) $(SAMPLES) ## Run the drills too long for every day: kills, full disks, real servers
-	@$(PY) -m pytest -m drill -n 2 --dist loadfile $(ARGS)
+	@$(PY) -m pytest -m drill -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 format: $(INSTALLED_DEV) ## Format the code, and mend what can be mended without thinking
 	@$(PY) -m ruff check --fix .
