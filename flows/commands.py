@@ -174,12 +174,11 @@ def show_run(run: str | None, as_json: bool) -> None:
     """Prints a run's record, or its result; of one that failed or crashed, why, with exit code 1."""
     workspace = existing_workspace()
     record = named_run(workspace, run, lambda one: has_result(one) or is_sweep(one))
-    if as_json:
-        _print(record, as_json)
-        return
     found = failures(workspace)
     failed = next((failure for failure in found if failure.run == record["run"]), None)
     _print(record | {"state": failed.state, "error": failed.why} if failed else record, as_json)
+    if as_json:
+        return
     if failed:
         sys.exit(1)
     if run is None:  # whoever asks for the latest result should know of later runs that gave none

@@ -64,13 +64,19 @@ def compare_runs(first: str, second: str | None, as_json: bool) -> None:
 
 def _before(record: Mapping[str, Any], workspace: Workspace) -> Mapping[str, Any]:
     """The latest of the finished runs before a run that name the same test data."""
-    began, test = (record["began"], record["run"]), record["recipe"]["data"]["test"]
+    began, tested = (record["began"], record["run"]), _tested_on(record)
     for other in all_runs(workspace):
-        if has_result(other) and (other["began"], other["run"]) < began and other["recipe"]["data"]["test"] == test:
+        if has_result(other) and (other["began"], other["run"]) < began and _tested_on(other) == tested:
             return other
     raise StillhouseError(
-        f"no finished run before {record['run']} was tested on {brief_path(test)}; name the other run"
+        f"no finished run before {record['run']} was tested on rows of {brief_path(tested[0])}; name the other run"
     )
+
+
+def _tested_on(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Where a run's test rows come from: a file of their own, or a share of train."""
+    data = record["recipe"]["data"]
+    return (data["test"],) if data["test"] else (data["train"], data.get("test_share"))
 
 
 def _verdict(first: Mapping[str, Any], second: Mapping[str, Any]) -> "Verdict":

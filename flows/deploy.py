@@ -47,8 +47,10 @@ def deploy(recipe: str | None, timezone: str | None, notify: str | None) -> None
     check_inputs_of(wanted)
     found = read_deployed()
     renamed = {one.full_name: one.old_name for one in wanted if same_recipe(found.get(one.old_name), one)}
-    for one in wanted:
-        follow(one, found.get(one.full_name) or found.get(renamed.get(one.full_name, "")), timezone)
+    changes = {
+        one.full_name: follow(one, found.get(one.full_name) or found.get(renamed.get(one.full_name, "")), timezone)
+        for one in wanted
+    }
     from flows.limits import make_limits
 
     if webhook:
@@ -58,6 +60,9 @@ def deploy(recipe: str | None, timezone: str | None, notify: str | None) -> None
     put_automations([crash_silent_runs()])
     _apply(wanted)
     _delete(found[name] for name in renamed.values())
+    for name, changed in changes.items():
+        if changed:
+            click.echo(f"replaced {name}: {', '.join(changed)}")
     server = without_logins(os.environ["PREFECT_API_URL"].removesuffix("/api"))
     click.echo(f"deployed to {server}, to run in {Path.cwd()}:")
     for one in wanted:

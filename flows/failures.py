@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from flows.records import RECORD, all_runs, going_on
+from flows.records import RECIPE, RECORD, all_runs, seen_going_on
 from tasks.shared.errors import printable
 from tasks.shared.workspace import Workspace
 
@@ -43,8 +43,9 @@ def failures(workspace: Workspace, since: str = "") -> list[Failure]:
         workspace: whose; it need not be there.
         since: only those that began later, in UTC, ISO 8601.
     """
-    alive = set(going_on(workspace))
-    found = [_failure(record) for record in all_runs(workspace) if str(record["run"]) not in alive]
+    before, records = seen_going_on(workspace), all_runs(workspace)
+    alive = before | seen_going_on(workspace)  # one may have begun while the records were read
+    found = [_failure(record) for record in records if str(record["run"]) not in alive]
     found += [_without_record(folder) for folder in workspace.runs.glob("[!.]*") if folder.name not in alive]
     kept = [failure for failure in found if failure and failure.began > since]
     return sorted(kept, key=lambda failure: (failure.began, failure.run), reverse=True)
@@ -59,7 +60,7 @@ def _failure(record: Mapping[str, Any]) -> Failure | None:
 
 def _without_record(folder: Path) -> Failure | None:
     """Of a run that ended before it could write a record, as where no server answered."""
-    if not folder.is_dir() or (folder / RECORD).exists():
+    if not (folder / RECIPE).is_file() or (folder / RECORD).exists():  # else somebody's own folder
         return None
     began = datetime.fromtimestamp(folder.stat().st_mtime, UTC).isoformat(timespec="seconds")
     return Failure(folder.name, began, "failed", "it ended before its first step")

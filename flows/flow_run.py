@@ -30,7 +30,7 @@ from tasks.label_shard import ShardRecord
 from tasks.register import RegisterRecord
 from tasks.report import ReportRecord
 from tasks.shared.dataset import DataRecord
-from tasks.shared.errors import one_line
+from tasks.shared.errors import chain_of, one_line
 from tasks.shared.outputs import write_json
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Recipe
@@ -148,7 +148,8 @@ class _Run:
             self._tracker.artifact(self._parent, self._folder / RECORD)
             self._tracker.finish(self._parent, "FINISHED")
         except BaseException as problem:
-            failed = isinstance(problem, Exception)
+            # Where a signal hits an import, what arrives here may be the error of a library that was half imported.
+            failed = all(isinstance(behind, Exception) for behind in chain_of(problem))
             with suppress(Exception):  # a full disk refuses this too; the next run closes what stays open
                 self._write_record("failed" if failed else "interrupted", one_line(problem) if failed else None)
                 self._tracker.finish(self._parent, "FAILED" if failed else "KILLED")

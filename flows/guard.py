@@ -4,7 +4,7 @@ import errno
 import os
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from flows.interruption import Interrupted
 from tasks.shared.errors import (
     StillhouseError,
     brief_path,
+    chain_of,
     one_line,
     says_disk_is_full,
     says_out_of_memory,
@@ -22,7 +23,7 @@ from tasks.shared.errors import (
     without_logins,
 )
 from tasks.shared.serving.addresses import LOOPBACK
-from tasks.shared.workspace import MARKER, check_space, find_workspace
+from tasks.shared.workspace import check_space, find_workspace, is_gone
 
 MISTAKE = 2
 FAULT = 1
@@ -44,7 +45,7 @@ def one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
         except StillhouseError as error:
             click.echo(f"stillhouse: {_workspace_trouble(error) or error}", err=True)
             sys.exit(MISTAKE)
-        except KeyboardInterrupt as interruption:
+        except (KeyboardInterrupt, click.Abort) as interruption:
             click.echo("stillhouse: interrupted; the same command goes on from here", err=True)
             sys.exit(interruption.exit_code if isinstance(interruption, Interrupted) else INTERRUPTED)
         except BrokenPipeError:  # whoever read our output has seen enough
@@ -76,7 +77,7 @@ def one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
 
 def _server_trouble(error: BaseException) -> str:
     """What to do about a Prefect server that refuses, fails or is gone, if that is behind an error."""
-    for behind in _chain(error):
+    for behind in chain_of(error):
         where = _of_prefect(behind)
         status = getattr(getattr(behind, "response", None), "status_code", None)
         if where and status in _REFUSED:
@@ -101,36 +102,29 @@ def _of_prefect(error: BaseException) -> str:
     return ""
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and those that led to it."""
-    behind: BaseException | None = error
-    while behind is not None:
-        yield behind
-        behind = behind.__cause__ or behind.__context__
-
-
 def _workspace_trouble(error: BaseException) -> str:
     """Says so where the workspace was deleted under a command, which its files and databases tell in their own ways."""
     with suppress(StillhouseError):
-        root = find_workspace().root
+        workspace = find_workspace()
         # Of errors of ours those that led to them count: one that says where there is no workspace yet is right.
-        others = [behind for behind in _chain(error) if not isinstance(behind, StillhouseError)]
-        told = any(str(root) in str(behind) or isinstance(behind, sqlite3.Error) for behind in others)
-        if told and not (root / MARKER).exists():
-            return f"the workspace {brief_path(root)} is gone, deleted or moved while this ran; run the command again"
+        others = [behind for behind in chain_of(error) if not isinstance(behind, StillhouseError)]
+        told = any(str(workspace.root) in str(behind) or isinstance(behind, sqlite3.Error) for behind in others)
+        if told and is_gone(workspace):
+            where = brief_path(workspace.root)
+            return f"the workspace {where} is gone, deleted or moved while this ran; run the command again"
     return ""
 
 
 def _memory_trouble(error: BaseException) -> str:
     """What to do about memory that ran out, if that is behind an error."""
-    if any(says_out_of_memory(behind) for behind in _chain(error)):
+    if any(says_out_of_memory(behind) for behind in chain_of(error)):
         return "out of memory; lower labelling.tokens_per_batch, or the batch_size of what was being trained,"
     return ""
 
 
 def _tokenizer_trouble(error: BaseException) -> str:
     """What to do about a model whose tokenizer fails at a text, if that is behind an error."""
-    failed = next((behind for behind in _chain(error) if says_tokenizer_fails(behind)), None)
+    failed = next((behind for behind in chain_of(error) if says_tokenizer_fails(behind)), None)
     return f"{one_line(failed)}; take another model, or leave out the text that it fails at" if failed else ""
 
 
@@ -139,7 +133,7 @@ def _disk_trouble(error: BaseException) -> str:
     workspace = "the workspace"
     with suppress(StillhouseError):
         workspace = brief_path(find_workspace().root)
-    for behind in _chain(error):
+    for behind in chain_of(error):
         if says_disk_is_full(behind):
             return f"no space left in {workspace}; make some"
         if isinstance(behind, OSError) and behind.errno in (errno.EACCES, errno.EROFS):

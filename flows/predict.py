@@ -209,13 +209,14 @@ def _rows(sources: Iterable[Source]) -> Iterator[Row]:
 
 
 def _kinds(sources: Sequence[Source]) -> Kinds:
-    """Types of the columns of the input, where its format says them."""
-    first = sources[0] if sources else None
-    if not isinstance(first, FileSource) or first.table.path.suffix.lower() != ".parquet":
+    """Types of the columns of the input, where its files say them and all say the same."""
+    tables = [source.table.path for source in sources if isinstance(source, FileSource)]
+    if len(tables) < len(sources) or not all(path.suffix.lower() == ".parquet" for path in tables):
         return {}
     import pyarrow.parquet as pq
 
-    return {field.name: field.type for field in pq.read_schema(first.table.path)}
+    first, *others = [{field.name: field.type for field in pq.read_schema(path)} for path in tables] or [{}]
+    return {name: kind for name, kind in first.items() if all(other.get(name, kind) == kind for other in others)}
 
 
 @contextmanager

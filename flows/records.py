@@ -1,9 +1,10 @@
 """The records of finished runs, and what of a run other commands ask for."""
 
+import fcntl
 import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,18 @@ def going_on(workspace: Workspace) -> list[str]:
     return found
 
 
+def seen_going_on(workspace: Workspace) -> set[str]:
+    """The same for whoever only looks: nothing is written, and no lock is taken from anybody."""
+    found = set()
+    for file in workspace.locks.glob("run-*.lock"):
+        with suppress(OSError), file.open("rb") as lock:  # gone since, or of somebody whose runs are not ours to see
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                found.add(file.stem.removeprefix("run-"))
+    return found
+
+
 def named_run(
     workspace: Workspace,
     run: str | None,
@@ -163,11 +176,12 @@ def _check_shape(record: Mapping[str, Any]) -> None:
             *(store for store in record["labels"]),
             *([record["best"]["path"]] if record["best"] is not None else []),
             *(record["verdict"][name] for name in ("outcome", "sentence", "scope") if record["verdict"] is not None),
+            *(record["mlflow"][name] for name in ("run", "uri")),
         ],
         int: [step.get("draw", 0) for step in steps],
         list: [steps, record["labels"], *(record.get(name, []) for name in _LISTS)],
         dict: [
-            *(record[name] for name in ("verdict", "mlflow", "recipe") if record[name] is not None),
+            *(record[name] for name in ("verdict", "recipe") if record[name] is not None),
             *(record[name] for name in ("labelled", "machine", "prefect") if record.get(name) is not None),
             *(entry for name in _LISTS for entry in record.get(name, [])),
         ],

@@ -32,18 +32,19 @@ _LONGEST = 1000
 def print_result(record: dict[str, Any], workspace: Workspace) -> None:
     """Prints what came out of a run, where it is, and what to do next."""
     console = Console(highlight=False)
-    if record["verdict"] is None:
+    if record["verdict"] is None or record["state"] != "done":
         labels = record.get("labelled") or {"rows": 0, "new": 0}
         labelled = f"{labels['rows']:,} soft labels, {labels['new']:,} of them new" if labels["rows"] else "no result"
-        outcome = Text(f"run {record['run']} {record['state']}: {record['error'] or labelled}")
-        console.print(outcome, soft_wrap=True)
+        outcome = f"run {record['run']} {record['state']}: {record['error'] or labelled}"
+        console.print(Text(printable(outcome, _LONGEST)), soft_wrap=True)
         _print_places(console, record)
         return
     console.print()
     console.print(rich_table(models_of(record), console.width))
     machine = record["machine"]
     what = "mean ± standard deviation over seeds, on test" if len(record["students"]) > 1 else "on test"
-    console.print(Text(f"{what}; times on {machine['processor']}, {machine['cores']} cores", style="dim"))
+    times = f"{what}; times on {machine['processor']}, {machine['cores']} cores"
+    console.print(Text(printable(times, _LONGEST), style="dim"))
     console.print(Text("twin: the same network, trained on the gold labels alone", style="dim"))
     if note := busy([model.get("waited") for model in models_of(record)]):
         console.print(Text.assemble(("warning ", "yellow"), note))
@@ -53,8 +54,8 @@ def print_result(record: dict[str, Any], workspace: Workspace) -> None:
     except StillhouseError as error:  # an older Stillhouse made it, or files are gone
         content, missing = None, str(error)
     for verdict, scope in verdicts(record["verdict"], content.result["draws"] if content else None):
-        console.print(Text(verdict, style="bold"))
-        console.print(Text(scope, style="dim"))
+        console.print(Text(printable(verdict, _LONGEST), style="bold"))
+        console.print(Text(printable(scope, _LONGEST), style="dim"))
     console.print()
     if content is None:
         _print_beside(console, [("left out", Text(f"what else is known of it: {printable(missing, _LONGEST)}"))])

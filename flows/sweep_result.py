@@ -1,6 +1,5 @@
 """A sweep's result for people: the table, where things are, and what to do next."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from flows.records import BEST, SWEEP
 from flows.result import program
 from flows.searching import TABLE
 from tasks.shared.errors import brief_path
+from tasks.shared.outputs import read_json
 
 _SHOWN = 20
 
@@ -20,7 +20,7 @@ _SHOWN = 20
 def print_sweep(record: dict[str, Any]) -> None:
     """Prints what came out of a sweep, where it is, and what to do next."""
     folder, console = Path(record["path"]), Console(highlight=False)
-    found = json.loads((folder / SWEEP).read_text(encoding="utf-8"))
+    found = read_json(folder / SWEEP)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in COLUMNS[:-1]:
         table.add_column("\n".join(name.rsplit(" ", 1)), justify="right", no_wrap=True)

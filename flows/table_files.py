@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +28,11 @@ def whole_file(output: Path) -> Iterator[Path]:
     Raises:
         StillhouseError: it cannot be written.
     """
-    output = output.resolve()
     try:
-        if output.exists() and not output.is_file():
+        if output.exists() and not output.is_file():  # not resolved: /dev/stdout leads to no path of a pipe
             yield output
         else:
-            with replacing(output) as temporary:
+            with replacing(output.resolve()) as temporary:
                 yield temporary
     except OSError as error:
         raise StillhouseError(f"cannot write {brief_path(output)}: {error.strerror}") from None
@@ -87,19 +86,40 @@ def _parquet(file: Path, kinds: Kinds) -> Iterator[Write]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with file.open("wb") as stream:
+    with file.open("wb") as stream, ExitStack() as opened:
         writers: list[pq.ParquetWriter] = []
 
         def write(columns: Columns) -> None:
             if not writers:
-                found = {name: kinds.get(name) or pa.array(values).type for name, values in columns.items()}
+                found = {name: kinds.get(name) or _kind_of(values) for name, values in columns.items()}
                 fields = [(name, pa.string() if pa.types.is_null(kind) else kind) for name, kind in found.items()]
-                writers.append(pq.ParquetWriter(stream, pa.schema(fields), compression="zstd"))
-            writers[0].write_table(pa.table(dict(columns), schema=writers[0].schema))
+                writers.append(opened.enter_context(pq.ParquetWriter(stream, pa.schema(fields), compression="zstd")))
+            schema = writers[0].schema
+            for name in columns.keys() - kinds.keys():
+                _check_fits(columns[name], schema.field(name).type)
+            writers[0].write_table(pa.table(dict(columns), schema=schema))
 
         yield write
-        for writer in writers:
-            writer.close()
+
+
+def _kind_of(values: Sequence[Any]) -> "pa.DataType":
+    """The type that holds some values; raises ArrowInvalid where none does."""
+    import pyarrow as pa
+
+    try:
+        return pa.array(values).type
+    except OverflowError as error:
+        raise pa.ArrowInvalid(str(error)) from None
+
+
+def _check_fits(values: Sequence[Any], kind: "pa.DataType") -> None:
+    """Raises ArrowInvalid where a column's type would round values or drop keys, which Arrow does without a word."""
+    import pyarrow as pa
+
+    found = _kind_of(values)
+    both = pa.unify_schemas([pa.schema([("", kind)]), pa.schema([("", found)])], promote_options="permissive")
+    if both.field(0).type != kind:
+        raise pa.ArrowInvalid(f"{found} after {kind}")
 
 
 TABLES: Mapping[str, Callable[[Path, Kinds], AbstractContextManager[Write]]] = {".csv": _csv, ".parquet": _parquet}

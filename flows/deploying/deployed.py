@@ -73,6 +73,7 @@ def read_deployed() -> dict[str, Deployed]:
 
 def said(schedule: Mapping[str, Plain]) -> str:
     """A schedule in a few words, whichever of Prefect's kinds it is."""
-    when = next((f"{kind} {schedule[kind]}" for kind in ("interval", "rrule") if schedule.get(kind)), "")
+    found = next(((kind, schedule[kind]) for kind in ("interval", "rrule") if schedule.get(kind)), ("", ""))
+    when = " ".join(f"{part:g}" if isinstance(part, int | float) else str(part) for part in found)
     paused = "" if schedule.get("active", True) else ", paused"
     return f"{schedule.get('cron') or when} ({schedule.get('timezone') or 'UTC'}){paused}"

@@ -46,6 +46,8 @@ def read_address(given: str) -> str:
         StillhouseError: no webhook can have that address, which the message does not repeat.
     """
     if given == FROM_INPUT:
+        if sys.stdin is None:
+            raise StillhouseError("--notify -: there is no standard input to read the address from")
         asked = sys.stdin.isatty()
         given = click.prompt("address of the webhook", hide_input=True) if asked else sys.stdin.readline().strip()
     try:

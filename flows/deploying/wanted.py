@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import yaml
 
 from flows.deploying.deployed import Deployed
@@ -60,7 +59,7 @@ class Wanted:
 def read_wanted(recipe: str | None) -> list[Wanted]:
     """The deployments of the deployment file, with another recipe if asked for, each named after its recipe."""
     try:
-        documents: list[dict[str, Plain]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))["deployments"]
+        documents = _whole(yaml.safe_load(FILE.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise StillhouseError(f"no {FILE}: deploy from a copy of the repository") from None
     except yaml.YAMLError as error:
@@ -76,6 +75,25 @@ def read_wanted(recipe: str | None) -> list[Wanted]:
         if runs.sweep or kind != _SWEEP:
             wanted.append(Wanted(kind, runs, document))
     return wanted
+
+
+def _whole(file: Plain) -> list[dict[str, Plain]]:
+    """The deployments of the file's content; raises StillhouseError where one lacks what is relied on."""
+
+    def good(one: Plain) -> bool:
+        return (
+            isinstance(one, dict)
+            and all(isinstance(one.get(name), str) for name in ("name", "entrypoint"))
+            and isinstance(one.get("parameters"), dict)
+            and isinstance(one["parameters"].get("recipe"), dict)
+            and all(isinstance(schedule, dict) for schedule in one.get("schedules") or [])
+        )
+
+    documents = file.get("deployments") if isinstance(file, dict) else None
+    if not isinstance(documents, list) or not all(map(good, documents)):
+        what = "each of its deployments needs a name, an entrypoint and parameters.recipe, and schedules as objects"
+        raise StillhouseError(f"{FILE}: {what}")
+    return documents
 
 
 def check_inputs_of(wanted: Sequence[Wanted]) -> None:
@@ -98,18 +116,19 @@ def same_recipe(known: Deployed | None, one: Wanted) -> bool:
     return known is not None and known.recipe.get("name", Recipe.model_fields["name"].default) == one.recipe.name
 
 
-def follow(one: Wanted, before: Deployed | None, timezone: str | None) -> None:
-    """Takes over what the one before is not to lose, and says what of it is replaced.
+def follow(one: Wanted, before: Deployed | None, timezone: str | None) -> list[str]:
+    """Takes over what the one before is not to lose.
 
     A schedule's timezone is the one that is asked for, else the file's, else the one before's, else UTC.
+
+    Returns:
+        What of it will be another, in a few words each.
     """
     for schedule in one.schedules:
         known = before.schedules.get(schedule.get("slug", ""), {}) if before else {}
         schedule["timezone"] = timezone or schedule.get("timezone") or known.get("timezone") or "UTC"
         schedule.setdefault("active", known.get("active", True))
     if before is None:
-        return
+        return []
     one.document.setdefault("paused", before.paused)
-    changes = before.changes(one.document["parameters"]["recipe"], Path.cwd(), one.schedules)
-    if changes:
-        click.echo(f"replaces {one.full_name}: {', '.join(changes)}")
+    return before.changes(one.document["parameters"]["recipe"], Path.cwd(), one.schedules)

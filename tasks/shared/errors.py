@@ -3,7 +3,7 @@
 import difflib
 import errno
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 _LONGEST_MESSAGE = 1200
 _NO_MEMORY = ("out of memory", "can't allocate memory", "Cannot allocate memory")
@@ -25,6 +25,14 @@ class StillhouseError(Exception):
 
 class DivergedError(StillhouseError):
     """A training's loss is no number any more: what it is to learn with does not do."""
+
+
+def chain_of(error: BaseException) -> Iterator[BaseException]:
+    """An error and those that led to it."""
+    behind: BaseException | None = error
+    while behind is not None:
+        yield behind
+        behind = behind.__cause__ or behind.__context__
 
 
 def one_line(error: BaseException) -> str:

@@ -16,6 +16,8 @@ _HARDLY_ANY = 2**20
 _REFUSED = re.compile("[?]|%[0-9A-Fa-f]{2}|[\ud800-\udfff]")
 """What SQLAlchemy or MLflow read as something else in a path: a query, an escaped character, bytes that are not UTF-8.
 Any other character works, as tests/tasks/test_workspace.py tries."""
+_seen: set[Path] = set()
+"""Roots that this process has opened, so that it can be told when one goes."""
 FORMAT = 1
 """Version of the workspace's layout; a newer one is refused."""
 
@@ -123,6 +125,7 @@ def existing_workspace() -> Workspace:
             f"no workspace at {workspace.root} yet; stillhouse run makes it, STILLHOUSE_HOME names another"
         )
     _check(marker)
+    _seen.add(workspace.root)
     return workspace
 
 
@@ -143,7 +146,13 @@ def open_workspace() -> Workspace:
         raise StillhouseError(
             f"cannot write the workspace {workspace.root}: {error.strerror}; set STILLHOUSE_HOME to another folder"
         ) from None
+    _seen.add(workspace.root)
     return workspace
+
+
+def is_gone(workspace: Workspace) -> bool:
+    """Whether a workspace that this process has opened is there no more."""
+    return workspace.root in _seen and not (workspace.root / MARKER).exists()
 
 
 def check_space(workspace: Workspace) -> None:

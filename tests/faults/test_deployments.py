@@ -35,6 +35,10 @@ def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
+def worker_of(process: subprocess.Popen[str]) -> psutil.Process:
+    return next(child for child in family(process) if child.cmdline()[1:5] == ["-m", "prefect", "worker", "start"])
+
+
 def tasks_of(client: SyncPrefectClient, run: UUID) -> list[TaskRun]:
     return client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])))
 
@@ -167,6 +171,13 @@ def kills_and_what_is_told(world: World, hook: Server) -> None:
         assert (hook.url in said, len(hook.bodies)) == (False, 1), "a first message, and no word of where it went"
         with api(world) as client:
             run = in_the_middle_of_training(client)
+            for member in worker_of(process).children(recursive=True):
+                member.kill()
+            until(lambda: client.read_flow_run(run.id).state_name == "Crashed", 60, "the worker tells of its end")
+            until(lambda: len(hook.bodies) > 1, 60, "somebody is told")
+            told = json.loads(hook.bodies[1])["text"]
+            assert told.startswith(f"toy-on-demand: run {run.name} crashed: "), told
+            run = in_the_middle_of_training(client)
         machine = [*family(process), psutil.Process(process.pid)]
         for member in machine:  # as if its power went off: the guards come first, so that they cannot tidy up
             member.kill()
@@ -179,13 +190,9 @@ def kills_and_what_is_told(world: World, hook: Server) -> None:
             patience = SILENCE.total_seconds() + 60
             until(lambda: client.read_flow_run(run.id).state_name == "Crashed", patience, "the zombie is crashed")
             assert "no sign of life" in client.read_flow_run(run.id).state.message
-            until(lambda: len(hook.bodies) > 1, 30, "somebody is told")
-            told = json.loads(hook.bodies[1])["text"]
-            assert told.startswith(f"toy-on-demand: run {run.name} crashed: no sign of life for 90 seconds"), told
             until(lambda: not client.read_concurrency_limit_by_tag("gpu").active_slots, 90, "its GPU slot is free")
         children = family(process)
-        worker = next(child for child in children if child.cmdline()[1:5] == ["-m", "prefect", "worker", "start"])
-        worker.kill()
+        worker_of(process).kill()
         output = process.communicate(timeout=60)[1]
         assert (process.returncode, "the worker has ended (exit code" in output) == (2, True), output
         assert not still_running(children, 5)

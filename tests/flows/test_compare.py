@@ -28,7 +28,7 @@ def runs(bench):
     data.mkdir(parents=True)
     (data / "manifest.json").write_text(json.dumps({"facts": {"classes": ["x", "y"]}}))
 
-    def leave(name, accuracy, groups=None, began="2026", test="test.csv"):
+    def leave(name, accuracy, groups=None, began="2026", test="test.csv", share=None):
         students = []
         for seed in (0, 1):
             right = np.random.default_rng([seed, len(name)]).random(TEXTS) < accuracy
@@ -42,11 +42,13 @@ def runs(bench):
         folder = bench.workspace.runs / name
         folder.mkdir(parents=True)
         record = {
-            **dict.fromkeys(("error", "best", "mlflow")),
+            **dict.fromkeys(("error", "best")),
             "labels": [],
-            **{"run": name, "state": "done", "began": began, "path": str(folder), "verdict": {}, "schema": 1},
+            "mlflow": {"run": "1", "uri": "sqlite:"},
+            "verdict": dict.fromkeys(("outcome", "sentence", "scope"), ""),
+            **{"run": name, "state": "done", "began": began, "path": str(folder), "schema": 1},
             "steps": [{"step": "load_data", "title": "load_data", "state": "done", "path": str(data)}],
-            "recipe": {"worthwhile": 0.005, "data": {"test": test}},
+            "recipe": {"worthwhile": 0.005, "data": {"train": f"{name[:1]}.csv", "test": test, "test_share": share}},
             "students": students,
         }
         (folder / "run.json").write_text(json.dumps(record))
@@ -82,8 +84,11 @@ def test_without_another_run_it_is_the_one_before_on_the_same_test_data(runs, ca
     assert compared("latest") == ["new", "near"]
     assert compared("near") == ["near", "old"]
     assert compared("old", "latest") == ["old", "new"]
-    with pytest.raises(StillhouseError, match=r"before foreign was tested on x\.csv; name the other run"):
+    with pytest.raises(StillhouseError, match=r"before foreign was tested on rows of x\.csv; name the other run"):
         compared("foreign")
+    for day, name in enumerate(("a1", "b1", "a2")):  # drawn from a.csv and b.csv
+        runs(name, 0.5, began=f"2026-12-0{day + 1}", test=None, share=0.2)
+    assert compared("a2") == ["a2", "a1"]
 
 
 def test_the_beginning_of_several_names_lists_those_alone(bench, runs):

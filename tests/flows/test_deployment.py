@@ -19,7 +19,7 @@ from prefect.utilities.callables import parameter_schema
 
 from flows.deploy import deploy
 from flows.deploying.automations import SILENCE
-from flows.deploying.deployed import Deployed
+from flows.deploying.deployed import Deployed, said
 from flows.deploying.wanted import Wanted, follow, read_wanted, same_recipe
 from flows.deployments import FILE, with_generated_parts
 from flows.servers import POOL, up
@@ -167,22 +167,46 @@ def test_deployments_are_named_after_their_recipe(nightly: Wanted) -> None:
     ]
 
 
-def test_deployed_again_a_deployment_keeps_timezone_and_pauses(
-    nightly: Wanted, capsys: pytest.CaptureFixture[str]
-) -> None:
-    follow(nightly, on_the_server(nightly), None)
+def test_deployed_again_a_deployment_keeps_timezone_and_pauses(nightly: Wanted) -> None:
+    assert follow(nightly, on_the_server(nightly), None) == []
     kept = {"slug": "nightly", "cron": "0 2 * * *", "timezone": "Europe/Paris", "active": False}
     assert (nightly.schedules, nightly.document["paused"]) == ([kept], True)
-    assert capsys.readouterr().out == ""
 
 
-def test_what_a_deployment_loses_is_told(nightly: Wanted, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_deployment_loses_is_told(nightly: Wanted) -> None:
     other = {"name": "mine", "data": {"train": "a.csv", "test": "c.csv"}, "seeds": [1]}
-    follow(nightly, on_the_server(nightly, recipe=other, folder="/elsewhere"), "Asia/Tokyo")
-    assert capsys.readouterr().out == (
-        "replaces distill/mine-nightly: another recipe (data, seeds), another folder (it was /elsewhere), "
-        "another schedule (it was 0 2 * * * (Europe/Paris), paused)\n"
-    )
+    assert follow(nightly, on_the_server(nightly, recipe=other, folder="/elsewhere"), "Asia/Tokyo") == [
+        "another recipe (data, seeds)",
+        "another folder (it was /elsewhere)",
+        "another schedule (it was 0 2 * * * (Europe/Paris), paused)",
+    ]
+
+
+def test_an_interval_is_the_same_however_a_number_is_written() -> None:
+    assert said({"interval": 3600}) == said({"interval": 3600.0, "active": True}) == "interval 3600 (UTC)"
+    assert said({"rrule": "FREQ=DAILY", "active": False}) == "rrule FREQ=DAILY (UTC), paused"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "deployments:",
+        "deployments: [nightly]",
+        "deployments: [{entrypoint: a.py:f, parameters: {recipe: {}}}]",
+        "deployments: [{name: a, entrypoint: a.py:f, parameters: }]",
+        "deployments: [{name: a, entrypoint: a.py:f, parameters: {recipe: {}}, schedules: ['0 2 * * *']}]",
+    ],
+)
+def test_a_deployment_file_that_lacks_what_is_relied_on_is_one_line(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "prefect.yaml").write_text(content, encoding="utf-8")
+    monkeypatch.setattr("flows.deploying.wanted.FILE", tmp_path / "prefect.yaml")
+    with pytest.raises(
+        StillhouseError, match=r"prefect\.yaml: each of its deployments needs a name, an entrypoint and"
+    ):
+        read_wanted(None)
 
 
 def test_a_deployment_of_an_earlier_name_is_the_same_where_its_recipe_is(nightly: Wanted) -> None:

@@ -1,6 +1,7 @@
 """How long a plan says that steps will take: what steps like them took here before."""
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,17 @@ def test_a_training_takes_as_long_a_step_as_one_like_it_took(record: dict[str, A
     assert Estimates([record], longer).seconds(teacher_step(longer)) == 6 * 20 * 2.0
     steps = student_step(RECIPE).steps
     assert Estimates([record], RECIPE).seconds(student_step(RECIPE, seed=7)) == pytest.approx(steps * 0.1)
+
+
+def test_of_several_runs_the_one_with_most_work_counts(record: dict[str, Any], tmp_path: Path) -> None:
+    few = json.loads(json.dumps(record))
+    for number, step in enumerate(few["steps"]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        write_json(folder / "history.json", {"version": 1, "steps": 1, "seconds": 500.0, "device": "cpu"})
+        step["path"] = str(folder)
+    both = Estimates([few, record], RECIPE)
+    assert both.seconds(teacher_step(RECIPE)) == 3 * 20 * 2.0, "of a few texts nearly all is loading the model"
 
 
 def test_where_rows_are_not_known_it_takes_what_it_took(record: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from filelock import FileLock
 
 from flows.cli import main
-from flows.records import KEYS, RECORD, SCHEMA
+from flows.records import KEYS, RECIPE, RECORD, SCHEMA
 from tasks.shared.workspace import Workspace, open_workspace
 
 
@@ -27,6 +27,8 @@ def workspace() -> Workspace:
         record |= {"flow": "sweep" if run == "well" else "distill", "mlflow": {"run": "1", "uri": "sqlite:"}}
         (folder / RECORD).write_text(json.dumps(record), encoding="utf-8")
     (found.runs / "early").mkdir()
+    (found.runs / "early" / RECIPE).write_text("name: early\n", encoding="utf-8")
+    (found.runs / "of somebody").mkdir()
     return found
 
 
@@ -70,7 +72,35 @@ def test_show_of_a_failed_run_says_why_with_exit_code_1(workspace: Workspace, ru
     assert result.exit_code == code
     why = {"bad": "failed: train.csv: no rows", "gone": "killed: its process is gone"}
     assert f"run {run} {why.get(run, '')}" in result.stdout
-    assert asked(workspace, "show", run, "--json").exit_code == 0
+    told = json.loads(asked(workspace, "show", run, "--json").stdout)
+    assert {"gone": ("killed", "its process is gone")}.get(run, (told["state"], told["error"])) == (
+        told["state"],
+        told["error"],
+    )
+
+
+def test_a_run_that_failed_after_its_verdict_says_why_and_steers_no_terminal(workspace: Workspace) -> None:
+    file = workspace.runs / "bad" / RECORD
+    record = json.loads(file.read_text(encoding="utf-8"))
+    verdict = {"outcome": "BEATS", "sentence": "BEATS: better", "scope": "here"}
+    file.write_text(json.dumps(record | {"verdict": verdict, "error": "\x1b[31mno registry"}), encoding="utf-8")
+    result = asked(workspace, "show", "bad")
+    assert (result.exit_code, "no registry" in result.stdout) == (1, True)
+    assert "BEATS" not in result.stdout
+    assert "\x1b" not in result.stdout
+
+
+def test_who_looks_takes_no_lock_and_writes_nothing(workspace: Workspace) -> None:
+    lock = workspace.locks / "run-of-a-killed-one.lock"
+    workspace.locks.mkdir(exist_ok=True)
+    lock.touch()
+    assert asked(workspace, "runs").exit_code == 0
+    assert lock.exists(), "it may have been somebody's who began just then"
+
+
+def test_a_sweep_without_its_result_is_one_line(workspace: Workspace) -> None:
+    result = asked(workspace, "show", "well")
+    assert (result.exit_code, "sweep.json cannot be read" in result.stderr) == (2, True), result.stderr
 
 
 def damaged_records(file: Path) -> dict[str, Callable[[], object]]:
@@ -93,6 +123,8 @@ def damaged_records(file: Path) -> dict[str, Callable[[], object]]:
         "an empty verdict": edited(verdict={}),
         "a best without a folder": edited(best={}),
         "a text for the tracked run": edited(mlflow="sqlite:"),
+        "no tracked run": edited(mlflow=None),
+        "a tracked run without a place": edited(mlflow={"run": "1"}),
         "a list of numbers for students": edited(students=[1]),
         "an object for steps": edited(steps={}),
         "a text for a draw": edited(steps=[dict.fromkeys(("step", "title", "state", "path"), "x") | {"draw": "x"}]),

@@ -3,7 +3,9 @@
 import shutil
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 
+import click
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -75,6 +77,25 @@ def test_a_workspace_that_is_deleted_under_a_command_is_one_line(
         one_clear_line(command)()
     said = f"stillhouse: the workspace {find_workspace().root} is gone, deleted or moved while this ran; run"
     assert (ended.value.code, capsys.readouterr().err) == (2, f"{said} the command again\n")
+
+
+def test_a_workspace_that_cannot_be_made_is_not_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("STILLHOUSE_HOME", str(tmp_path / "file"))
+    with pytest.raises(SystemExit):
+        one_clear_line(lambda: open_workspace() and None)()
+    assert "cannot write the workspace" in capsys.readouterr().err
+
+
+def test_a_question_that_is_left_is_an_interruption(capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> None:
+        raise click.Abort
+
+    with pytest.raises(SystemExit) as ended:
+        one_clear_line(command)()
+    assert (ended.value.code, "interrupted" in capsys.readouterr().err) == (130, True)
 
 
 def test_where_there_is_no_workspace_yet_none_is_gone(capsys: pytest.CaptureFixture[str]) -> None:

@@ -121,6 +121,21 @@ def test_a_glob_that_holds_the_output_is_refused(student: str, folder: Path) -> 
         predicted(student, folder / "*.csv", folder / "out.csv")
 
 
+def test_parquet_files_that_differ_in_a_type_lose_nothing_in_the_output(student: str, folder: Path) -> None:
+    for name, price in (("p1", [3]), ("p2", [3.75])):
+        pq.write_table(pa.table({"text": ["soup"], "price": price}), folder / f"{name}.parquet")
+    found = pq.read_table(predicted(student, folder / "p?.parquet", folder / "out.parquet"))
+    assert found["price"].to_pylist() == [3.0, 3.75]
+
+
+def test_devices_and_pipes_are_written_to_themselves(folder: Path) -> None:
+    reading, writing = os.pipe()
+    write(Path(f"/dev/fd/{writing}"), [{}])
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        assert json.loads(pipe.read())["label"] == "a"
+
+
 def write(output: Path, cells: Sequence[dict[str, object]]) -> Path:
     """A table of rows without a model."""
     write_answers(output, (Answer("", row, {"a": 1.0}) for row in cells), 1, {})
@@ -130,6 +145,11 @@ def write(output: Path, cells: Sequence[dict[str, object]]) -> Path:
 def test_columns_that_a_format_cannot_hold_are_one_line_that_names_another(folder: Path) -> None:
     with pytest.raises(StillhouseError, match=r"values of several kinds \(.*\); write .csv instead"):
         write(folder / "out.parquet", [{"text": "", "n": 1}, {"text": "", "n": "one"}])
+    for first, later in (({"n": 3}, {"n": 3.75}), ({"m": {"a": 1}}, {"m": {"a": 1, "b": "x"}}), ({"n": 1}, {"n": "x"})):
+        with pytest.raises(StillhouseError, match=r"values of several kinds \(.*\); write .csv instead"):
+            write(folder / "out.parquet", [{"text": "", **first}] * 1024 + [{"text": "", **later}])
+    with pytest.raises(StillhouseError, match=r"values of several kinds"):
+        write(folder / "out.parquet", [{"text": "", "n": 2**64 + 1}])
     with pytest.raises(StillhouseError, match=r"half of a surrogate pair"):
         write(folder / "out.csv", [{"text": "\ud800"}])
     late = [{"text": ""}] * 1024 + [{"text": "", "n": 1}]
