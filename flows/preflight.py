@@ -15,7 +15,7 @@ from tasks.shared.errors import StillhouseError, brief, brief_path, one_line
 from tasks.shared.inside_teacher import check_inside
 from tasks.shared.label_files import open_files
 from tasks.shared.misspellings import read_misspellings
-from tasks.shared.model_folder.look import look_at, readable_length
+from tasks.shared.model_folder.look import readable_length
 from tasks.shared.objective import check_classes, check_shape
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Recipe
@@ -63,21 +63,21 @@ def check_inputs(recipe: Recipe) -> tuple[str, ...]:
     models = {f"teachers.{number}.model": teacher.model for number, teacher in enumerate(recipe.teachers)}
     if isinstance(recipe.student.tokenizer, str):
         models["student.tokenizer"] = recipe.student.tokenizer
-        folder = check_base(recipe.student.tokenizer, "student.tokenizer")
-        if folder:
-            check_inside(recipe, folder, None, _tokens_read(recipe))
+        found = check_base(recipe.student.tokenizer, "student.tokenizer")
+        if found:
+            check_inside(recipe, found.path, None, _tokens_read(recipe))
     if any(model.startswith(SCHEME) for model in models.values()):
         prepare_environment(find_workspace())  # asking the registry imports MLflow
     for number, teacher in enumerate(recipe.teachers):
         if teacher.labels is not None:
             check_labels(recipe.data, teacher.labels, classes, f"teachers.{number}.labels")
             continue
-        folder = check_base(teacher.model, f"teachers.{number}.model")
-        if folder and teacher.epochs == 0:
-            check_classifier(folder, teacher, f"teachers.{number}.model", classes)
-        if folder:
-            readable_length(look_at(folder), teacher, f"teachers.{number}.max_length")
-            check_inside(recipe, folder, number, _tokens_read(recipe))
+        found = check_base(teacher.model, f"teachers.{number}.model")
+        if found and teacher.epochs == 0:
+            check_classifier(found, teacher, f"teachers.{number}.model", classes)
+        if found:
+            readable_length(found, teacher, f"teachers.{number}.max_length")
+            check_inside(recipe, found.path, number, _tokens_read(recipe))
     return data.found
 
 

@@ -155,8 +155,16 @@ def encode(
 
 
 def _left_out(encoding: Encoding) -> int:
-    """Tokens of a text that was cut off, without the special ones that each piece of it gets."""
-    return sum(part.special_tokens_mask.count(0) for part in encoding.overflowing)
+    """Tokens of a text, or of a pair, that were cut off, without the special ones that each piece of it gets."""
+    if 1 not in encoding.sequence_ids:
+        return sum(part.special_tokens_mask.count(0) for part in encoding.overflowing)
+    pieces = dict[tuple[int, int, int], int]()
+    for part in (encoding, *encoding.overflowing):  # a piece of one text comes with each piece of the other
+        for sequence in (0, 1):
+            spans = [span for of, span in zip(part.sequence_ids, part.offsets, strict=True) if of == sequence]
+            if spans:
+                pieces[sequence, spans[0][0], spans[-1][1]] = len(spans)
+    return sum(pieces.values()) - sum(of is not None for of in encoding.sequence_ids)
 
 
 def _flat(rows: Sequence[Sequence[int]], dtype: type[np.integer]) -> Ints:

@@ -127,14 +127,14 @@ class LoadData(Step[DataRecord]):
             return CheckedData(tuple(chosen.classes.names), (*self._told(every), *chosen.read))
         for source in every:
             source.check()
-        given = self._given(sources)
-        return CheckedData(tuple(given.names) if given else None, tuple(self._told(every)))
+        given = self.data.classes and tuple(map(normalise, self.data.classes))  # hub data would be fetched for more
+        return CheckedData(given or None, tuple(self._told(every, whole=False)))
 
-    def _told(self, sources: Iterable[Source]) -> list[str]:
+    def _told(self, sources: Iterable[Source], *, whole: bool = True) -> list[str]:
         """What a person should know of how the data is read, whatever is in it."""
-        found = found_out(sources)
+        found = found_out(sources, whole=whole)
         if self.data.test_share:
-            what = f"{self.data.test_share:.0%} of the labelled texts of data.train, in each class, are test"
+            what = f"{100 * self.data.test_share:g}% of the labelled texts of data.train, in each class, are test"
             unit = "text" if self.data.group is None else "group"
             found.append(f"data.test_share: {what}, drawn by a hash of the {unit}; nothing is learnt from them")
         return found

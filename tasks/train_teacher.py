@@ -15,7 +15,7 @@ from tasks.shared.dataset import DataRecord, read_labels
 from tasks.shared.errors import StillhouseError, one_line
 from tasks.shared.held import HeldModel, hold_model
 from tasks.shared.history import HISTORY, write_history
-from tasks.shared.model_folder.look import look_at, readable_length
+from tasks.shared.model_folder.look import ModelFolder, look_at, readable_length
 from tasks.shared.outputs import Json, Output
 from tasks.shared.reading import reading_of
 from tasks.shared.recipe_teaching import Teacher
@@ -110,13 +110,17 @@ class TrainTeacher(Step[TeacherRecord]):
         where = f"teachers.{self.number}.model"
         found = find_base(self.teacher.model, where)
         if not self.teacher.epochs:  # a model of the hub was not looked at before
-            check_classifier(found.path, self.teacher, where, self.data.classes)
+            check_classifier(look_at(found.path, f"{where}: "), self.teacher, where, self.data.classes)
         return found
+
+    @cached_property
+    def _looked_at(self) -> ModelFolder:
+        return look_at(self.base.path, f"teachers.{self.number}.model: ")
 
     @cached_property
     def max_length(self) -> int:
         """Tokens it reads of a text: where the recipe does not say, no more than it has positions for."""
-        return readable_length(look_at(self.base.path), self.teacher, f"teachers.{self.number}.max_length")
+        return readable_length(self._looked_at, self.teacher, f"teachers.{self.number}.max_length")
 
     def inputs(self) -> Mapping[str, Json]:
         """Gold and dev rows, the classes, the base model's files, the options; not the floor, which decides nothing."""
@@ -164,8 +168,8 @@ class TrainTeacher(Step[TeacherRecord]):
             raise StillhouseError(f"{where}: cannot use {self.teacher.model}: {one_line(error)}") from None
         self._check_base()
         gold, dev = (read_examples(self.data.file(part), tokenizer, length) for part in ("gold", "dev"))
-        setting, positions = f"teachers.{self.number}.max_length", look_at(self.base.path).positions
-        if said := cut_off(gold.encoded, length, setting, f"teacher {self.number}", positions):
+        setting = f"teachers.{self.number}.max_length"
+        if said := cut_off(gold.encoded, length, setting, f"teacher {self.number}", self._looked_at.positions):
             context.warn(said)
         if options.epochs:
             self._fine_tune(model, tokenizer, gold, dev, folder, context)

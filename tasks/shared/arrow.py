@@ -41,6 +41,9 @@ def read_parquet(table: Table, stream: BinaryIO) -> Iterator[Row]:
         ) from None
     except UnicodeError:
         raise StillhouseError(f"{table.at}: holds text that is not UTF-8; write the file again") from None
+    except (ArithmeticError, LookupError, ValueError) as error:  # a date beyond Python's, a time zone nobody knows
+        what = f"holds a value that cannot be read ({reason(error)})"
+        raise StillhouseError(f"{table.at}: {what}; leave that column out") from None
 
 
 def parquet_class_names(table: Table, stream: BinaryIO) -> Sequence[str]:

@@ -1,15 +1,18 @@
 """Where a teacher's model comes from: a folder, a sample, the registry or the hub; always ends as a local folder."""
 
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 from tasks.shared.class_names import MEASURE, columns_by_name, renamed
 from tasks.shared.errors import StillhouseError, brief, brief_path, one_line
 from tasks.shared.hub import files_on_hub
 from tasks.shared.model_folder.files import INDEX, WEIGHTS, no_weights
-from tasks.shared.model_folder.look import check_names, look_at
+from tasks.shared.model_folder.look import ModelFolder, check_names, look_at
 from tasks.shared.recipe_teaching import Teacher
 from tasks.shared.registry import Registry
 from tasks.shared.registry_version import SCHEME
@@ -56,10 +59,10 @@ def find_base(model: str, where: str) -> Base:
     return Base(folder.absolute(), model)
 
 
-def check_base(model: str, where: str) -> Path | None:
+def check_base(model: str, where: str) -> ModelFolder | None:
     """Finds out, without loading or downloading weights, whether a model will be found and can be used.
 
-    Gives its folder, where it has one already.
+    Gives what its files say of it, where they are here already.
 
     Args:
         model: as for `find_base`.
@@ -70,7 +73,8 @@ def check_base(model: str, where: str) -> Path | None:
     """
     if model.startswith(SCHEME):
         registry = Registry(find_workspace())
-        return registry.folder_here(registry.find(model, where))
+        here = registry.folder_here(registry.find(model, where))
+        return look_at(here, f"{where}: ") if here else None
     if model.startswith("sample:"):
         folder = _sample(sample_model, model, where)
     else:
@@ -78,15 +82,14 @@ def check_base(model: str, where: str) -> Path | None:
         if found is None:
             return None
         folder = found
-    look_at(folder, f"{where}: ")
-    return folder
+    return look_at(folder, f"{where}: ")
 
 
-def check_classifier(folder: Path, teacher: Teacher, where: str, classes: Sequence[str] | None) -> None:
+def check_classifier(found: ModelFolder, teacher: Teacher, where: str, classes: Sequence[str] | None) -> None:
     """Finds out, by its configuration alone, whether a model can be taken as it is.
 
     Args:
-        folder: the model's.
+        found: what its files say of it.
         teacher: the recipe's words on it.
         where: the recipe's path of its model, for messages.
         classes: of the data, where they are known.
@@ -94,7 +97,6 @@ def check_classifier(folder: Path, teacher: Teacher, where: str, classes: Sequen
     Raises:
         StillhouseError: it is for another kind of task, or its classes are others.
     """
-    found = look_at(folder, f"{where}: ")
     named = found.config.get("id2label")
     problem_type = found.config.get("problem_type")
     outputs = len(named) if isinstance(named, dict) and named else found.config.get("num_labels", 2)
@@ -123,12 +125,14 @@ def _check_names(names: Sequence[str], teacher: Teacher, where: str, classes: Se
             raise ValueError(f"with {key} {one_line(error)}") from None
         if len(names) != len(classes) or len(names) > _MOST_IN_EXAMPLE:
             raise
-        example = ", ".join(f"{own}: {name}" for own, name in zip(names, classes, strict=True))
+        pairs = dict(zip(names, classes, strict=True))
+        dumped = yaml.safe_dump(pairs, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6)
+        example = dumped.strip()
         # Not as a library's message, which would be cut in the middle of the example.
         said = f"{where}: cannot use {brief_path(teacher.model)}: {one_line(error)}; where they mean the same, "
         raise StillhouseError(
-            f"{said}say which is which, such as {key}={{{example}}} after --set, or classes: {{{example}}} under that "
-            f"teacher in the recipe; {key}={MEASURE} finds it out on dev"
+            f"{said}say which is which, such as --set {shlex.quote(f'{key}={example}')}, or classes: {example} under "
+            f"that teacher in the recipe; {key}={MEASURE} finds it out on dev"
         ) from None
 
 

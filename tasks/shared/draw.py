@@ -65,7 +65,8 @@ def draw_parts(data: Data, classes: Classes, train: Scan, unlabelled: Scan, held
     if not data.dev and not (places == DEV).any():
         whole = "" if data.group is None else ", of too few groups that data.group keeps whole,"
         raise StillhouseError(
-            f"data.train: too few gold labels{whole} to spare {data.dev_share:.0%} for dev; name a file in data.dev"
+            f"data.train: too few gold labels{whole} to spare {100 * data.dev_share:g}% for dev; "
+            "name a file in data.dev"
         )
     return Draw(places, warnings)
 
@@ -87,7 +88,7 @@ def _draw_test(
     if not test.any():
         whole = "" if data.group is None else ", of too few groups that data.group keeps whole,"
         raise StillhouseError(
-            f"data.train: too few gold labels{whole} to spare {share:.0%} for test; name a file in data.test"
+            f"data.train: too few gold labels{whole} to spare {100 * share:g}% for test; name a file in data.test"
         )
     usable &= ~test
     warnings = _without(usable, groups, {"test": groups[test]}, "of groups that PART has")
@@ -97,7 +98,7 @@ def _draw_test(
     if lacking:
         more = f" and {len(lacking) - _SHOWN_CLASSES} more" if len(lacking) > _SHOWN_CLASSES else ""
         shown = ", ".join(lacking[:_SHOWN_CLASSES])
-        warnings.append(f"test has no row of class {shown}{more}: too few of data.train to spare {share:.0%}")
+        warnings.append(f"test has no row of class {shown}{more}: too few of data.train to spare {100 * share:g}%")
     return test, warnings
 
 

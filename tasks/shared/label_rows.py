@@ -97,7 +97,7 @@ class LogitColumns(RowReader):
 
     def __call__(self, record: Record, at: str) -> Logits | None:
         """See `RowReader`."""
-        if all(_is_blank(record.get(name)) for name in self._columns):
+        if all(is_blank(record.get(name)) for name in self._columns):
             return None
         with np.errstate(over="ignore"):
             found = np.array([_number(record.get(name), name, at) for name in self._columns]).astype(np.float32)
@@ -143,8 +143,8 @@ class NamedProbabilities(RowReader):
 
     def __call__(self, record: Record, at: str) -> Logits | None:
         """See `RowReader`."""
-        named = {name: value for name, value in self._named(record) if not _is_blank(value)}
-        if self._otherwise and not any(self._spellings.find(name) is not None for name in named):
+        named = {name: value for name, value in self._named(record) if not is_blank(value)}
+        if self._otherwise and not any(self._spellings.find(str(name)) is not None for name in named):
             return self._otherwise(record, at)
         if not named:
             return None
@@ -152,13 +152,13 @@ class NamedProbabilities(RowReader):
         found, known = np.zeros(count), np.zeros(count, np.bool_)
         for name, value in named.items():
             number = self._spellings.number(label_text(name, at, "class", 1) or "")
-            found[number] += _number(value, name, at)
+            found[number] += _number(value, str(name), at)
             known[number] = True
         if not known.all():
             found[~known] = max(1 - found.sum(), 0) / (count - known.sum())
         return _log(found, at)
 
-    def _named(self, record: Record) -> Iterator[tuple[str, object]]:
+    def _named(self, record: Record) -> Iterator[tuple[object, object]]:
         named = record.get(DISTRIBUTION)
         if isinstance(named, Mapping):
             yield from named.items()
@@ -167,11 +167,11 @@ class NamedProbabilities(RowReader):
 class RankedClasses(NamedProbabilities):
     """The same, in a pair of columns for each class."""
 
-    def _named(self, record: Record) -> Iterator[tuple[str, object]]:
+    def _named(self, record: Record) -> Iterator[tuple[object, object]]:
         for predicted, probability in ranked_columns(record).items():
             name = record[predicted]
-            if isinstance(name, str) and name:
-                yield name, record[probability]
+            if not is_blank(name):
+                yield name if isinstance(name, str | float) else str(name), record[probability]
 
 
 def ranked_columns(names: Collection[str]) -> dict[str, str]:
@@ -189,7 +189,8 @@ def _log(probabilities: NDArray[np.float64], at: str) -> Logits:
     return logits
 
 
-def _is_blank(value: object) -> bool:
+def is_blank(value: object) -> bool:
+    """Whether a cell says nothing: none, empty or NaN."""
     return value is None or value == "" or value != value
 
 

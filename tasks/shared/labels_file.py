@@ -33,10 +33,10 @@ from tasks.shared.label_rows import (
     NamedProbabilities,
     ProbabilityColumns,
     RankedClasses,
-    Record,
     RowReader,
     Spellings,
     UnknownClassError,
+    is_blank,
     ranked_columns,
 )
 from tasks.shared.recipe_data import Data
@@ -46,6 +46,7 @@ from tasks.shared.texts import normalise, text_key
 
 _SHOWN = 5
 _AT_ONCE = 1 << 20
+_LOOKED_AT = 100
 
 
 class LabelsFile:
@@ -64,7 +65,7 @@ class LabelsFile:
         Raises:
             StillhouseError: it is of an unknown kind, or not there.
         """
-        columns = Columns(data.text, data.text_pair, None, whole=True)
+        columns = Columns(data.text, data.text_pair, None, whole=True, nameless=True)
         self._as_told = file_source(path, data, columns, where)
         self._data = data
         self._classes = Classes(classes, given=data.classes is not None)
@@ -93,7 +94,7 @@ class LabelsFile:
             if source.is_header(row):
                 continue
             record, at = row.cells or {}, source.at(row.line)
-            read = read or self._reader(record, spellings)
+            read = read or self._reader(spellings)
             text, pair = normalise(row.text), None if row.text_pair is None else normalise(row.text_pair)
             if not text:
                 continue
@@ -127,12 +128,24 @@ class LabelsFile:
     @cached_property
     def kind(self) -> str:
         """How it names probabilities where that is `predict`'s way; empty for all others."""
-        for row in self._source.rows():
-            names = (row.cells or {}).keys()
-            if isinstance((row.cells or {}).get(DISTRIBUTION), dict):
+        if RANKED[0] in ranked_columns(self._names):
+            return RANKED[0]
+        said = False
+        for number, row in enumerate(self._source.rows()):
+            cells = row.cells or {}
+            if isinstance(cells.get(DISTRIBUTION), dict):
                 return DISTRIBUTION
-            return RANKED[0] if RANKED[0] in ranked_columns(names) else ""
+            # Rows that say nothing do not show how the others say it.
+            said = said or any(not is_blank(value) for name, value in cells.items() if name != self._data.text)
+            if said and number >= _LOOKED_AT:
+                break
         return ""
+
+    @cached_property
+    def _names(self) -> Sequence[str]:
+        """The columns' names: of JSON lines those that the first rows have, some of which may lack some."""
+        rows = islice(self._source.rows(), _LOOKED_AT)
+        return list(dict.fromkeys(name for row in rows for name in row.cells or ()))
 
     def _what_was_read(self, spellings: Spellings, unanswered: int) -> list[str]:
         at, told = self._as_told.table.at, []
@@ -183,10 +196,10 @@ class LabelsFile:
             raise StillhouseError(f"{table.at}: cannot be read: {error.strerror}") from None
         return True
 
-    def _reader(self, record: Record, spellings: Spellings) -> RowReader:
-        """What reads a row's logits, by the columns of the first one."""
-        at, ranked = self._as_told.table.at, ranked_columns(record).values()
-        names = [name for name in record if name not in ranked]  # probability_2 is that of no class 2
+    def _reader(self, spellings: Spellings) -> RowReader:
+        """What reads a row's logits, by the columns that there are."""
+        at, ranked = self._as_told.table.at, ranked_columns(self._names).values()
+        names = [name for name in self._names if name not in ranked]  # probability_2 is that of no class 2
         for prefix, kind in ((PROBABILITY, ProbabilityColumns), (LOGIT, LogitColumns), ("", ProbabilityColumns)):
             there = spellings.columns(names, prefix)
             if len(there) == len(self._classes.names):

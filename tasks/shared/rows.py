@@ -41,6 +41,8 @@ class Columns:
     group: str | None = None
     whole: bool = False
     """Whether each row also comes with all of its columns."""
+    nameless: bool = False
+    """Whether several of these may have no name, as spreadsheets leave at the end; the last of them counts."""
 
     @property
     def names(self) -> list[str]:
@@ -89,7 +91,8 @@ def check_columns(names: Sequence[str], columns: Columns, at: str) -> None:
             raise missing_column(wanted, f"data.{field}", names, at)
         if wanted is not None and list(names).count(wanted) > 1:
             raise _twice(wanted, at)
-    twice = [name for name, count in Counter(names if columns.whole else ()).items() if count > 1]
+    others = [name for name in names if name.strip() or not columns.nameless] if columns.whole else []
+    twice = [name for name, count in Counter(others).items() if count > 1]
     if twice:
         raise _twice(twice[0], at)
 

@@ -223,9 +223,15 @@ class FileSource:
                 return replace(table, quoted=has_quoted_cells(table, stream))
             return table
 
-    def found_out(self) -> list[str]:
-        """What was found out, other than what its name stands for, in a sentence each."""
-        said, found = [], self.found
+    @cached_property
+    def _begun(self) -> Table:
+        """The same, by the file's beginning alone: nothing of quoted cells, which may come late."""
+        with self._opened() as (table, _):
+            return table
+
+    def found_out(self, *, whole: bool) -> list[str]:
+        """What was found out, other than what its name stands for, in a sentence each; if not `whole`, soon."""
+        said, found = [], self.found if whole else self._begun
         if self.table.encoding is None and found.encoding not in (None, "utf-8"):
             said.append(f"read with encoding {found.encoding}, as its beginning shows; data.encoding can say otherwise")
         if self.table.separator is None and found.separator != SEPARATORS.get(self._kind):
@@ -268,8 +274,9 @@ def _without_empty(
     sources: Sequence["FileSource"], count: int, spec: str, others: Sequence[Path], where: str
 ) -> list["FileSource"]:
     """Those of a pattern's files that have rows; the first one knows what is to be said of the others."""
-    empty = [source for source in sources if not source.has_rows()]
-    kept = [source for source in sources if source not in empty]
+    there = [source.has_rows() for source in sources]
+    kept = [source for source, has_rows in zip(sources, there, strict=True) if has_rows]
+    empty = [source for source, has_rows in zip(sources, there, strict=True) if not has_rows]
     if not kept:
         raise StillhouseError(f"{where}: none of the {count:,} files that match {brief_path(spec)} has rows")
     if empty or others:
@@ -278,10 +285,14 @@ def _without_empty(
     return kept
 
 
-def found_out(sources: Iterable[Source]) -> list[str]:
+def found_out(sources: Iterable[Source], *, whole: bool = True) -> list[str]:
     """What was found out of how files are written, where the recipe does not say; a line for all files alike.
 
     Before that, which files were skipped.
+
+    Args:
+        sources: those that are files are looked at.
+        whole: whether files are read as far as it takes to know all; else their beginnings alone.
 
     Raises:
         StillhouseError: one of them cannot be read.
@@ -290,7 +301,7 @@ def found_out(sources: Iterable[Source]) -> list[str]:
     for source in sources:
         if isinstance(source, FileSource):
             skipped += [source.beside] if source.beside else []
-            for said in source.found_out():
+            for said in source.found_out(whole=whole):
                 alike.setdefault(said, []).append(source.table.at)
     return skipped + [
         f"{places[0]}{f' and {len(places) - 1:,} more' if len(places) > 1 else ''}: {said}"

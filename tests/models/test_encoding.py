@@ -64,6 +64,14 @@ def test_counts_what_was_cut_off(maker, pairs):
         assert encoded.lengths.tolist() == [min(max(length, 1), limit) for length in whole]
 
 
+def test_of_pairs_each_token_that_was_cut_off_counts_once():
+    tokenizer = tokenizer_of(MAKERS[0])
+    for one, other, limit in ((100, 100, 23), (300, 7, 23), (2, 60, 9)):
+        encoded = encode(tokenizer, ["cat " * one], ["dog " * other], limit)
+        whole = len(tokenizer("cat " * one, text_pair="dog " * other)["input_ids"])
+        assert encoded.left_out == (whole - limit,)
+
+
 def test_text_without_a_token_gets_one_to_look_at():
     tokenizer = tokenizer_of(bpe_tokenizer)
     assert tokenizer("")["input_ids"] == []

@@ -418,6 +418,13 @@ def test_parquet_that_is_denser_than_any_text_is_refused(monkeypatch):
     message = complaint("a.parquet")
     assert message.startswith("data.train: a.parquet: row group 1 would unpack to 5,00")
     assert message.endswith(", as no text does; write it again, in smaller row groups")
+    values = ["a", *["x" * 4000] * 600]  # whose length no dictionary tells
+    pq.write_table(pa.table({"text": values, "label": values}), "c.parquet", use_dictionary=False, compression="zstd")
+    monkeypatch.setattr(parquet, "_LARGE", 1 << 30)
+    monkeypatch.setattr(parquet, "_BYTES", 1 << 20)
+    with pq.ParquetFile("c.parquet") as file, Path("c.parquet").open("rb") as stream:
+        batches = list(parquet.bounded_batches(file, stream, ["text", "label"], "c.parquet"))
+    assert max(batch.nbytes for batch in batches) < 3 << 20
     same = pa.DictionaryArray.from_arrays(pa.array([0] * 200_000, pa.int32()), pa.array(["x"]))
     pq.write_table(pa.table({"text": same, "label": same}), "b.parquet")
     assert "b.parquet: says that it has 200,000 rows, in " in complaint("b.parquet")

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from tasks.load_data import LoadData
 from tasks.shared.errors import StillhouseError
+from tasks.shared.recipe_data import Data
 from tasks.shared.sources import Row
 from tests.sources import TRICKY, complaint, pairs_of, read, sources, write_csv
 
@@ -24,6 +26,13 @@ def hub(folder, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     Path("acme/news").mkdir(parents=True)
     return datasets
+
+
+def test_the_check_before_a_run_fetches_nothing_where_the_classes_are_given(hub, monkeypatch):
+    monkeypatch.setattr("tasks.shared.hub_data.HubSource._dataset", property(lambda self: pytest.fail("fetched")))
+    monkeypatch.setattr("tasks.shared.hub_data.HubSource.check", lambda self: None)
+    data = Data(train="hub:acme/news", test="hub:acme/news#test", classes=["x", " y"])
+    assert LoadData(data).check_sources().classes == ("x", "y")
 
 
 def test_hub_splits(hub):

@@ -5,6 +5,8 @@ import gzip
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from flows.predict_output import Answer, best, write_answers
@@ -74,6 +76,32 @@ def test_of_the_best_classes_of_predict_the_others_share_what_is_left(name):
         {"soup": [0.7, 0.15, 0.15], "bank": [0.05, 0.9, 0.05], "goal": [0.125, 0.125, 0.75]},
     )
     agrees(said(predicted(name, top=2))[0])
+
+
+@pytest.mark.parametrize("first", [{"label": None, "probabilities": None}, {}, {"label": "food"}])
+def test_a_first_row_that_says_little_does_not_decide_how_the_others_are_read(first):
+    named = [{"text": text, "probabilities": dict(zip(CLASSES, scores, strict=True))} for text, scores in SAID.items()]
+    write_jsonl("h.jsonl", [{"text": "declined", **first}, *named])
+    agrees({text: scores for text, scores in said("h.jsonl", [*SAID, "declined"])[0].items() if text != "declined"})
+    columns = [
+        {"text": text, **{f"probability_{name}": score for name, score in zip(CLASSES, scores, strict=True)}}
+        for text, scores in SAID.items()
+    ]
+    write_jsonl("c.jsonl", [{"text": "declined"}, *columns])
+    agrees(said("c.jsonl", [*SAID, "declined"])[0])
+
+
+def test_classes_that_are_numbers_stay_such_in_a_table_of_predict():
+    write_parquet("p.parquet", text=["soup", "bank"], predicted=[1, 0], probability=[0.9, 0.6])
+    agrees(said("p.parquet", ["soup", "bank"], names=["0", "1"])[0], {"soup": [0.1, 0.9], "bank": [0.6, 0.4]})
+
+
+def test_columns_that_are_not_needed_may_have_no_name_and_odd_values_are_one_line():
+    Path("l.csv").write_text("text,label,,\nsoup,food,,\n", encoding="utf-8")
+    assert list(said("l.csv")[0]) == ["soup"]
+    when = pa.array([2**52], pa.timestamp("ms"))
+    pq.write_table(pa.table({"text": ["soup"], "label": ["food"], "when": when}), "l.parquet")
+    assert "l.parquet: holds a value that cannot be read (" in refused("l.parquet")
 
 
 def test_the_second_probability_of_predict_is_not_that_of_a_class_called_2():
@@ -160,7 +188,7 @@ def table(separator=",", header=True, names=("text", "label")):
         ("h.csv", table("^").encode("gbk", "ignore"), {"separator": "^", "encoding": "gbk"}),
         ("h.csv", table(header=False).encode(), {"header": False, "text": "0", "label": "1"}),
         ("h.csv", table().encode(), {"header": False, "text": "0", "label": "1"}),
-        ("h.csv.gz", gzip.compress(table().encode("cp1252")), {"encoding": "cp1252"}),
+        ("h.csv.gz", gzip.compress(table().encode("cp1252"), mtime=0), {"encoding": "cp1252"}),
         ("h.csv.bz2", bz2.compress(table().encode()), {"encoding": "cp1252"}),
         ("h.tsv", table("\t").encode(), {"text": "body"}),
     ],

@@ -353,6 +353,8 @@ def test_a_test_drawn_from_train_leaves_texts_of_other_parts_alone_and_tells_wha
     assert "test has no row of class 'other': too few of data.train to spare 20%" in data.warnings
     with pytest.raises(StillhouseError, match=r"too few gold labels to spare 5% for test; name a file in data.test"):
         load_one(ROWS[:9], test_share=0.05)
+    with pytest.raises(StillhouseError, match=r"to spare 0\.5% for test"):
+        load_one(ROWS[:9], test_share=0.005)
 
 
 def test_test_rows_are_a_file_or_a_share_and_a_key_knows_of_a_share_only_where_there_is_one(tmp_path):

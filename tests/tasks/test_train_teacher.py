@@ -305,7 +305,8 @@ def test_classes_that_the_model_names_otherwise_are_named_in_the_recipe(toy, tra
     with_settings(folder, {"id2label": {str(number): f"LABEL_{number}" for number in range(3)}})
     said = complaint(folder, epochs=0)
     assert "its classes are LABEL_0, LABEL_1, LABEL_2, the data's are food, money, sport" in said
-    assert "teachers.0.classes={LABEL_0: food, LABEL_1: money, LABEL_2: sport} after --set, or classes: {LAB" in said
+    pairs = "{LABEL_0: food, LABEL_1: money, LABEL_2: sport}"
+    assert f"such as --set 'teachers.0.classes={pairs}', or classes: {pairs} under that teacher in the" in said
     names = {"LABEL_0": "sport", "LABEL_1": "food", "LABEL_2": "money"}
     found = train(folder, epochs=0, classes=names)
     assert (found.dev_accuracy, found.columns) == (toy.teacher.dev_accuracy, (1, 2, 0))

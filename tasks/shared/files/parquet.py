@@ -55,12 +55,15 @@ def bounded_batches(
 
 def _rows_at_once(file: "pq.ParquetFile", stream: BinaryIO, group: int, columns: Sequence[str]) -> int:
     """How many rows a batch of a row group may have."""
-    size = file.metadata.row_group(group).total_byte_size
+    size: int = file.metadata.row_group(group).total_byte_size
     if size * _ROWS <= _BYTES:
         return _ROWS
     longest = _longest_in_dictionaries(file, stream, group, columns)
-    fewest = 1 if longest is not None else _FEWEST_ROWS
-    return max(fewest, min(_BYTES // max(size if longest is None else longest, 1), _ROWS))
+    if longest is None:
+        return max(_FEWEST_ROWS, min(_BYTES // size, _ROWS))
+    # Values that are in no dictionary are counted in the size, each time they stand there.
+    average: int = size // max(file.metadata.row_group(group).num_rows, 1)
+    return max(1, min(_BYTES // max(longest, average, 1), _ROWS))
 
 
 def _longest_in_dictionaries(
