@@ -71,6 +71,18 @@ def test_steps_that_were_done_before_do_not_make_it_fast(bench: Bench, clock: li
     assert "about 3 h 20 min more" in warning
 
 
+def test_what_passes_before_the_first_step_is_no_training(bench: Bench, clock: list[float]) -> None:
+    """Processes that still import may be looked at, with no step done, for more than a minute."""
+    advance = ForewarnedAdvance(lambda count: None, replace(bench.context, ahead=Ahead(0, 1)), "train_teacher 0", LOAD)
+    for _ in range(8):
+        advance(0)
+        clock[0] += 10
+    for _ in range(100):
+        clock[0] += 1
+        advance(1)
+    assert bench.warnings == []
+
+
 def test_a_length_that_nearly_all_texts_need_is_halved_and_says_how_many_it_cuts() -> None:
     long = replace(LOAD, lengths=np.array([40] * 20 + [128] * 180))
     setting, times = shorter(long)

@@ -70,10 +70,10 @@ class ForewarnedAdvance:
         self._over = context.ahead is None
 
     def __call__(self, count: int) -> None:
-        """So many steps more are done."""
+        """So many steps more are done; where it is none, the training may not have begun."""
         self._advance(count)
         self._done += count
-        if self._over:
+        if self._over or not count:
             return
         # What comes first may have been done before, by a training that now goes on from its checkpoint.
         if self._first is None:
