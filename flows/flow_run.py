@@ -128,7 +128,7 @@ class _Run:
             force=watched.force if watched else frozenset(),
             own_server=own_server,
             after=self._write_record,
-            trainings=recipe.sweep.trials if recipe.sweep and flow_run.flow_name == "sweep" else recipe.trainings,
+            trainings=recipe.sweep.most_trials if recipe.sweep and flow_run.flow_name == "sweep" else recipe.trainings,
             seeds=1 if flow_run.flow_name == "sweep" else len(recipe.seeds),
         )
 

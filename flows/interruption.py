@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import click
@@ -79,12 +79,18 @@ def _watch(reading: int, interruption: Interruption) -> None:
         again = _next_signal(reading, {signal.SIGINT}, _CLOSED_AFTER_SECONDS)
     if again == _CLOSED:
         return
-    last = threading.Thread(target=interruption.last_words, daemon=True)  # it may wait for a server in its turn
+    # In a thread, as it may wait for a server in its turn.
+    last = threading.Thread(target=_say_last_words, args=(interruption,), daemon=True)
     last.start()
     last.join(_TOLD_AFTER_SECONDS)
     click.echo("stillhouse: interrupted; ended at once, and the same command goes on from here", err=True)
     sys.stdout.flush()
     os._exit(128 + (number or signal.SIGINT))
+
+
+def _say_last_words(interruption: Interruption) -> None:
+    with suppress(Exception):  # a server that is gone, a full disk; the next run closes what stays open
+        interruption.last_words()
 
 
 def _next_signal(reading: int, wanted: set[signal.Signals], seconds: float | None) -> int | None:

@@ -252,9 +252,12 @@ class Runner:
 
     def _left(self, step: Step[Any]) -> str:
         """What is left of a step that was interrupted."""
+        kept = self._kept(step)
+        if not kept.exists():  # as of most steps: torch takes seconds to import, and somebody waits
+            return ""
         from models.checkpoint import kept_step
 
-        at = kept_step(self._kept(step))
+        at = kept_step(kept)
         return f"its checkpoint of step {at:,} is kept" if at else ""
 
     def _work(self, step: Step[Any]) -> Output | None:

@@ -78,8 +78,7 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._sweep = sweep
         file.parent.mkdir(parents=True, exist_ok=True)
-        size = sweep.size
-        self.trials = sweep.trials if size is None else min(size, sweep.trials)
+        self.trials = sweep.most_trials
         self._study = optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(file))),
             study_name=name,

@@ -1,7 +1,8 @@
 """Checkpoints of a training that is not done: all that decides how it goes on, to the last bit.
 
 Tensors are in safetensors, the rest is JSON. A checkpoint is a folder, which gets its name once it is whole; the next
-one replaces it.
+one replaces it. Its facts have the SHA-256 of every other file, and one of their own, so that nothing is gone on from
+that was changed or cut short.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ SECONDS = 120.0
 """A shorter training keeps nothing, and no more than about this much of a longer one is lost."""
 _SHARE = 50
 """Of the time, no more than one part in so many is spent on writing."""
-_SCHEMA = 1
+_SCHEMA = 2
 _TENSORS, _FACTS = "tensors.safetensors", "facts.json"
 _STEP, _PARTIAL = "step-", ".partial"
 
@@ -72,6 +74,7 @@ class Checkpoints:
         self._warn = warn
         self._seconds = seconds
         self._next = time.monotonic() + seconds
+        self._usable: int | None = None  # the step of the checkpoint that this training can go on from
 
     @property
     def due(self) -> bool:
@@ -79,7 +82,7 @@ class Checkpoints:
         return self._folder is not None and time.monotonic() >= self._next
 
     def write(self, snapshot: Snapshot, device: torch.device, save_more: Callable[[Path], None]) -> None:
-        """Replaces the checkpoint. Where that fails, the training goes on without any.
+        """Replaces the checkpoint. Where that fails, the training goes on without a further one; an earlier one stays.
 
         Args:
             snapshot: what to keep.
@@ -94,15 +97,20 @@ class Checkpoints:
         try:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
-            _save(snapshot, device, partial)
             save_more(partial)
+            _save(snapshot, device, partial)
+            shutil.rmtree(folder, ignore_errors=True)  # of an earlier training, which this one did not go on from
             partial.rename(folder)
+            self._usable = snapshot.step
             for other in self._folder.iterdir():
                 if other != folder:
                     shutil.rmtree(other, ignore_errors=True)
         except (OSError, SafetensorError) as error:
-            self._warn(f"the training's checkpoint could not be written ({error}); stopped, it would start over")
-            shutil.rmtree(self._folder, ignore_errors=True)
+            then = "start over" if self._usable is None else f"go on from that of step {self._usable:,}"
+            self._warn(f"the training's checkpoint could not be written ({error}); stopped, it would {then}")
+            shutil.rmtree(partial, ignore_errors=True)
+            with suppress(OSError):  # something is in it
+                self._folder.rmdir()
             self._folder = None
         took = time.monotonic() - began
         self._next = time.monotonic() + max(self._seconds, _SHARE * took)
@@ -113,7 +121,7 @@ class Checkpoints:
             return None
         try:
             snapshot, circumstances = _load(found[-1])
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError):
             self._warn("the checkpoint of an earlier training is damaged; it starts over")
             return None
         now = _circumstances(device)
@@ -122,6 +130,7 @@ class Checkpoints:
             before, here = ({name: each.get(name) for name in other} for each in (circumstances, now))
             self._warn(f"an earlier training was stopped, but with {before}, now {here}; it starts over")
             return None
+        self._usable = snapshot.step
         return found[-1], snapshot
 
 
@@ -169,24 +178,44 @@ def restore_random_states(tensors: Mapping[str, Tensor], facts: Mapping[str, Any
 
 
 def _save(snapshot: Snapshot, device: torch.device, folder: Path) -> None:
+    """Writes tensors and facts beside what the folder has already, and sees to it that all of it is on the disk."""
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in snapshot.tensors.items()}
     save_file(on_cpu, folder / _TENSORS)
-    with (folder / _TENSORS).open("rb") as file:
-        os.fsync(file.fileno())
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     content = {
-        "schema": _SCHEMA,
         "circumstances": _circumstances(device),
         "step": snapshot.step,
-        "sha256": sha256,
+        "files": _hashes(folder, to_disk=True),
         "facts": snapshot.facts,
     }
-    (folder / _FACTS).write_text(json.dumps(content), encoding="utf-8")
+    text = json.dumps(content)
+    with (folder / _FACTS).open("w", encoding="utf-8") as file:
+        json.dump({"schema": _SCHEMA, "sha256": _hash(text), "content": text}, file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _load(folder: Path) -> tuple[Snapshot, dict[str, Any]]:
-    content = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-    with (folder / _TENSORS).open("rb") as file:
-        if content["schema"] != _SCHEMA or hashlib.file_digest(file, "sha256").hexdigest() != content["sha256"]:
-            raise ValueError(f"{folder} is not what was written")
+    """What was written, and under which circumstances; raises ValueError where a file is not what it was."""
+    written = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+    if written["schema"] != _SCHEMA or _hash(written["content"]) != written["sha256"]:
+        raise ValueError(f"{folder / _FACTS} is not what was written")
+    content = json.loads(written["content"])
+    if _hashes(folder) != content["files"]:
+        raise ValueError(f"{folder} is not what was written")
     return Snapshot(int(content["step"]), load_file(folder / _TENSORS), content["facts"]), content["circumstances"]
+
+
+def _hashes(folder: Path, to_disk: bool = False) -> dict[str, str]:
+    """SHA-256 of each file but the facts, by name; `to_disk` has them written there first."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.name != _FACTS:
+            with path.open("rb") as file:
+                if to_disk:
+                    os.fsync(file.fileno())
+                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

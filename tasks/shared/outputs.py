@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import socket
+import threading
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -196,7 +197,8 @@ def write_json(path: Path, content: Json) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary file beside a path, that takes its place once it is complete; what is linked there is not written."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # Named for the thread too: that of an interruption may write a record while the run is writing it.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         yield temporary
         temporary.replace(path)

@@ -106,8 +106,9 @@ def _carry_out(processes: int, scratch: Path, threads: int, advance: "Advance") 
             time.sleep(_LOOK_SECONDS)
             codes = [child.guard.poll() for child in children]  # each of them: one that waits for another ends late
             done = (scratch / _STEPS).stat().st_size if (scratch / _STEPS).exists() else 0
-            advance(done - shown)
-            shown = done
+            if done > shown:
+                advance(done - shown)
+                shown = done
         if any(codes):
             time.sleep(_PATIENCE_SECONDS)  # where one is killed, another may have been the first to notice
             raise _failure(scratch, [child.guard.poll() or 0 for child in children])

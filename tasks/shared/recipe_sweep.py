@@ -102,6 +102,12 @@ class Sweep(Section):
             return None
         return len({as_key(changes) for changes in self.corners()})
 
+    @property
+    def most_trials(self) -> int:
+        """How many trials are carried out in all: no student is tried twice."""
+        size = self.size
+        return self.trials if size is None else min(size, self.trials)
+
     @model_validator(mode="after")
     def _not_too_many(self) -> "Sweep":
         for number, _ in enumerate(self.corners(), start=1):

@@ -12,7 +12,7 @@ from tasks.shared.errors import StillhouseError, brief, one_line, printable, wit
 from tasks.shared.mlflow_model import quiet_mlflow, save_model
 from tasks.shared.registry_files import UnusableVersionError, check_files, local_folder, model_folder
 from tasks.shared.registry_version import PREFIX, SCHEME, Version, described, version_of
-from tasks.shared.tracking_place import check_tracking_server, tracking_uri
+from tasks.shared.tracking_place import check_tracking_server, tracking_uri, uploading
 from tasks.shared.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Registry:
         """
 
         def create(client: "MlflowClient") -> "ModelVersion":
-            with quiet_mlflow():
+            with quiet_mlflow(), uploading():
                 client.log_artifacts(run, str(scratch), name)
             if not client.search_registered_models(f"name = '{name}'"):
                 client.create_registered_model(name)

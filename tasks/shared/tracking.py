@@ -30,7 +30,7 @@ from tasks.shared.errors import StillhouseError, one_line, says_disk_is_full, wi
 from tasks.shared.outputs import locked
 from tasks.shared.patient_client import PatientClient
 from tasks.shared.tracking_move import follow_move
-from tasks.shared.tracking_place import check_tracking_server, tracking_uri
+from tasks.shared.tracking_place import check_tracking_server, tracking_uri, uploading
 from tasks.shared.workspace import Workspace
 
 _SQLITE = "sqlite:///"
@@ -215,10 +215,11 @@ class Tracker:
     @_clearly
     def artifact(self, run: str, path: Path) -> None:
         """Copies a file, or a folder under its name, to the run's artifacts."""
-        if path.is_dir():
-            self._client.log_artifacts(run, str(path), path.name)
-        else:
-            self._client.log_artifact(run, str(path))
+        with uploading():
+            if path.is_dir():
+                self._client.log_artifacts(run, str(path), path.name)
+            else:
+                self._client.log_artifact(run, str(path))
 
     @_clearly
     def finish(self, run: str, status: str) -> None:

@@ -1,6 +1,8 @@
 """Where runs are tracked and models registered; imports nothing heavy, so that it can be asked before a run."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.error import HTTPError
 from urllib.parse import urlsplit, urlunsplit
 
@@ -9,6 +11,8 @@ from tasks.shared.health import trouble, why
 from tasks.shared.workspace import Workspace
 
 _PATIENCE_SECONDS = 20
+_UPLOAD_SECONDS = 600
+_TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 
 
 def tracking_uri(workspace: Workspace) -> str:
@@ -36,3 +40,19 @@ def check_tracking_server(workspace: Workspace) -> None:
         where = without_logins(urlunsplit(parts))
         advice = "start it, or unset MLFLOW_TRACKING_URI"
         raise StillhouseError(f"no MLflow server answers at {where} ({printable(why(error), 300)}); {advice}")
+
+
+@contextmanager
+def uploading() -> Iterator[None]:
+    """Lets MLflow wait ten minutes for the answer to each request, or longer where the person has said so.
+
+    A server that passes files on to a store of its own answers once all of a file is there. For any other question so
+    long a silence means that the server hangs.
+    """
+    before = os.environ.get(_TIMEOUT)
+    said = int(before) if before and before.isdecimal() else 0
+    os.environ[_TIMEOUT] = str(max(said, _UPLOAD_SECONDS))
+    try:
+        yield
+    finally:
+        os.environ.pop(_TIMEOUT) if before is None else os.environ.update({_TIMEOUT: before})

@@ -16,7 +16,10 @@ from flows.interruption import interruptible
 @one_clear_line
 def command():
     with interruptible() as interruption:
-        interruption.last_words = lambda: print("last words", flush=True)
+        def last_words():
+            print("last words", flush=True)
+            {raising}
+        interruption.last_words = last_words
         print("begun", flush=True)
         {work}
 
@@ -26,8 +29,8 @@ NATIVE = "hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)"
 """Minutes in C, without Python's lock, as a backward pass."""
 
 
-def interrupted(work: str, number: signal.Signals, quickly: str = "") -> tuple[int, str, str, float]:
-    command = [sys.executable, "-c", quickly + COMMAND.format(work=work)]
+def interrupted(work: str, number: signal.Signals, quickly: str = "", raising: str = "") -> tuple[int, str, str, float]:
+    command = [sys.executable, "-c", quickly + COMMAND.format(work=work, raising=raising)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline() == "begun\n"
@@ -54,3 +57,11 @@ def test_native_code_that_does_not_return_is_not_waited_for() -> None:
     assert first == "stillhouse: interrupted; closing the run"
     assert last == "stillhouse: interrupted; ended at once, and the same command goes on from here"
     assert seconds < 3
+
+
+def test_last_words_that_fail_are_not_told() -> None:
+    """As where the disk is full, or the server gone; the next run closes what stays open."""
+    found, stdout, stderr, _ = interrupted(NATIVE, signal.SIGINT, QUICKLY, "raise OSError('no space left on device')")
+    assert (found, stdout) == (130, "last words\n")
+    assert len(stderr.splitlines()) == 2
+    assert "no space" not in stderr

@@ -2,6 +2,7 @@
 
 import io
 import socket
+import sys
 import threading
 import time
 
@@ -66,6 +67,19 @@ def test_a_run_that_waits_for_anothers_training_says_so_and_speaks_of_no_gpu() -
     assert said.getvalue().startswith("waiting train_teacher")
     assert "is training or labelling, and a machine does one of that at a time" in said.getvalue()
     assert "gpu" not in said.getvalue().lower()
+
+
+def test_what_is_left_of_an_interrupted_step_is_told_and_where_there_is_nothing_torch_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runner = a_runner(io.StringIO())
+    step = TrainTeacher(Unknown("data"), Teacher(), 0)  # type: ignore[arg-type] - only its folder matters
+    monkeypatch.setattr(TrainTeacher, "folder", lambda self, workspace: workspace.root / "outputs" / "left")
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "models.checkpoint", None)  # importing it fails
+        assert runner._left(step) == ""
+    (runner.workspace.trainings / "left" / "step-000001200").mkdir(parents=True)
+    assert runner._left(step) == "its checkpoint of step 1,200 is kept"
 
 
 def test_of_the_first_training_of_a_run_it_is_known_how_many_follow() -> None:

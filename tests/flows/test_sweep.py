@@ -232,6 +232,8 @@ def test_a_space_is_every_combination_and_the_ends_of_ranges() -> None:
     assert Sweep(space=ends).size is None
     assert Sweep(space={"student.family": "cnn", "student.hidden_size": [8, 16]}).size == 2
     assert Sweep(space=SPACE).size == 6
+    counted = [Sweep(space=space, trials=trials).most_trials for space, trials in ((SPACE, 50), (SPACE, 3), (ends, 50))]
+    assert counted == [6, 3, 50], "no student is tried twice"
     with pytest.raises(StillhouseError, match=r"sweep.space: student.dropout=2"):
         combinations(Recipe(data=data, sweep={"space": {"student.dropout": [0.1, 2]}}))
 

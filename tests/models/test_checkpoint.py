@@ -1,6 +1,8 @@
 """A training that was stopped goes on to the bits of one that was not, or starts over and says why."""
 
+import hashlib
 import json
+import re
 from contextlib import suppress
 from dataclasses import replace
 
@@ -8,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from models import checkpoint
 from models.checkpoint import Checkpoints, kept_step
 from models.objectives import Objective
 from models.training import Schedule, train
@@ -20,7 +23,9 @@ LONG = Schedule(steps=8, batch_size=8, learning_rate=0.02, evaluations=3)
 class EveryStep(Checkpoints):
     """Is due after each step, whatever the clock says."""
 
-    due = True
+    @property
+    def due(self):
+        return self._folder is not None
 
 
 class Killed(BaseException):
@@ -89,12 +94,34 @@ def stopped(folder):
         carried_out(student, [HARD], LONG, folder, 5)
 
 
-def test_a_damaged_checkpoint_is_told_and_not_used(tmp_path):
-    stopped(tmp_path)
-    file = next(tmp_path.glob("step-*/tensors.safetensors"))
+def change_last_byte(file):
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
+
+
+def change_total_loss(file):
+    """To what is JSON as before, and looks like a loss."""
+    text = file.read_text(encoding="utf-8")
+    changed = re.sub(r'total_loss(\\*)": [\d.]+', r'total_loss\1": 7.5', text)
+    assert changed != text
+    file.write_text(changed, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("tensors.safetensors", change_last_byte),
+        ("facts.json", change_total_loss),
+        ("facts.json", lambda file: file.write_text('{"schema": 2, "sha256": "", "content": 0}')),
+        ("trainer_state.json", lambda file: file.write_text("")),
+        ("trainer_state.json", lambda file: file.unlink()),
+    ],
+    ids=["tensors", "facts", "facts of a wrong kind", "state empty", "state gone"],
+)
+def test_a_damaged_checkpoint_is_told_and_not_used(name, damage, tmp_path):
+    stopped(tmp_path)
+    damage(next(tmp_path.glob(f"step-*/{name}")))
     said = []
     _, _, seen = carried_out(student, [HARD], LONG, tmp_path, warn=said.append)
     assert said == ["the checkpoint of an earlier training is damaged; it starts over"]
@@ -105,9 +132,12 @@ def test_a_checkpoint_of_another_number_of_threads_is_not_used(tmp_path):
     """The bits depend on it."""
     stopped(tmp_path)
     file = next(tmp_path.glob("step-*/facts.json"))
-    facts = json.loads(file.read_text(encoding="utf-8"))
-    facts["circumstances"]["threads"] += 1
-    file.write_text(json.dumps(facts), encoding="utf-8")
+    written = json.loads(file.read_text(encoding="utf-8"))
+    content = json.loads(written["content"])
+    content["circumstances"]["threads"] += 1
+    text = json.dumps(content)
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    file.write_text(json.dumps({**written, "sha256": sha256, "content": text}), encoding="utf-8")
     said = []
     _, _, seen = carried_out(student, [HARD], LONG, tmp_path, warn=said.append)
     assert seen == [1] * LONG.steps
@@ -123,6 +153,37 @@ def test_a_checkpoint_holds_nothing_that_is_pickled_and_replaces_the_last(tmp_pa
     assert {name.partition(".")[0] for name in load_file(folder / "tensors.safetensors")} == {
         *("learner", "adam", "best", "random", "loss")
     }
+
+
+def test_a_training_that_starts_over_replaces_a_damaged_checkpoint_of_the_same_step(tmp_path):
+    stopped(tmp_path)
+    (tmp_path / "step-000000005").rename(tmp_path / "step-000000001")
+    (tmp_path / "step-000000001" / "trainer_state.json").write_text("")
+    said = []
+    with pytest.raises(Killed):
+        carried_out(student, [HARD], LONG, tmp_path, 1, warn=said.append)
+    assert said == ["the checkpoint of an earlier training is damaged; it starts over"]
+    assert kept_step(tmp_path) == 1
+    _, _, seen = carried_out(student, [HARD], LONG, tmp_path)
+    assert seen[0] == 1
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before_and_says_so(tmp_path, monkeypatch):
+    write, said = checkpoint._save, []
+
+    def full(snapshot, device, folder):
+        write(snapshot, device, folder)
+        if snapshot.step > 3:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "_save", full)
+    with pytest.raises(Killed):
+        carried_out(student, [HARD], LONG, tmp_path, 6, warn=said.append)
+    assert len(said) == 1
+    assert said[0].endswith("stopped, it would go on from that of step 3")
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000000003"]
+    _, _, seen = carried_out(student, [HARD], LONG, tmp_path)
+    assert seen[0] == 3
 
 
 def test_a_short_training_keeps_none(tmp_path):

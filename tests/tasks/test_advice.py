@@ -1,12 +1,13 @@
 """What to try next follows from the result, and is never what the recipe has already."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_data import Data
-from tasks.shared.report.advice import Standing, advise
+from tasks.shared.report.advice import Standing, advise, standing
 
 RECIPE = Recipe(data=Data(train="train.csv", test="test.csv")).model_dump(mode="json")
 LOST = Standing("NO BETTER", 5, 2000, {}, 0.005, 0.90, 0.90, 0.95, 0.5, 256, 5000, RECIPE)
@@ -68,6 +69,33 @@ def test_the_advice_follows_from_the_result(found, why, change):
 def test_a_student_that_beats_its_twin_and_reaches_its_teacher_is_left_as_it_is():
     assert advise(WON) is None
     assert advise(replace(WON, teacher=None)) is None
+
+
+def test_where_little_is_left_above_the_commonest_class_half_of_it_is_enough():
+    assert advise(replace(WON, student=1.0, trivial=0.997, teacher=1.0)) is None
+    assert "it is hardly better than always" in advise(replace(WON, student=0.998, trivial=0.997)).why
+    assert "it is no better than always" in advise(replace(WON, student=0.99, trivial=0.997)).why
+    assert "it is no better than always" in advise(replace(LOST, student=0.9, trivial=0.9)).why
+
+
+def test_with_several_draws_of_labels_the_advice_goes_by_the_verdict_over_them():
+    first = {"outcome": "BEATS", "seeds": 5, "examples": 2000, "worthwhile": 0.005, "needed": None}
+    needed = {"seeds": 9, "examples": 4200, "both": None}
+    method = {**first, "outcome": "INCONCLUSIVE", "seeds": 3, "needed": needed}
+    card = SimpleNamespace(quality=SimpleNamespace(accuracy=0.9, trivial=0.5))
+    content = SimpleNamespace(
+        result={"verdict": first, "draws": method, "teacher": None},
+        rows={"gold": 256, "transfer": 5000},
+        recipe=RECIPE,
+        shipped=card,
+        of=lambda role: [card],
+    )
+    found = standing(content)
+    assert (found.outcome, found.seeds) == ("INCONCLUSIVE", 3)
+    advice = advise(found)
+    assert (advice.why, advice.change) == ("settle it with about 4,200 examples in data.test", "")
+    content.result["draws"] = None
+    assert standing(content).outcome == "BEATS"
 
 
 def test_more_texts_are_added_to_those_that_there_are():

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.load_data import LoadData
 from tasks.shared.pace import long_training
-from tasks.shared.pace.long_training import ForewarnedAdvance, Load, _Moment, others_share, remedies, shorter
+from tasks.shared.pace.long_training import ForewarnedAdvance, Load, _Moment, _reasons, others_share, remedies, shorter
 from tasks.shared.pace.words import about
 from tasks.shared.recipe_data import Data
 from tasks.shared.recipe_teaching import Teacher
@@ -60,7 +60,7 @@ def test_nothing_is_said_where_one_like_it_was_trained_before(bench: Bench, cloc
 
 def test_the_trainings_that_follow_count(bench: Bench, clock: list[float]) -> None:
     [warning] = said(bench, clock, 3.5, Ahead(9, 5))
-    assert warning.startswith("train_teacher 0 and 9 trainings like it will take about 9 h 40 min more")
+    assert warning.startswith("train_teacher 0 and up to 9 trainings like it will take about 9 h 40 min more")
     assert "3 seeds instead of 5, up to 1.7 times" in warning
 
 
@@ -69,6 +69,18 @@ def test_steps_that_were_done_before_do_not_make_it_fast(bench: Bench, clock: li
     assert said(bench, clock, 10, Ahead(0, 1), before=800) == []
     [warning] = said(bench, clock, 60, Ahead(0, 1), before=800)
     assert "about 3 h 20 min more" in warning
+
+
+def test_what_passes_before_the_first_step_is_no_training(bench: Bench, clock: list[float]) -> None:
+    """Processes that still import may be looked at, with no step done, for more than a minute."""
+    advance = ForewarnedAdvance(lambda count: None, replace(bench.context, ahead=Ahead(0, 1)), "train_teacher 0", LOAD)
+    for _ in range(8):
+        advance(0)
+        clock[0] += 10
+    for _ in range(100):
+        clock[0] += 1
+        advance(1)
+    assert bench.warnings == []
 
 
 def test_a_length_that_nearly_all_texts_need_is_halved_and_says_how_many_it_cuts() -> None:
@@ -83,6 +95,14 @@ def test_what_gains_little_is_not_offered(bench: Bench, monkeypatch: pytest.Monk
     short = replace(LOAD, lengths=np.full(200, 20), epochs=1)
     names = [remedy.setting for remedy in remedies(short, replace(bench.context, ahead=Ahead(3, 2)))]
     assert [name for name in names if not name.startswith("OMP_NUM_THREADS")] == []
+
+
+def test_a_process_held_to_some_cores_is_not_offered_the_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_training.psutil, "cpu_count", lambda logical=True: 16 if logical else 8)
+    monkeypatch.setattr(long_training.os, "sched_getaffinity", lambda process: {2, 5}, raising=False)
+    monkeypatch.setattr(long_training.torch, "get_num_threads", lambda: 1)
+    assert "OMP_NUM_THREADS=2" in [remedy.setting for remedy in remedies(LOAD, bench.context)]
+    assert "1 thread on 2 cores" in _reasons(LOAD, bench.context, 0.0)
 
 
 def test_only_on_busy_cores_do_other_processes_count(monkeypatch: pytest.MonkeyPatch) -> None:

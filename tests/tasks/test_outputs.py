@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from tasks.shared.outputs import MANIFEST, find_output, hash_folder, hash_of, locked, make_output, write_json
+from tasks.shared.outputs import MANIFEST, find_output, hash_folder, hash_of, locked, make_output, replacing, write_json
 
 ROOT = Path(__file__).parents[2]
 
@@ -198,6 +199,17 @@ def test_json_is_written_for_people(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", {"bad": float("inf")})
     assert "你好" in (tmp_path / "a.json").read_text(encoding="utf-8")
+
+
+def test_two_threads_that_write_the_same_file_do_not_take_each_others(tmp_path):
+    path = tmp_path / "record.json"
+    with ThreadPoolExecutor(1) as pool, replacing(path) as temporary:
+        temporary.write_text("one")
+        pool.submit(write_json, path, "other").result()
+        assert path.read_text() == '"other"\n'
+        assert temporary.read_text() == "one"
+    assert path.read_text() == "one"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 # Locks, between real processes

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from unittest.mock import patch
 
 import pytest
@@ -13,8 +14,11 @@ from mlflow.tracking import MlflowClient
 from tasks.shared.errors import StillhouseError
 from tasks.shared.patient_client import PatientClient
 from tasks.shared.prefect_server import prepare_environment
+from tasks.shared.tracking_place import uploading
 from tasks.shared.workspace import open_workspace
 from tests.web import Server, server
+
+TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 
 
 @pytest.fixture(autouse=True)
@@ -60,3 +64,15 @@ def test_a_refusal_is_no_trouble_and_not_asked_again() -> None:
         with pytest.raises(MlflowException, match="no such run"):
             client_of(found, 10).get_run("a")
         assert len(found.asked) == 1
+
+
+@pytest.mark.parametrize(("said", "meanwhile"), [(None, "600"), ("20", "600"), ("900", "900"), ("soon", "600")])
+def test_a_server_may_take_minutes_over_an_upload(said: str | None, meanwhile: str) -> None:
+    """One that passes files on to a store of its own answers when all of a file is there."""
+    os.environ.pop(TIMEOUT, None)
+    os.environ.update({TIMEOUT: said} if said else {})
+    with suppress(MlflowException), uploading():
+        found = os.environ[TIMEOUT]
+        raise MlflowException("refused")
+    assert found == meanwhile
+    assert os.environ.get(TIMEOUT) == said

@@ -15,12 +15,39 @@ from transformers import BartConfig, BartForSequenceClassification, XLNetConfig,
 from models.objectives import HardCrossEntropy, Objective, Weighted
 from models.teacher import load_base
 from models.training import Schedule, train
+from tasks.shared import processes
+from tasks.shared.child import Child
 from tasks.shared.errors import StillhouseError
 from tasks.shared.processes import train_in_processes
 from tests.models.test_training import TOKENIZER, examples, student
 
 UNEVEN = Schedule(steps=6, batch_size=5, learning_rate=0.02)
 """32 rows in batches of 5: the shares of three processes differ, and the last batch leaves one without a row."""
+
+
+class Working:
+    """A guard whose process does some steps before each look, and then is done."""
+
+    def __init__(self, file: Path, looks: list[int]) -> None:
+        self._file, self._looks = file, looks
+
+    def poll(self) -> int | None:
+        if not self._looks:
+            return 0
+        with self._file.open("ab") as steps:
+            steps.write(b"." * self._looks.pop(0))
+        return None
+
+
+def test_only_steps_that_were_done_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not that there were none yet, while processes still import."""
+    guard = Working(tmp_path / processes._STEPS, [0, 0, 2, 0, 3])
+    monkeypatch.setattr(processes, "start_child", lambda *_: Child(guard, tmp_path, ""))  # type: ignore[arg-type]
+    monkeypatch.setattr(processes, "stop_child", lambda child: None)
+    monkeypatch.setattr(processes, "_LOOK_SECONDS", 0.0)
+    told: list[int] = []
+    processes._carry_out(1, tmp_path, 1, told.append)
+    assert told == [2, 3]
 
 
 @pytest.mark.slow
@@ -85,9 +112,9 @@ def test_each_process_reads_a_model_as_it_was_opened(tmp_path: Path) -> None:
     XLNetForSequenceClassification(shape).save_pretrained(tmp_path / "base")
     TOKENIZER.save_pretrained(tmp_path / "base")
     rows, found = examples(), []
-    for processes in (1, 2):
+    for count in (1, 2):
         model, tokenizer = load_base(tmp_path / "base", ["a", "b", "c"], 0, "cpu")
-        if processes == 1:
+        if count == 1:
             train(model, rows, rows, Objective([Weighted(HardCrossEntropy())]), UNEVEN, seed=3)
         else:
             train_in_processes(2, tmp_path, model, tokenizer, rows, UNEVEN, 3, lambda steps: None)

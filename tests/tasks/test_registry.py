@@ -1,6 +1,7 @@
 """The registry by itself: names that lead to a folder, and names that do not; teachers taken from it."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from mlflow.tracking import MlflowClient
 from transformers import AutoModelForSequenceClassification, GPT2Config, XLNetConfig
 
 from tasks.shared.bases import check_base, check_classifier
@@ -68,6 +70,22 @@ def test_a_version_is_found_by_alias_number_and_digest(toy, registry):
 def test_what_is_not_there_is_told_in_a_line(registry, address, message):
     with pytest.raises(StillhouseError, match=message):
         registry.find(address, "here")
+
+
+def test_the_files_of_a_version_have_minutes_to_arrive(toy, bench, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    monkeypatch.setattr("tasks.shared.registry.save_model", lambda scratch, *_: scratch.mkdir())
+    upload, found = MlflowClient.log_artifacts, []
+
+    def noted(*args):
+        found.append(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"])
+        upload(*args)
+
+    monkeypatch.setattr(MlflowClient, "log_artifacts", noted)
+    run = Tracker(bench.workspace, "toy").start("register", {})
+    Registry(bench.workspace).add("news", toy.teacher.path, False, run, {"digest": "d"}, bench.workspace.root / "new")
+    assert found == ["600"]
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "20"
 
 
 def test_looking_makes_nothing(tmp_path, monkeypatch):

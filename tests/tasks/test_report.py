@@ -24,6 +24,7 @@ from tasks.shared.report.content import EXPLANATION, Place, gather
 from tasks.shared.report.figures import draw_all, paired
 from tasks.shared.report.page import write_page
 from tasks.shared.report.render import HTML, MARKDOWN, name_run, plain, to_html, to_markdown, write_report
+from tasks.shared.report.trust import probabilities
 from tasks.train_student import TrainStudent
 from tasks.train_twin import TrainTwin
 from tests.toy import toy_rows, write_csv
@@ -279,7 +280,9 @@ def test_a_loss_that_may_be_chance_or_is_not_worth_a_word_is_called_that(told):
     assert "lost most against its twin on 'NUM'" in may_be.text
     assert "may be chance" in may_be.text
     assert not may_be.warns
-    assert not facts_of(with_classes(told, class_of("A", 10**6, 0.996, 0.999, True)))["classes"].warns
+    little = facts_of(with_classes(told, class_of("A", 10**6, 0.996, 0.999, True)))["classes"]
+    assert little.text.endswith("clear, but little")
+    assert not little.warns
     assert "no less of any class" in facts_of(with_classes(told, class_of("A", 9, 0.9, 0.9, False)))["classes"].text
 
 
@@ -354,6 +357,13 @@ def test_the_page_has_every_class_the_confusions_and_thresholds(told):
         assert one["accuracy"] == pytest.approx((said == gold)[kept].mean())
         assert f"| {100 * one['coverage']:.0f} % of texts |" in markdown
     assert "as predict prints it" in text.replace("`", "")
+
+
+def test_a_threshold_is_printed_so_that_what_reaches_it_reaches_that(told):
+    one = {"coverage": 0.5, "threshold": 0.999628, "covered": 0.5, "accuracy": 1.0}
+    shipped = {**told.content.explanation["shipped"], "selective": [one]}
+    section = probabilities(replace(told.content, explanation={**told.content.explanation, "shipped": shipped}))
+    assert [table.rows[0][1] for table in section.tables if table.head[0].name == "to answer"] == ["0.99962"]
 
 
 def softmax(logits):

@@ -1,6 +1,7 @@
 """Tracking, against a real MLflow with its database in a temporary folder."""
 
 import json
+import os
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -142,6 +143,22 @@ def test_tags_and_artifacts(tracker, client, workspace, tmp_path):
     assert {file.path for file in client.list_artifacts(run)} == {"quality.json", "model"}
     assert [file.path for file in client.list_artifacts(run, "model")] == ["model/config.json"]
     assert list((workspace.mlflow / "artifacts").rglob("quality.json"))
+
+
+def test_uploads_alone_have_minutes(tracker, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    run, found = tracker.start("uploads", {}), []
+
+    def noted(*_):
+        found.append(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"])
+
+    for name in ("log_artifact", "log_artifacts", "set_terminated"):
+        monkeypatch.setattr(MlflowClient, name, noted)
+    (tmp_path / "quality.json").write_text("{}")
+    tracker.artifact(run, tmp_path / "quality.json")
+    tracker.artifact(run, tmp_path)
+    tracker.finish(run, "FINISHED")
+    assert found == ["600", "600", "20"]
 
 
 def test_what_mlflow_refuses_is_one_line(tmp_path, monkeypatch):

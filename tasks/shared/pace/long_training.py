@@ -1,5 +1,6 @@
 """Tells, a minute into a training, that it will take more than an hour, what makes it so and what would halve it."""
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,10 +71,10 @@ class ForewarnedAdvance:
         self._over = context.ahead is None
 
     def __call__(self, count: int) -> None:
-        """So many steps more are done."""
+        """So many steps more are done; where it is none, the training may not have begun."""
         self._advance(count)
         self._done += count
-        if self._over:
+        if self._over or not count:
             return
         # What comes first may have been done before, by a training that now goes on from its checkpoint.
         if self._first is None:
@@ -90,7 +91,7 @@ class ForewarnedAdvance:
         if ahead is None or seconds <= LONG_SECONDS:
             return
         others = others_share(first, now) if self._context.device == "cpu" else 0.0
-        what = self._title + (f" and {ahead.trainings} trainings like it will" if ahead.trainings else " will")
+        what = self._title + (f" and {_up_to(ahead.trainings)} like it will" if ahead.trainings else " will")
         faster = [f"{setting}, {_times(times)}" for setting, times in remedies(self._load, self._context)]
         self._context.warn(
             f"{what} take about {about(seconds)} more: {'; '.join(_reasons(self._load, self._context, others))}. "
@@ -136,6 +137,12 @@ def others_share(first: _Moment, now: _Moment) -> float:
     return float(np.clip(busy - ours, 0, 1)) if busy > 1 - _BUSY else 0.0
 
 
+def _our_cores(logical: bool) -> int:
+    """How many cores this process may use; it may be held to some of the machine's."""
+    cores = psutil.cpu_count(logical=logical) or 1
+    return min(cores, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else cores
+
+
 def _reasons(load: Load, context: Context, others: float) -> Iterator[str]:
     """What the time goes into."""
     yield (
@@ -144,7 +151,7 @@ def _reasons(load: Load, context: Context, others: float) -> Iterator[str]:
     )
     if context.device != "cpu":
         return
-    threads, cores = torch.get_num_threads(), psutil.cpu_count() or 1
+    threads, cores = torch.get_num_threads(), _our_cores(logical=True)
     yield f"{threads} thread{'s' if threads > 1 else ''} on {cores} core{'s' if cores > 1 else ''}"
     if others > _BUSY:
         yield f"other processes take {others:.0%} of the cores"
@@ -160,7 +167,7 @@ def remedies(load: Load, context: Context) -> list[Remedy]:
     if context.ahead and context.ahead.seeds > _MANY_SEEDS:
         seeds = context.ahead.seeds
         found.append(Remedy(f"{_MANY_SEEDS} seeds instead of {seeds}", seeds / _MANY_SEEDS))
-    threads, cores = torch.get_num_threads(), psutil.cpu_count(logical=False) or 1
+    threads, cores = torch.get_num_threads(), _our_cores(logical=False)
     if context.device == "cpu" and threads < cores:
         found.append(Remedy(f"OMP_NUM_THREADS={cores}", cores / threads))
     return [remedy for remedy in found if remedy.times >= _WORTH_TELLING]
@@ -184,6 +191,11 @@ def bf16_is_fast(device: str) -> bool:
     lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
     flags = next((line.split() for line in lines if line.startswith("flags")), [])
     return device == "cpu" and not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)
+
+
+def _up_to(trainings: int) -> str:
+    """Some may turn out to be there, or be stopped early."""
+    return f"up to {trainings} training{'s' if trainings > 1 else ''}"
 
 
 def _times(factor: float) -> str:

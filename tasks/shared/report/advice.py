@@ -18,7 +18,7 @@ class Standing:
 
     Attributes:
         outcome: of the verdict.
-        seeds: how many pairs it rests on.
+        seeds: how many pairs it rests on, or draws of labels where there are several.
         examples: how many test examples have a gold label.
         needed: what would settle an INCONCLUSIVE one, of `seeds` and `examples`; empty if nothing is known to.
         worthwhile: the gain worth having.
@@ -59,14 +59,18 @@ class Advice:
 
 
 def standing(content: Content) -> Standing:
-    """Where a run stands."""
-    verdict, teacher = content.result["verdict"], content.result["teacher"]
+    """Where a run stands: by the verdict over draws of labels, where there are several, as its headline does."""
+    method, teacher = content.result["draws"], content.result["teacher"]
+    verdict = method or content.result["verdict"]
+    needed = verdict["needed"] or {}
+    if method:
+        needed = {"examples": needed.get("examples")}  # its seeds would be draws
     known = bool(verdict["examples"])
     return Standing(
         verdict["outcome"],
         verdict["seeds"],
         verdict["examples"],
-        verdict["needed"] or {},
+        needed,
         verdict["worthwhile"],
         mean_accuracy(content, "student") if known else 0.0,
         mean_accuracy(content, "twin") if known else 0.0,
@@ -82,8 +86,10 @@ def advise(found: Standing) -> Advice | None:
     """What most likely helps; None where the student is as good as it can be expected to be."""
     if not found.examples:
         return Advice("label rows of data.test: without gold labels nothing can be said of accuracy")
-    if found.student < found.trivial + found.worthwhile and found.trivial < 1:
-        return _longer(found, ": it is hardly better than always saying the commonest class")
+    # Near 1 there may be no room for a gain worth having: half of what there is will do.
+    if found.trivial < 1 and found.student < min(found.trivial + found.worthwhile, (1 + found.trivial) / 2):
+        better = "no better" if found.student <= found.trivial else "hardly better"
+        return _longer(found, f": it is {better} than always saying the commonest class")
     if found.outcome == "INCONCLUSIVE" and (found.seeds == 1 or found.student >= found.twin):
         settled = _settles(found)
         if settled:

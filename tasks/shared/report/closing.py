@@ -77,7 +77,8 @@ def _classes(content: Content) -> Iterator[Fact]:
         more = f"; and {len(clear) - _MOST_NAMED} more in the report" if len(clear) > _MOST_NAMED else ""
         yield Fact("classes", f"the student is clearly worse than its twin on {named}{more}", warns=True)
     elif worst:
-        yield Fact("classes", f"the student lost most against its twin on {_found(worst[0])}; that may be chance")
+        how = "clear, but little" if worst[0].get("lost") else "that may be chance"
+        yield Fact("classes", f"the student lost most against its twin on {_found(worst[0])}; {how}")
     elif content.explanation["classes"]:
         yield Fact("classes", "the student finds no less of any class than its twin")
 
