@@ -166,7 +166,8 @@ def plan(request: Request) -> None:
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    help="File to write: .jsonl, or .csv or .parquet with the columns of --input. Without it, standard output.",
+    help="File to write: .jsonl, or .csv (commas, UTF-8) or .parquet with the columns of --input. Without it, "
+    "standard output.",
 )
 @click.option("--top", type=click.IntRange(1), help="How many classes to tell of a text, the most probable first.")
 @click.option("--column", default="text", show_default=True, help="Column of the texts in --input.")

@@ -13,7 +13,7 @@ from flows.records import all_runs, has_result, named_run, step_folder, what_it_
 from flows.table import models_of, rich_table
 from tasks.shared.dataset import NO_LABEL
 from tasks.shared.dotted import flatten
-from tasks.shared.errors import StillhouseError, brief_path, printable
+from tasks.shared.errors import StillhouseError, brief, brief_path, printable
 from tasks.shared.outputs import MANIFEST, read_json
 from tasks.shared.verified import whole_output
 from tasks.shared.workspace import Workspace, existing_workspace
@@ -33,6 +33,8 @@ def compare_runs(first: str, second: str | None, as_json: bool) -> None:
     workspace = existing_workspace()
     one = named_run(workspace, first)
     records = [one, named_run(workspace, second) if second else _before(one, workspace)]
+    if records[0]["run"] == records[1]["run"]:
+        raise StillhouseError(f"{brief(first)} and {brief(second)} are the same run, {one['run']}; name another")
     for record in records:
         if not has_result(record):
             raise StillhouseError(f"run {record['run']} has no students to compare, it {what_it_is(record)}")

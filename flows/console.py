@@ -212,6 +212,8 @@ def quiet_transformers() -> None:
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_default_handler()
+    # Where a command has no log, Python would print warnings itself, and what a model's files say with them.
+    logging.getLogger("transformers").addHandler(logging.NullHandler())
     transformers_logging.enable_propagation()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 

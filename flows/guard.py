@@ -2,16 +2,18 @@
 
 import errno
 import os
+import signal
 import sqlite3
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import wraps
 from urllib.parse import urlsplit
 
 import click
 
-from flows.interruption import Interrupted
+from flows.interruption import Interrupted, interrupt
 from tasks.shared.errors import (
     StillhouseError,
     brief_path,
@@ -41,7 +43,8 @@ def one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def guarded(*args: object, **kwargs: object) -> None:
         try:
-            command(*args, **kwargs)
+            with _ended_in_order():
+                command(*args, **kwargs)
         except StillhouseError as error:
             click.echo(f"stillhouse: {_workspace_trouble(error) or error}", err=True)
             sys.exit(MISTAKE)
@@ -73,6 +76,21 @@ def one_clear_line(command: Callable[..., None]) -> Callable[..., None]:
             sys.exit(FAULT)
 
     return guarded
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Lets SIGTERM and a terminal that goes away end a command as Ctrl-C does: what is half written is removed."""
+    numbers = (signal.SIGTERM, signal.SIGHUP) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in before.items():
+        if handler is signal.SIG_DFL:  # not where `nohup` has it ignored
+            signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _server_trouble(error: BaseException) -> str:
@@ -135,6 +153,10 @@ def _disk_trouble(error: BaseException) -> str:
         workspace = brief_path(find_workspace().root)
     for behind in chain_of(error):
         if says_disk_is_full(behind):
+            with suppress(OSError, StillhouseError):
+                check_space(find_workspace())
+                if isinstance(behind, OSError) and not behind.filename:
+                    return "no space left where the output goes; make some"
             return f"no space left in {workspace}; make some"
         if isinstance(behind, OSError) and behind.errno in (errno.EACCES, errno.EROFS):
             return f"{behind.strerror}: {brief_path(behind.filename or workspace)}; mend that"

@@ -50,7 +50,7 @@ def interruptible() -> Iterator[Interruption]:
     interruption = Interruption()
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, interrupt)
     woken_before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     watch = threading.Thread(target=_watch, args=(reading, interruption), name="interruption", daemon=True)
     watch.start()
@@ -64,7 +64,8 @@ def interruptible() -> Iterator[Interruption]:
         os.close(reading)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """What a signal is to do."""
     raise Interrupted(number)
 
 

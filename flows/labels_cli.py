@@ -61,8 +61,9 @@ def import_(file: Path, recipe: str, overrides: tuple[str, ...]) -> None:
 
     FILE is .csv, .tsv, .jsonl or .parquet, with the recipe's text column (or `text`) and, for each class, a column
     called probability_CLASS, logit_CLASS or CLASS; or what `stillhouse predict` wrote; or only the chosen class in the
-    recipe's label column. It is checked against the texts and measured on dev. Rows without a label are skipped and
-    counted. A recipe uses it as a teacher: `teachers: [{labels: FILE}]`.
+    recipe's label column. It is checked against the texts, and measured on dev if it has dev's texts too. Rows without
+    a label are skipped and counted. A recipe uses it as a teacher: `teachers: [{labels: FILE}]`, with
+    `student: {tokenizer: MODEL}` where no other teacher has one.
 
     \b
     Example:

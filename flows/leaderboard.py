@@ -12,7 +12,7 @@ from rich.text import Text
 
 from flows.failures import Failure, failures, tell
 from flows.table import fits
-from tasks.shared.errors import StillhouseError, closest, printable
+from tasks.shared.errors import StillhouseError, brief_path, closest, printable
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.tracking_place import anything_tracked
 from tasks.shared.workspace import Workspace, find_workspace
@@ -50,6 +50,8 @@ def list_runs(sort: str, most: int, as_json: bool) -> None:
     if sort not in SORTS:
         raise StillhouseError(f"--sort {sort}: no such measure{closest(sort, list(SORTS))}")
     workspace = find_workspace()
+    if workspace.root.exists() and not workspace.root.is_dir():
+        raise StillhouseError(f"{brief_path(workspace.root)} is no folder; set STILLHOUSE_HOME to another")
     prepare_environment(workspace)
     found = sorted_runs(_finished(workspace), sort)[:most]
     failed = failures(workspace)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO, TypeVar
 
 from flows.table_files import TABLES, Columns, Kinds, table_file, whole_file
-from tasks.shared.errors import StillhouseError, brief, brief_path
+from tasks.shared.errors import StillhouseError, brief, brief_path, one_line
 
 LINES = (".jsonl", ".ndjson")
 PREDICTED, PROBABILITY = "predicted", "probability"
@@ -44,6 +44,11 @@ def best(scores: Mapping[str, float], count: int) -> Mapping[str, float]:
 
 def check_output(output: Path) -> None:
     """Raises StillhouseError where a file's ending names no format; devices and pipes get JSON lines."""
+    try:
+        output.resolve().exists()
+    except (OSError, RuntimeError, ValueError) as error:  # a name too long, links in a circle
+        why = getattr(error, "strerror", None) or one_line(error)
+        raise StillhouseError(f"--output {brief_path(output)} can be no file: {why}") from None
     known = (*LINES, *TABLES)
     if output.suffix.lower() not in known and (output.is_file() or not output.exists()):
         raise StillhouseError(f"--output {brief_path(output)}: the name must end in one of {', '.join(known)}")

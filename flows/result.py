@@ -38,6 +38,9 @@ def print_result(record: dict[str, Any], workspace: Workspace) -> None:
         outcome = f"run {record['run']} {record['state']}: {record['error'] or labelled}"
         console.print(Text(printable(outcome, _LONGEST)), soft_wrap=True)
         _print_places(console, record)
+        if record["state"] not in ("done", "running"):
+            again = f"{program('stillhouse')} run {shlex.quote(_recipe_again(record))}"
+            console.print(Text.assemble((f"{'go on with':<{_NAMES}}", "dim"), again), soft_wrap=True)
         return
     console.print()
     console.print(rich_table(models_of(record), console.width))
@@ -69,7 +72,7 @@ def print_result(record: dict[str, Any], workspace: Workspace) -> None:
     console.print()
     console.print("Next:")
     for command, purpose in _next_commands(record, content):
-        console.print(Text(f"  # {purpose}", "dim"))
+        console.print(Text(f"  # {purpose}", "dim"), soft_wrap=True)  # a line of its own is no comment
         if command:
             console.print(Text(f"  {command}"), soft_wrap=True)
 
@@ -132,7 +135,8 @@ def _pages(mlflow: dict[str, Any]) -> tuple[str, str]:
     if mlflow.get("page"):
         return mlflow["page"], "the tracked run"
     # Not `mlflow ui`, which answers whoever can reach it.
-    return f"{program('stillhouse')} up", f"MLflow's pages: choose Model training, experiment {mlflow['experiment']}"
+    name = printable(mlflow.get("experiment", ""), _LONGEST)
+    return f"{program('stillhouse')} up", f"MLflow's pages: choose Model training, experiment {name}"
 
 
 def _recipe_again(record: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Teachers: any Hugging Face sequence classifier, fine-tuned or taken as it is."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from transformers import (
 from models.classifier import check_kind
 from models.encoding import tokenizing
 from models.padding import give_padding, settle_padding
+
+_OF_A_LAYER = re.compile(r"\.(layers?|h|blocks?)\.[0-9]+\.")
 
 
 def load_base(
@@ -50,7 +53,7 @@ def load_parts(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
 def _with_new_head(folder: Path, classes: Sequence[str], seed: int) -> Any:  # noqa: ANN401 - any model
     torch.manual_seed(seed)
-    model, fresh = _load(
+    model, fresh, _ = _load(
         folder,
         num_labels=len(classes),
         id2label=dict(enumerate(classes)),
@@ -74,11 +77,14 @@ def load_classifier(folder: Path, device: str) -> tuple[PreTrainedModel, PreTrai
     with _readable():
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     check_kind(config.problem_type, config.num_labels)
-    model, fresh = _load(folder)
+    model, fresh, left_out = _load(folder)
     if fresh:
         raise ValueError(f"it is no fine-tuned classifier, its weights lack {_some(fresh)}")
+    if left_out:
+        raise ValueError(f"its config.json names fewer layers than its weights have, it lacks that of {left_out[0]}")
     tokenizer = _tokenizer(folder)
-    settle_padding(model.eval(), tokenizer)
+    with _readable():
+        settle_padding(model.eval(), tokenizer)
     return model.to(device), tokenizer
 
 
@@ -99,12 +105,16 @@ def _readable() -> Iterator[None]:
     """Says of a configuration that transformers stumbles over that it is that: each kind does so in its own way."""
     try:
         yield
-    except (AttributeError, TypeError, KeyError, StrictDataclassError) as error:
+    except (AttributeError, TypeError, LookupError, ArithmeticError, AssertionError, StrictDataclassError) as error:
+        raise ValueError(f"its config.json is not that of a model which transformers knows: {error}") from None
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "memory" in str(error):
+            raise
         raise ValueError(f"its config.json is not that of a model which transformers knows: {error}") from None
 
 
-def _load(folder: Path, **settings: object) -> tuple[Any, list[str]]:
-    """The model, and the names of those of its weights that are not in the folder and so were drawn at random."""
+def _load(folder: Path, **settings: object) -> tuple[Any, list[str], list[str]]:
+    """The model, its weights that are not in the folder and so were drawn at random, and those of layers it lacks."""
     try:
         with _readable():
             model, found = AutoModelForSequenceClassification.from_pretrained(
@@ -118,7 +128,8 @@ def _load(folder: Path, **settings: object) -> tuple[Any, list[str]]:
             )
     except SafetensorError as error:
         raise ValueError(f"its weights are cut off or damaged: {error}") from None
-    return model, sorted({*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])})
+    fresh = sorted({*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])})
+    return model, fresh, sorted(filter(_OF_A_LAYER.search, found["unexpected_keys"]))
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tasks.label import LabelRecord
 from tasks.shared.dataset import DataRecord, read_keys, read_labels
-from tasks.shared.errors import StillhouseError
+from tasks.shared.errors import StillhouseError, brief_path, one_line
 from tasks.shared.importing import take_in
 from tasks.shared.key_index import KeyIndex
 from tasks.shared.label_files import open_files
@@ -36,7 +36,7 @@ def check_labels(data: Data, labels: str, classes: Sequence[str] | None, where: 
     Raises:
         StillhouseError: it cannot.
     """
-    file = LabelsFile(Path(labels).expanduser(), data, classes or (), where)
+    file = LabelsFile(_path_of(labels, where), data, classes or (), where)
     for _ in file.rows(_ROWS_TO_CHECK) if classes else ():
         pass
 
@@ -108,7 +108,7 @@ class ImportLabels(Step[ImportRecord]):
 
     @property
     def _path(self) -> Path:
-        return Path(str(self.teacher.labels)).expanduser()
+        return _path_of(str(self.teacher.labels), f"teachers.{self.number}.labels")
 
     @cached_property
     def labeller(self) -> Labeller:
@@ -142,9 +142,12 @@ class ImportLabels(Step[ImportRecord]):
         store = self.store(context.workspace)
         file = self.file
         with context.progress(None, "rows") as advance:
-            keys, new = take_in(file, store, context.workspace.plans / f"{self.key[:32]}.npy", advance)
+            keys, new, again = take_in(file, store, context.workspace.plans / f"{self.key[:32]}.npy", advance)
+        where = f"teachers.{self.number}.labels: {self.teacher.labels}"
         for said in file.told:
             context.warn(said)
+        if again:
+            context.warn(f"{where}: {again:,} rows have a text of an earlier row; of each text the last row counts")
         transfer, dev = read_keys(self.data.file("transfer")), read_keys(self.data.file("dev"))
         answered, asked = KeyIndex(keys), KeyIndex(np.unique(np.concatenate([keys, file.unanswered])))
         lacking = int((asked.find(transfer) < 0).sum())
@@ -161,7 +164,10 @@ class ImportLabels(Step[ImportRecord]):
             )
         write_json(folder / "view.json", view)
         accuracy = None
-        if (asked.find(dev) >= 0).all():
+        not_asked = int((asked.find(dev) < 0).sum())
+        if not_asked:
+            context.warn(f"{where} {_not_measured(not_asked, len(dev))}")
+        else:
             distinct, rows = np.unique(dev, return_inverse=True)
             on_dev = view_of(store, distinct[answered.find(distinct) >= 0])
             logits = read_view(store, on_dev, distinct)[rows]
@@ -204,6 +210,11 @@ class ImportLabels(Step[ImportRecord]):
     def check(self, record: ImportRecord) -> None:
         """Stops a run whose teacher is below the floor, or no better than the commonest class, where that is known."""
         accuracy = record.dev_accuracy
+        if accuracy is None and self.teacher.floor:
+            raise StillhouseError(
+                f"teachers.{self.number}.floor: {self.teacher.labels} lacks texts of dev, so nothing can be held to a "
+                "floor; have them labelled too, or remove the floor"
+            )
         if accuracy is None:
             return
         score = f"teacher {self.number}, {self.teacher.labels}, gets {accuracy:.1%} of dev right"
@@ -228,3 +239,18 @@ class ImportLabels(Step[ImportRecord]):
             score = f"{record.dev_accuracy:.1%} of dev right"
         silent = f" ({record.unanswered:,} more have no answer)" if record.unanswered else ""
         return f"{record.view['rows']:,} texts of the transfer set{silent}, {score}"
+
+
+def _not_measured(lacking: int, texts: int) -> str:
+    return (
+        f"lacks {lacking:,} of the {texts:,} dev texts, so nothing tells whether it is any good; have them labelled too"
+    )
+
+
+def _path_of(labels: str, where: str) -> Path:
+    try:
+        path = Path(labels).expanduser()
+        path.is_file()
+    except (OSError, RuntimeError, ValueError) as error:  # a name too long, or ~ of nobody
+        raise StillhouseError(f"{where}: {brief_path(labels)} can be no file: {one_line(error)}") from None
+    return path

@@ -62,8 +62,8 @@ def read_wanted(recipe: str | None) -> list[Wanted]:
         documents = _whole(yaml.safe_load(FILE.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise StillhouseError(f"no {FILE}: deploy from a copy of the repository") from None
-    except yaml.YAMLError as error:
-        raise StillhouseError(f"{FILE} is not valid YAML: {one_line(error)}") from None
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
+        raise StillhouseError(f"{FILE} cannot be read: {one_line(error)}") from None
     parameters = recipe_parameter(find_recipe(recipe)) if recipe is not None else None
     wanted = []
     for document in documents:
@@ -86,7 +86,8 @@ def _whole(file: Plain) -> list[dict[str, Plain]]:
             and all(isinstance(one.get(name), str) for name in ("name", "entrypoint"))
             and isinstance(one.get("parameters"), dict)
             and isinstance(one["parameters"].get("recipe"), dict)
-            and all(isinstance(schedule, dict) for schedule in one.get("schedules") or [])
+            and isinstance(one.get("schedules") or [], list)
+            and all(map(_is_schedule, one.get("schedules") or []))
         )
 
     documents = file.get("deployments") if isinstance(file, dict) else None
@@ -94,6 +95,10 @@ def _whole(file: Plain) -> list[dict[str, Plain]]:
         what = "each of its deployments needs a name, an entrypoint and parameters.recipe, and schedules as objects"
         raise StillhouseError(f"{FILE}: {what}")
     return documents
+
+
+def _is_schedule(one: Plain) -> bool:
+    return isinstance(one, dict) and all(isinstance(one.get(name) or "", str) for name in ("timezone", "slug"))
 
 
 def check_inputs_of(wanted: Sequence[Wanted]) -> None:

@@ -7,6 +7,7 @@ first, once it is, vouches for each row of the second.
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,15 @@ Sums = NDArray[np.void]
 """A checksum for each row's key and logits, [rows]."""
 
 
-def take_in(file: LabelsFile, store: LabelStore, plan_file: Path, advance: Callable[[int], None]) -> tuple[Keys, int]:
+class Taken(NamedTuple):
+    """What was taken in: the file's distinct keys, how many of them are new, and rows of texts that came again."""
+
+    keys: Keys
+    new: int
+    again: int
+
+
+def take_in(file: LabelsFile, store: LabelStore, plan_file: Path, advance: Callable[[int], None]) -> Taken:
     """Writes those rows of a file to a store that it does not hold; a text that is there twice counts with its last.
 
     Going on after a kill ends with the same bytes: the plan was written down.
@@ -37,7 +46,7 @@ def take_in(file: LabelsFile, store: LabelStore, plan_file: Path, advance: Calla
         advance: called with the number of texts read, twice for each.
 
     Returns:
-        The file's distinct keys, in the order of their last rows, and how many of them are new.
+        What was taken in, the keys in the order of their last rows.
 
     Raises:
         StillhouseError: a row says nothing clear, or the file changed between the readings.
@@ -53,7 +62,7 @@ def take_in(file: LabelsFile, store: LabelStore, plan_file: Path, advance: Calla
         if place not in held:
             store.write(place, some, np.stack(logits))
     plan_file.unlink(missing_ok=True)
-    return keys, len(plan.keys)
+    return Taken(keys, len(plan.keys), len(every) - len(keys))
 
 
 def _all_rows(file: LabelsFile, advance: Callable[[int], None]) -> tuple[Keys, Sums]:

@@ -110,7 +110,10 @@ class LabelsFile:
                 yield text_key(text, pair), logits
         if unknown:
             names = shown(self._classes.names)
-            what = f"is no class of the data ({names}); so in {unknown:,} row{'s' * (unknown > 1)}"
+            rows = (
+                f"{unknown:,} row{'s' * (unknown > 1)}" if most is None else f"{unknown:,} of the first {most:,} rows"
+            )
+            what = f"is no class of the data ({names}); so in {rows}"
             raise StillhouseError(f"{first_unknown} {what}; have them labelled with these classes, or leave them out")
         self._unanswered = unanswered
         self._told = self._what_was_read(spellings, len(unanswered))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tasks.shared.errors import StillhouseError, brief
+from tasks.shared.errors import StillhouseError, brief, one_line
 
 
 def read_misspellings(file: str) -> dict[str, list[str]]:
@@ -14,8 +14,11 @@ def read_misspellings(file: str) -> dict[str, list[str]]:
     where = f"robustness.misspellings: {file}"
     try:
         lines = Path(file).expanduser().read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise StillhouseError(f"{where} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
+    except UnicodeDecodeError:
+        raise StillhouseError(f"{where} cannot be read: not UTF-8") from None
+    except (OSError, RuntimeError, ValueError) as error:  # ~ of nobody, a name that can be none
+        why = getattr(error, "strerror", None) or one_line(error)
+        raise StillhouseError(f"{where} cannot be read: {why}") from None
     found: dict[str, list[str]] = {}
     for number, line in enumerate(lines, start=1):
         words = line.lower().replace(",", " ").split()

@@ -200,8 +200,8 @@ class Recipe(Section):
             raise ValueError(f"student.tokenizer is {tokenizer}, but teachers are numbered from 0")
         if isinstance(tokenizer, int) and self.teachers[tokenizer].labels is not None:
             raise ValueError(
-                f"student.tokenizer is {tokenizer}, but teachers.{tokenizer} is a file of labels; name a model, "
-                "such as sample:minilm-l6"
+                f"student.tokenizer is {tokenizer}, but teachers.{tokenizer} is a file of labels, which have none; "
+                "set it to a model, such as sample:minilm-l6"
             )
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds holds a number twice")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from tasks.shared.errors import brief
 from tasks.shared.recipe_section import Section, Seed, TrainingPrecision
 
 
@@ -55,6 +56,10 @@ class Teacher(Section):
     def _names_are_of_a_model_as_it_is(self) -> "Teacher":
         if self.classes and self.epochs:
             raise ValueError("classes names those of a model that is taken as it is; set epochs to 0 or remove classes")
+        names = list(self.classes.values()) if isinstance(self.classes, dict) else []
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"classes calls two classes {brief(twice)}; give each a name of its own")
         return self
 
     @model_validator(mode="after")

@@ -86,6 +86,8 @@ def test_without_another_run_it_is_the_one_before_on_the_same_test_data(runs, ca
     assert compared("old", "latest") == ["old", "new"]
     with pytest.raises(StillhouseError, match=r"before foreign was tested on rows of x\.csv; name the other run"):
         compared("foreign")
+    with pytest.raises(StillhouseError, match=r"'latest' and 'new' are the same run, new; name another"):
+        compared("latest", "new")
     for day, name in enumerate(("a1", "b1", "a2")):  # drawn from a.csv and b.csv
         runs(name, 0.5, began=f"2026-12-0{day + 1}", test=None, share=0.2)
     assert compared("a2") == ["a2", "a1"]

@@ -193,6 +193,8 @@ def test_an_interval_is_the_same_however_a_number_is_written() -> None:
         "",
         "deployments:",
         "deployments: [nightly]",
+        "deployments: [{name: a, entrypoint: a.py:f, parameters: {recipe: {}}, schedules: 5}]",
+        "deployments: [{name: a, entrypoint: a.py:f, parameters: {recipe: {}}, schedules: [{timezone: 5}]}]",
         "deployments: [{entrypoint: a.py:f, parameters: {recipe: {}}}]",
         "deployments: [{name: a, entrypoint: a.py:f, parameters: }]",
         "deployments: [{name: a, entrypoint: a.py:f, parameters: {recipe: {}}, schedules: ['0 2 * * *']}]",
@@ -206,6 +208,9 @@ def test_a_deployment_file_that_lacks_what_is_relied_on_is_one_line(
     with pytest.raises(
         StillhouseError, match=r"prefect\.yaml: each of its deployments needs a name, an entrypoint and"
     ):
+        read_wanted(None)
+    (tmp_path / "prefect.yaml").write_bytes(b"\xff")
+    with pytest.raises(StillhouseError, match=r"prefect\.yaml cannot be read: "):
         read_wanted(None)
 
 

@@ -79,6 +79,12 @@ def test_show_of_a_failed_run_says_why_with_exit_code_1(workspace: Workspace, ru
     )
 
 
+def test_how_to_go_on_with_a_run_that_did_not_end_is_told(workspace: Workspace) -> None:
+    assert "go on with" not in asked(workspace, "show", "goes-on").stdout
+    for run in ("told", "gone", "bad"):
+        assert f"runs/{run}/recipe.yaml" in asked(workspace, "show", run).stdout.partition("go on with")[2]
+
+
 def test_a_run_that_failed_after_its_verdict_says_why_and_steers_no_terminal(workspace: Workspace) -> None:
     file = workspace.runs / "bad" / RECORD
     record = json.loads(file.read_text(encoding="utf-8"))

@@ -1,7 +1,11 @@
 """A Prefect server that fails in the middle of a run is one line, and no fault of ours."""
 
+import errno
+import os
 import shutil
+import signal
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +16,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.guard import one_clear_line
 from tasks.shared.errors import StillhouseError
+from tasks.shared.outputs import replacing
 from tasks.shared.workspace import Workspace, existing_workspace, find_workspace, open_workspace
 from tests.web import server
 
@@ -87,6 +92,32 @@ def test_a_workspace_that_cannot_be_made_is_not_gone(
     with pytest.raises(SystemExit):
         one_clear_line(lambda: open_workspace() and None)()
     assert "cannot write the workspace" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_told_to_end_tidies_up_first(number: int, tmp_path: Path) -> None:
+    before = signal.getsignal(number)
+
+    def command() -> None:
+        with replacing(tmp_path / "out.csv") as half:
+            half.write_text("text,")
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+
+    with pytest.raises(SystemExit) as ended:
+        one_clear_line(command)()
+    assert (ended.value.code, list(tmp_path.glob("*out*"))) == (128 + number, [])
+    assert signal.getsignal(number) == before
+
+
+def test_an_output_that_is_full_is_not_blamed_on_the_workspace(capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> None:
+        open_workspace()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(SystemExit):
+        one_clear_line(command)()
+    assert "no space left where the output goes; make some" in capsys.readouterr().err
 
 
 def test_a_question_that_is_left_is_an_interruption(capsys: pytest.CaptureFixture[str]) -> None:

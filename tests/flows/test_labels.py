@@ -150,7 +150,10 @@ def test_only_imported_labels_need_a_tokenizer_of_their_own(world: World) -> Non
     (world.folder / "alone.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     result = world.run("run", "alone.yaml")
     assert result.returncode == 2
-    assert "student.tokenizer is 0, but teachers.0 is a file of labels; name a model" in result.stderr
+    assert (
+        "student.tokenizer is 0, but teachers.0 is a file of labels, which have none; set it to a model"
+        in result.stderr
+    )
     printed = world.done("run", "alone.yaml", "--set", "student.tokenizer=base")
     assert "teacher" not in {line.split()[0] for line in printed.splitlines() if line.strip()}
     assert re.search(r"student +\d", printed)

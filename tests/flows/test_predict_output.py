@@ -99,6 +99,7 @@ def test_json_lines_are_as_they_were(student: str, folder: Path) -> None:
         ("text,a,a\nsoup,1,2\n", "out.csv", "more than one column 'a'; rename one"),
         ("text\nsoup\n", "out.xlsx", "the name must end in one of .jsonl, .ndjson, .csv, .parquet"),
         ("text\nsoup\n", "in.csv", "is the input file"),
+        ("text\nsoup\n", f"{'a' * 300}.csv", "can be no file: File name too long"),
         ("text\nsoup\n", "gone/out.csv", "cannot write .*gone/out.csv: No such file"),
         ("text\nsoup\n", "taken.csv", "cannot write .*taken.csv: Is a directory"),
     ],

@@ -15,7 +15,7 @@ def test_each_registered_model_has_a_line_whatever_its_reason(
     student = {"name": "s", "version": 2, "champion": False, "reason": "too large; the alias has moved since"}
     teacher = {"name": "t", "version": 1, "champion": True, "reason": "the first champion of this name"}
     record = {
-        **{"run": "r", "state": "failed", "error": "disk full", "verdict": None, "path": str(tmp_path)},
+        **{"run": "r", "state": "done", "error": "disk full", "verdict": None, "path": str(tmp_path)},
         **{"registered": [student, teacher], "best": None, "labels": [], "steps": []},
         "mlflow": {"run": "1", "uri": "sqlite:///x"},
     }

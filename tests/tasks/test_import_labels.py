@@ -107,6 +107,10 @@ def test_the_last_row_of_a_text_counts(toy, bench, frame, tmp_path):
     )
     first, second = fused(toy, bench, one), fused(toy, bench, other)
     assert all(np.array_equal(first[text], second[text]) for text in first)
+    said = [said for said in bench.warnings if "have a text of an earlier row" in said]
+    assert [one.split(": ")[2] for one in said] == [
+        f"{len(frame) - 1} rows have a text of an earlier row; of each text the last row counts"
+    ]
 
 
 @pytest.mark.parametrize("rows", [100, 300, 450])
@@ -134,6 +138,9 @@ def test_a_file_without_dev_is_not_measured_and_dev_score_cannot_weigh_it(toy, b
     record = bench(part := step(toy, written(transfer, tmp_path / "labels.csv"), floor=0.99))
     assert record.dev_accuracy is record.dev_logits is None
     assert "not measured: it does not cover dev" in part.summary(record)
+    assert any("lacks 24 of the 24 dev texts, so nothing tells whether" in said for said in bench.warnings)
+    with pytest.raises(StillhouseError, match=r"teachers\.0\.floor: .* nothing can be held to a floor"):
+        part.check(record)
     both = (toy.teacher, record), (toy.view, record)
     with pytest.raises(
         StillhouseError, match=r"dev-score needs a score, but the labels of teachers\.0 do not cover dev"
@@ -222,7 +229,7 @@ def test_a_student_learns_from_imported_labels_with_a_tokenizer_of_its_own(toy, 
         (
             "l.csv",
             "text,label\na,fish\n",
-            "line 2: 'fish' is no class of the data ('food', 'money', 'sport'); so in 1 row;",
+            "line 2: 'fish' is no class of the data ('food', 'money', 'sport'); so in 1 of the first 100",
         ),
         ("l.csv", "text,verdict\na,food\n", "no columns 'probability_food', 'logit_food' or 'food' and so on"),
         ("l.csv", "text,food,food,money,sport\na,1,0,0,0\n", "more than one column 'food'"),
@@ -255,6 +262,12 @@ def test_a_file_that_says_nothing_clear_is_refused_before_a_run(tmp_path, name, 
 def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(StillhouseError, match=r"teachers.0.labels: no file .*gone.csv"):
         check_labels(COLUMNS, str(tmp_path / "gone.csv"), CLASSES, "teachers.0.labels")
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".csv", "~nobody-of-that-name/a.csv"])
+def test_a_name_that_can_be_no_file_is_one_line(name):
+    with pytest.raises(StillhouseError, match=r"teachers\.0\.labels: .* can be no file"):
+        check_labels(COLUMNS, name, CLASSES, "teachers.0.labels")
 
 
 def test_what_decides(toy, frame, tmp_path):

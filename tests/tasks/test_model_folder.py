@@ -203,6 +203,7 @@ DAMAGES = {
     "no vocabulary": (configured(vocab_size=0), "vocab_size: 0, which"),
     "a negative width": (configured(hidden_size=-4), "hidden_size: -4, which"),
     "a word for a width": (configured(hidden_size="wide"), "hidden_size: 'wide', which"),
+    "no heads": (configured(num_attention_heads=0), "num_attention_heads: 0, which"),
     "deep config.json": (replaced("config.json", b"[" * 200_000), "config.json is broken (nested more than"),
     "deep tokenizer.json": (replaced("tokenizer.json", b"[" * 200_000), "tokenizer.json is broken (nested more than"),
     "deep objects": (replaced("tokenizer_config.json", b'{"a":' * 200_000), "tokenizer_config.json is broken ("),

@@ -180,6 +180,10 @@ def test_a_recipe_can_come_from_overrides_alone(load):
         ("teachers.0.epoch=1", "my.yaml: unknown key 'teachers.0.epoch'; did you mean 'epochs'?"),
         ("student.hidden_size=wide", "my.yaml: student.hidden_size: must be a whole number, not 'wide'"),
         ("student=3", "my.yaml: student: must be a section: keys and values, not 3"),
+        (
+            "teachers.0={epochs: 0, classes: {A: x, B: x}}",
+            "teachers.0: classes calls two classes 'x'; give each a name of its own",
+        ),
         ("teachers.0.classes=a", "my.yaml: teachers.0.classes: must be keys and values or 'measure', not 'a'"),
         ("teachers.0.classes={a: 1, b: c}", "teachers.0.classes.a: must be text, not 1; put it in quotation marks"),
         ("student..layers=3", "unknown key 'student.'"),

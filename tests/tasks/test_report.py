@@ -323,7 +323,7 @@ def test_the_student_that_ships_is_told_with_its_own_score(told):
 def test_models_that_see_only_the_beginning_of_many_texts_are_told(told):
     cards = {card.title: replace(card, cut_off=0.3 if card.role == "teacher" else 0.009) for card in told.content.cards}
     content = replace(told.content, cards=list(cards.values()))
-    said = "teacher 0 reads only the beginning of 30.0 % of texts; raise teachers.0.max_length to read more"
+    said = "teacher 0 reads only the beginning of 30.0 % of the gold texts; raise teachers.0.max_length to read more"
     assert facts_of(content)["texts"].text == said
     none = replace(content, cards=[replace(card, cut_off=0.0) for card in content.cards])
     assert "texts" not in facts_of(none)
@@ -348,7 +348,7 @@ def test_the_page_has_every_class_the_confusions_and_thresholds(told):
     best = told.result.best_score
     gold, said = best.test.gold, best.test.logits.argmax(-1)
     row = [(gold == 0) & (said == number) for number in range(3)]
-    assert f"| 1 food | {' | '.join(str(one.sum()) if one.any() else '' for one in row)} |" in markdown
+    assert f"| food | {' | '.join(str(one.sum()) if one.any() else '' for one in row)} |" in markdown
     shipped = told.explanation.explanation["shipped"]
     confidence = softmax(best.test.logits).max(-1)
     for one in shipped["selective"]:

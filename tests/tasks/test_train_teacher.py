@@ -311,9 +311,9 @@ def test_classes_that_the_model_names_otherwise_are_named_in_the_recipe(toy, tra
     found = train(folder, epochs=0, classes=names)
     assert (found.dev_accuracy, found.columns) == (toy.teacher.dev_accuracy, (1, 2, 0))
     assert AutoModelForSequenceClassification.from_pretrained(found.path).config.id2label[0] == "sport"
-    assert "classes names LABEL_7" in complaint(folder, epochs=0, classes=names | {"LABEL_7": "food"})
-    twice = complaint(folder, epochs=0, classes=names | {"LABEL_2": "food"})
-    assert "with teachers.0.classes its classes are sport, food, food" in twice
+    assert "classes names LABEL_7" in complaint(folder, epochs=0, classes=names | {"LABEL_7": "fish"})
+    other = complaint(folder, epochs=0, classes=names | {"LABEL_2": "fish"})
+    assert "with teachers.0.classes its classes are sport, food, fish" in other
 
 
 def test_dev_finds_out_what_classes_mean_where_the_recipe_asks(toy, bench, complaint, tokenizer, tmp_path):
@@ -328,6 +328,16 @@ def test_dev_finds_out_what_classes_mean_where_the_recipe_asks(toy, bench, compl
     assert AutoModelForSequenceClassification.from_pretrained(found.path).config.id2label[0] == "sport"
     two = tiny_bert(tmp_path / "two", tokenizer, ["NEG", "POS"])
     assert "its classes are NEG, POS, the data's are food" in complaint(two, epochs=0, classes="measure")
+
+
+def test_a_model_whose_configuration_names_fewer_layers_than_it_has_does_not_teach(toy, complaint, tmp_path):
+    folder = toy.reordered(tmp_path / "cut")
+    with_settings(folder, {"num_hidden_layers": 0})
+    assert "names fewer layers than its weights have, it lacks that of bert.encoder.layer.0." in complaint(
+        folder, epochs=0
+    )
+    with_settings(folder, {"num_hidden_layers": 1, "type_vocab_size": -1})
+    assert "is not that of a model which transformers knows" in complaint(folder, epochs=0)
 
 
 def test_only_a_recipe_that_renames_classes_has_them_in_its_key(toy):

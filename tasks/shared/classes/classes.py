@@ -77,6 +77,9 @@ class Classes:
             return f"{said}, where class {brief(self.names[near])} differs in case alone; spell both alike"
         if self._given and is_whole(label) and any(map(is_whole, self.names)):
             return f"{said}; classes that are numbers are names, not positions: give it one of them or leave it out"
+        if self._given and is_whole(label):
+            first = ", ".join(f"{number} is {brief(name)}" for number, name in enumerate(self.names[:2]))
+            return f"{said}; labels that are numbers count from 0 ({first}): subtract 1, or leave data.classes out"
         return f"{said}; give it one of the classes or leave it out"
 
 

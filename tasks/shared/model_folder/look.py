@@ -31,6 +31,7 @@ _COMPUTED = frozenset({"codegen", "gptj"})
 
 _WIDTHS = ("hidden_size", "d_model", "n_embd", "dim", "emb_dim")
 _DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers")
+_POSITIVE = ("num_attention_heads", "n_head", "intermediate_size", "max_position_embeddings")
 _DEEPEST, _LARGEST = 1000, 2**24
 _LEARNED = ("size", "dim", "layers", "heads", "positions", "embeddings", "n_embd", "n_layer", "n_head", "n_positions")
 
@@ -161,7 +162,7 @@ def _check_sizes(found: ModelFolder, where: str) -> None:
             absurd = (counted or name in _DEPTHS) and isinstance(value, str | bool | float)
         else:
             absurd = (
-                (counted and value < 1)
+                ((counted or name in _POSITIVE) and value < 1)
                 or (name in _DEPTHS and value > _DEEPEST)
                 or (name.endswith(_LEARNED) and (value > _LARGEST or value < -1))
                 or (name in _WIDTHS and value > _DEEPEST and value not in dimensions)

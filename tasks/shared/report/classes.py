@@ -9,6 +9,8 @@ from tasks.shared.report.parts import Head, Section, Table, numbers
 from tasks.shared.report.words import percent, short_name
 
 _MOST_CLASSES, _MOST_IN_MATRIX, _FEW_IN_MATRIX, _MOST_PAIRS = 40, 20, 8, 10
+_SHORT_NAME = 8
+"""Characters of the longest name of a class for names to head columns."""
 
 
 def by_class(content: Content) -> Section | None:
@@ -54,16 +56,20 @@ def _mean(cards: Sequence[Card], number: int, name: str) -> float:
 
 def _matrix(classes: Sequence[str], found: Sequence[Mapping[str, Any]], of: str) -> Table:
     shown = {(one["gold"], one["said"]): f"{one['rows']:,}" for one in found}
-    rows = [
-        [f"{number} {short_name(gold)}", *(shown.get((gold, said), "") for said in classes)]
-        for number, gold in enumerate(classes, 1)
-    ]
-    head = [Head("gold label", "text"), *(Head(str(number)) for number in range(1, len(classes) + 1))]
+    cells = [[shown.get((gold, said), "") for said in classes] for gold in classes]
+    if max(map(len, classes)) <= _SHORT_NAME:  # as numbers are, which are not to be taken for those of columns
+        names, heads, note = list(classes), list(classes), ""
+    else:
+        heads = [str(number) for number in range(1, len(classes) + 1)]
+        names = [f"{number} {short_name(gold)}" for number, gold in zip(heads, classes, strict=True)]
+        note = "; the numbers are those at the left"
+    rows = [[name, *row] for name, row in zip(names, cells, strict=True)]
+    head = [Head("gold label", "text"), *map(Head, heads)]
     many = " many" if len(classes) > _FEW_IN_MATRIX else ""
     return Table(
         head,
         rows,
-        f"{of}: rows of test, down by gold label, across by predicted class; the numbers are those at the left.",
+        f"{of}: rows of test, down by gold label, across by predicted class{note}.",
         f"matrix{many}",
     )
 

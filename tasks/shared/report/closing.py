@@ -101,14 +101,16 @@ def _tests(content: Content) -> Iterator[Fact]:
 def _cut_off(content: Content) -> Iterator[Fact]:
     """Models that see only the beginning of many texts."""
     read = [
-        (f"{card.title} reads", f"teachers.{card.title.rpartition(' ')[2]}.max_length", card.cut_off)
+        (card.title, "gold texts", f"teachers.{card.title.rpartition(' ')[2]}.max_length", card.cut_off)
         for card in content.of("teacher")
     ]
-    read.append(("the student reads", "student.max_length", content.shipped.cut_off))
-    some = [one for one in read if one[2] >= NOTABLE]
+    read.append(("the student", "transfer texts", "student.max_length", content.shipped.cut_off))
+    some = [one for one in read if one[3] >= NOTABLE]
     if some:
-        said = ", ".join(f"{who} only the beginning of {percent(share)} % of texts" for who, _, share in some)
-        settings = " and ".join(dict.fromkeys(setting for _, setting, _ in some))
+        said = ", ".join(
+            f"{who} reads only the beginning of {percent(share)} % of the {texts}" for who, texts, _, share in some
+        )
+        settings = " and ".join(setting for _, _, setting, _ in some)
         yield Fact("texts", f"{said}; raise {settings} to read more")
 
 
