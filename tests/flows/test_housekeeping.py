@@ -44,7 +44,8 @@ def test_a_checkpoint_goes_once_no_kept_run_would_go_on_from_it(bench: Bench, st
     (bench.workspace.outputs / "train_teacher" / made).mkdir(parents=True)
     run = bench.workspace.runs / "a-run"
     run.mkdir(parents=True)
-    facts = {"run": "a-run", "state": state, "began": "2026-11-29", "path": "runs/a-run", "verdict": {}}
+    facts = {"run": "a-run", "state": state, "began": "2026-11-29", "path": "runs/a-run"}
+    facts |= {"verdict": dict.fromkeys(("outcome", "sentence", "scope"), ""), "mlflow": {"run": "1", "uri": "sqlite:"}}
     needs = {
         "steps": [{"path": "outputs/train_teacher/" + made, "step": "train_teacher", "title": "", "state": "done"}]
     }
