@@ -9,7 +9,8 @@ import pytest
 
 QUICKLY = "import flows.interruption as i; i._TOLD_AFTER_SECONDS = i._CLOSED_AFTER_SECONDS = 0.3\n"
 COMMAND = """
-import hashlib, time
+import hashlib, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
 from flows.guard import one_clear_line
 from flows.interruption import interruptible
 
@@ -37,7 +38,10 @@ def interrupted(work: str, number: signal.Signals, quickly: str = "", raising: s
         time.sleep(0.2)  # so that what it does has begun
         began = time.monotonic()
         process.send_signal(number)
-        stdout, stderr = process.communicate(timeout=30)
+        try:
+            stdout, stderr = process.communicate(timeout=30)
+        finally:
+            process.kill()
     return process.returncode, stdout, stderr, time.monotonic() - began
 
 
