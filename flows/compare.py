@@ -33,11 +33,11 @@ def compare_runs(first: str, second: str | None, as_json: bool) -> None:
     workspace = existing_workspace()
     one = named_run(workspace, first)
     records = [one, named_run(workspace, second) if second else _before(one, workspace)]
-    if records[0]["run"] == records[1]["run"]:
-        raise StillhouseError(f"{brief(first)} and {brief(second)} are the same run, {one['run']}; name another")
     for record in records:
         if not has_result(record):
             raise StillhouseError(f"run {record['run']} has no students to compare, it {what_it_is(record)}")
+    if records[0]["run"] == records[1]["run"]:
+        raise StillhouseError(f"{brief(first)} and {brief(second)} are the same run, {one['run']}; name another")
     verdict = _verdict(*records)
     differences = list(_differences(*(record["recipe"] for record in records)))
     if as_json:
