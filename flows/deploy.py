@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
@@ -26,9 +25,6 @@ from tasks.shared.workspace import find_workspace
 
 _SHOWN = 6
 """How many names a line lists at most."""
-
-Plain = Any
-"""Data as YAML gives it."""
 
 
 def deploy(recipe: str | None, timezone: str | None, notify: str | None) -> None:

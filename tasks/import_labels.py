@@ -153,20 +153,22 @@ class ImportLabels(Step[ImportRecord]):
         lacking = int((asked.find(transfer) < 0).sum())
         if lacking:
             raise StillhouseError(
-                f"teachers.{self.number}.labels: {self.teacher.labels} says nothing of {lacking:,} of the "
-                f"{len(transfer):,} transfer texts; have them labelled too, or leave them out of the data"
+                f"{where} says nothing of {lacking:,} of the {len(transfer):,} transfer texts; have them labelled too, "
+                "or leave them out of the data"
             )
         view = view_of(store, transfer[answered.find(transfer) >= 0])
         if not view["rows"]:
             raise StillhouseError(
-                f"teachers.{self.number}.labels: {self.teacher.labels} has all {len(transfer):,} transfer texts but a "
-                "label for none; have them labelled"
+                f"{where} has all {len(transfer):,} transfer texts but a label for none; have them labelled"
             )
         write_json(folder / "view.json", view)
         accuracy = None
         not_asked = int((asked.find(dev) < 0).sum())
         if not_asked:
-            context.warn(f"{where} {_not_measured(not_asked, len(dev))}")
+            context.warn(
+                f"{where} lacks {not_asked:,} of the {len(dev):,} dev texts, so nothing tells whether it is any good; "
+                "have them labelled too"
+            )
         else:
             distinct, rows = np.unique(dev, return_inverse=True)
             on_dev = view_of(store, distinct[answered.find(distinct) >= 0])
@@ -239,12 +241,6 @@ class ImportLabels(Step[ImportRecord]):
             score = f"{record.dev_accuracy:.1%} of dev right"
         silent = f" ({record.unanswered:,} more have no answer)" if record.unanswered else ""
         return f"{record.view['rows']:,} texts of the transfer set{silent}, {score}"
-
-
-def _not_measured(lacking: int, texts: int) -> str:
-    return (
-        f"lacks {lacking:,} of the {texts:,} dev texts, so nothing tells whether it is any good; have them labelled too"
-    )
 
 
 def _path_of(labels: str, where: str) -> Path:

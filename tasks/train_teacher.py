@@ -107,15 +107,18 @@ class TrainTeacher(Step[TeacherRecord]):
     @cached_property
     def base(self) -> Base:
         """What it starts from, looked up once: an alias may move while a run goes on."""
-        where = f"teachers.{self.number}.model"
-        found = find_base(self.teacher.model, where)
         if not self.teacher.epochs:  # a model of the hub was not looked at before
-            check_classifier(look_at(found.path, f"{where}: "), self.teacher, where, self.data.classes)
-        return found
+            where = f"teachers.{self.number}.model"
+            check_classifier(self._looked_at, self.teacher, where, self.data.classes)
+        return self._found
+
+    @cached_property
+    def _found(self) -> Base:
+        return find_base(self.teacher.model, f"teachers.{self.number}.model")
 
     @cached_property
     def _looked_at(self) -> ModelFolder:
-        return look_at(self.base.path, f"teachers.{self.number}.model: ")
+        return look_at(self._found.path, f"teachers.{self.number}.model: ")
 
     @cached_property
     def max_length(self) -> int:

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from flows.deploying.deployed import Deployed
+from flows.deploying.deployed import Deployed, Plain
 from flows.deployments import FILE, recipe_parameter
 from flows.shipped import find_recipe
 from tasks.shared.devices import check_device
@@ -17,9 +16,6 @@ from tasks.shared.recipe_file import validate_recipe
 
 _SWEEP = "sweep"
 """The deployment of a sweep, which a recipe without one cannot have."""
-
-Plain = Any
-"""Data as YAML gives it."""
 
 
 @dataclass(frozen=True)
