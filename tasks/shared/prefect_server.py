@@ -135,6 +135,8 @@ def _server_environment(workspace: Workspace) -> dict[str, str]:
         **bare_environment(),
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}",
         "PREFECT_API_DATABASE_MIGRATE_ON_START": "false",  # _serve does
+        # A run needs no kinds of block; of two servers that write them into a new database at once, one may die.
+        "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
         "PREFECT_UI_ENABLED": "0",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         # In memory, which is the default, leases of the limits' slots would not be seen by the next server.

@@ -128,6 +128,8 @@ def test_two_identical_runs_share_the_work(prepared: World, truth: Truth) -> Non
     processes = [world.start("run", "toy.yaml") for _ in range(2)]
     outputs = [process.communicate(timeout=240) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(chain.from_iterable(outputs))
+    log = (world.workspace / "prefect" / "server.log").read_text(encoding="utf-8")
+    assert log == "", "the two servers stood in each other's way in the new database"
     runs = [json.loads(file.read_text(encoding="utf-8")) for file in (world.workspace / "runs").glob("*/run.json")]
     for title in truth.outputs:
         states = sorted(step["state"] for run in runs for step in run["steps"] if step["title"] == title)
