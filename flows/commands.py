@@ -68,10 +68,10 @@ def _with_other_files(recipes: Sequence[Recipe]) -> list[Recipe]:
         read = (student.embeddings, student.configuration, student.embedding_size, recipe.data, vectors)
         looked = [
             (term.term, term.teacher, term.layers)
-            for term in recipe.objective
+            for term in recipe.objective or []
             if term.term in {*INSIDE, "standardised"}
         ]
-        heads = student.heads if any(term.term == "relation" for term in recipe.objective) else None
+        heads = student.heads if any(term.term == "relation" for term in recipe.objective or []) else None
         return repr((read, looked, heads, student.tokenizer, student.teacher_layers, student.max_length))
 
     return list({files(recipe): recipe for recipe in recipes}.values())
@@ -150,7 +150,6 @@ def _print(record: dict[str, Any], as_json: bool) -> None:
 
 def plan_recipe(request: Request) -> None:
     """Prints each step with what a run would do."""
-    from flows.estimates import Estimates
     from flows.pipeline import distil
     from flows.plan import Planner
 
@@ -162,7 +161,7 @@ def plan_recipe(request: Request) -> None:
     prepare_environment(workspace)
     if workspace.root.exists():
         open_workspace()
-    planner = Planner(workspace, _checked_steps(request.force), Estimates(all_runs(workspace), recipe))
+    planner = Planner(workspace, _checked_steps(request.force), all_runs(workspace))
     distil(recipe, planner)
     if request.as_json:
         click.echo(json.dumps(planner.to_dict(), indent=2))

@@ -30,8 +30,9 @@ from tasks.label_shard import ShardRecord
 from tasks.register import RegisterRecord
 from tasks.report import ReportRecord
 from tasks.shared.dataset import DataRecord
+from tasks.shared.defaults.resolved import ResolvedRecipe
 from tasks.shared.errors import chain_of, one_line
-from tasks.shared.outputs import write_json
+from tasks.shared.outputs import replacing, write_json
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import recipe_to_yaml
@@ -105,7 +106,7 @@ def _logging_to_prefect() -> Iterator[None]:
 class _Run:
     def __init__(self, folder: Path, recipe: Recipe, workspace: Workspace, watched: Session | None) -> None:
         self._folder = folder
-        self._recipe = recipe
+        self._given = self._recipe = recipe
         self._workspace = workspace
         self._began = time.time()
         self._tracker = Tracker(workspace, recipe.name)
@@ -128,6 +129,7 @@ class _Run:
             force=watched.force if watched else frozenset(),
             own_server=own_server,
             after=self._write_record,
+            settled=self._settle,
             trainings=recipe.sweep.most_trials if recipe.sweep and flow_run.flow_name == "sweep" else recipe.trainings,
             seeds=1 if flow_run.flow_name == "sweep" else len(recipe.seeds),
         )
@@ -135,8 +137,6 @@ class _Run:
     def carry_out(self, pipeline: Callable[[Recipe, Runner], object]) -> None:
         try:
             self._write_record()
-            self._tracker.params(self._parent, self._recipe.model_dump(mode="json"))
-            self._tracker.artifact(self._parent, self._folder / RECIPE)
             publish(tracked_run(self._tracker, self._parent))
             # Whoever watches a run with a server of its own sees what comes out.
             outcome = None if self._runner.own_server else Outcome(self._workspace, self._recipe)
@@ -154,6 +154,15 @@ class _Run:
                 self._write_record("failed" if failed else "interrupted", one_line(problem) if failed else None)
                 self._tracker.finish(self._parent, "FAILED" if failed else "KILLED")
             raise
+
+    def _settle(self, recipe: ResolvedRecipe, final: bool) -> None:
+        """Keeps the recipe that the run goes on with, whole: what a later Stillhouse would derive changes nothing."""
+        self._recipe = recipe
+        with replacing(self._folder / RECIPE) as file:
+            file.write_text(recipe_to_yaml(recipe), encoding="utf-8")
+        self._tracker.artifact(self._parent, self._folder / RECIPE)
+        if final:  # a tracked run's parameters cannot be changed
+            self._tracker.params(self._parent, recipe.model_dump(mode="json"))
 
     def _cut_off(self) -> None:
         """What the thread can still do that ends the process; the next run closes the rest."""
@@ -195,6 +204,7 @@ class _Run:
             },
             "prefect": {"flow_run": str(flow_run.id), "name": flow_run.name},
             "recipe": self._recipe.model_dump(mode="json"),
+            "given": self._given.model_dump(mode="json"),
         }
 
     @property

@@ -142,7 +142,7 @@ def _pages(mlflow: dict[str, Any]) -> tuple[str, str]:
 def _recipe_again(record: dict[str, Any]) -> str:
     """What names the recipe of a run: a shipped recipe if it is that, else the copy in the run's folder."""
     for file in shipped():
-        if load_recipe(file).model_dump(mode="json") == record["recipe"]:
+        if load_recipe(file).model_dump(mode="json") == record.get("given"):
             return file.stem
     return _from_here(str(Path(record["path"]) / "recipe.yaml"))
 

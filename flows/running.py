@@ -20,11 +20,16 @@ from flows.cluster import Said, make_there, open_cluster
 from flows.console import View
 from flows.progress import published
 from flows.run_links import prefect_tags, publish, tracked_run
+from tasks.shared.defaults.derive import Resolution, derive
+from tasks.shared.defaults.facts import DataFacts
+from tasks.shared.defaults.looking import gather
+from tasks.shared.defaults.resolved import ResolvedRecipe
 from tasks.shared.devices import pick_device
 from tasks.shared.errors import DivergedError, StillhouseError
 from tasks.shared.outputs import Output, locked, make_output
+from tasks.shared.recipe import Recipe
 from tasks.shared.resources import RAY, STEPS, Resource
-from tasks.shared.steps import Advance, Ahead, Context, Points, Record, Step, Stopped, suffix_of_draw
+from tasks.shared.steps import Advance, Ahead, Context, Points, Record, Step, Stopped, suffix_of
 from tasks.shared.tracking import Tracker
 from tasks.shared.workspace import Workspace
 from tasks.train_student import TrainSmall
@@ -63,6 +68,7 @@ class Runner:
         done: what has happened so far, for the run's record.
         records: what the steps gave, in the same order.
         after: called when a step has ended.
+        settled: called with the recipe that the run goes on with, and whether no race may change it any more.
         suffix: of the titles under which steps are shown and tracked.
         draw: of labels, that the steps belong to; numbered from 0.
         looked: called at each look at dev of a training; may raise Stopped, which a step passes on.
@@ -82,6 +88,7 @@ class Runner:
     done: list[Mapping[str, Any]] = field(default_factory=list)
     records: list[Any] = field(default_factory=list)
     after: Callable[[], None] = lambda: None
+    settled: Callable[[ResolvedRecipe, bool], None] = lambda recipe, final: None
     suffix: str = ""
     draw: int = 0
     looked: Callable[[int, float], None] = lambda look, accuracy: None
@@ -100,9 +107,23 @@ class Runner:
                     state, output = "done", self._make(step)
         return self._ended(step, output, state, time.monotonic() - began)
 
+    def resolve(self, recipe: Recipe, data: DataFacts | None) -> Resolution:
+        """See `Do.resolve`."""
+        if data is None:
+            raise ValueError("the facts of the data are known once load_data has run")
+        return derive(recipe, gather(recipe, data, self.workspace.precision, fetch=True))
+
+    def settle(self, recipe: ResolvedRecipe, *, final: bool) -> None:
+        """See `Do.settle`."""
+        self.settled(recipe, final)
+
     def of_draw(self, number: int) -> "Runner":
         """The same run, whose further steps are of that draw of labels."""
-        return replace(self, draw=number, suffix=suffix_of_draw(number))
+        return replace(self, draw=number, suffix=suffix_of("draw", number))
+
+    def of_candidate(self, number: int) -> "Runner":
+        """The same run, whose further steps are of that candidate of a race."""
+        return replace(self, suffix=suffix_of("candidate", number))
 
     def _title(self, step: Step[Any]) -> str:
         return step.title + self.suffix

@@ -199,7 +199,7 @@ def study_file(workspace: Workspace, recipe: Recipe, made_of: Sequence[str]) -> 
     """
     students = {name: getattr(recipe, name) for name in ("student", "training", "augment", "fuse", "sweep")}
     decisive = {name: part and part.model_dump(mode="json", exclude={"trials"}) for name, part in students.items()}
-    objective = [term.model_dump(mode="json") for term in recipe.objective]
+    objective = [term.model_dump(mode="json") for term in recipe.objective or []]
     key = hash_of({**decisive, "objective": objective, "seed": recipe.seeds[0], "made_of": list(made_of)})
     return workspace.root / "sweeps" / f"{recipe.name}-{key[:12]}.jsonl"
 

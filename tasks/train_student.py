@@ -13,11 +13,11 @@ from tasks.embed import EmbedRecord
 from tasks.fuse import FuseRecord
 from tasks.prepare_student import PreparedRecord
 from tasks.shared.dataset import DataRecord, gold_of, read_keys, read_labels
+from tasks.shared.defaults.resolved import ResolvedStudent, ResolvedTraining
 from tasks.shared.errors import StillhouseError
 from tasks.shared.history import HISTORY, write_history
 from tasks.shared.outputs import Json, Output
-from tasks.shared.recipe_learning import Term, Training
-from tasks.shared.recipe_student import Student
+from tasks.shared.recipe_learning import Term
 from tasks.shared.soft_labels import answered, read_soft_labels
 from tasks.shared.steps import Context, Step
 from tasks.train_teacher import TeacherRecord
@@ -71,8 +71,8 @@ class TrainSmall(Step[StudentRecord]):
     """The part of the data that it learns from."""
     data: DataRecord
     prepared: PreparedRecord
-    student: Student
-    training: Training
+    student: ResolvedStudent
+    training: ResolvedTraining
     seed: int
 
     @property
@@ -86,14 +86,19 @@ class TrainSmall(Step[StudentRecord]):
         return f"{self.role} seed {self.seed}"
 
     @property
+    def rows(self) -> int | None:
+        """That a pass goes over; None where that is not known yet."""
+        return self.data.rows.get("transfer")
+
+    @property
     def steps(self) -> int:
-        """Optimiser steps: passes over the transfer set, for the twin too."""
-        return self.training.epochs * -(-self.data.rows["transfer"] // self.training.batch_size)
+        """Optimiser steps."""
+        return self.training.epochs * -(-(self.rows or 0) // self.training.batch_size)
 
     @property
     def work(self) -> tuple[int | None, str]:
         """The optimiser steps, where the rows are known."""
-        return self.steps if "transfer" in self.data.rows else None, "steps"
+        return self.steps if self.rows else None, "steps"
 
     def inputs(self) -> Mapping[str, Json]:
         """The shared beginnings, gold and dev, classes, shape, schedule and seed."""
@@ -103,7 +108,7 @@ class TrainSmall(Step[StudentRecord]):
             "dev": self.data.digests["dev"],
             "classes": self.data.classes,
             "student": {"family": self.student.family, "dropout": self.student.dropout, **self.student.of_family()},
-            "training": self.training.decided(added=["precision"]),
+            "training": self.training.decided({"precision": "fp32"}),
             "steps": self.steps,
             "seed": self.seed,
         }
@@ -144,7 +149,7 @@ class TrainSmall(Step[StudentRecord]):
         load = Load(
             where="training",
             length_setting="student.max_length",
-            rows=self.data.rows["transfer"],
+            rows=self.rows or 0,
             lengths=examples.encoded.lengths,
             max_length=self.prepared.max_length,
             epochs=how.epochs,

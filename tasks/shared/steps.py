@@ -8,7 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+from tasks.shared.defaults.derive import Resolution
+from tasks.shared.defaults.facts import DataFacts
+from tasks.shared.defaults.resolved import ResolvedRecipe
 from tasks.shared.outputs import Json, Output, find_output, hash_of
+from tasks.shared.recipe import Recipe
 from tasks.shared.verified import changed_files
 from tasks.shared.workspace import Workspace
 
@@ -69,18 +73,21 @@ class Unknown:
     Attributes:
         title: of what the step will make.
         rows: of each part of the data, where they can be foreseen; else none.
+        facts: of the data, likewise; else None.
     """
 
     title: str
     rows: Mapping[str, int] = field(default_factory=dict)
+    facts: DataFacts | None = None
 
 
 @dataclass(frozen=True)
 class Foreseen:
-    """What is known of a step's result before it has run: in words, and the rows of each part of the data."""
+    """What is known of a step's result before it has run: in words, the rows of each part of the data, its facts."""
 
     note: str = ""
     rows: Mapping[str, int] = field(default_factory=dict)
+    facts: DataFacts | None = None
 
 
 @dataclass(frozen=True)
@@ -181,19 +188,28 @@ def _unknown(values: tuple[Any, ...]) -> bool:
     return any(isinstance(value, Unknown) or (isinstance(value, tuple) and _unknown(value)) for value in values)
 
 
-def suffix_of_draw(number: int) -> str:
-    """What the titles of steps say of the draw of labels that they belong to: nothing of the first."""
-    return f", draw {number}" if number else ""
+def suffix_of(what: str, number: int) -> str:
+    """What the titles of steps say of the draw of labels, or the candidate, they belong to: nothing of the first."""
+    return f", {what} {number}" if number else ""
 
 
 class Do(Protocol):
     """What carries a step out: runs it or finds it done, and gives its record."""
+
+    def resolve(self, recipe: Recipe, data: DataFacts | None) -> Resolution:
+        """A recipe in which what it leaves out is derived from the data; None where that is not known yet."""
+
+    def settle(self, recipe: ResolvedRecipe, *, final: bool) -> None:
+        """Takes note of the recipe that the run goes on with; until it is final, dev may choose a part of it."""
 
     def __call__(self, step: Step[Record]) -> Record:
         """The record of a step."""
 
     def of_draw(self, number: int) -> "Do":
         """The same for a draw of labels, numbered from 0; the titles of what it does say which, but for the first."""
+
+    def of_candidate(self, number: int) -> "Do":
+        """The same for a candidate of a race, numbered from 0; titles say which, but for the first."""
 
     def spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
         """Carries out, side by side on a cluster, the shares of a step that is not done; it then has little to do."""

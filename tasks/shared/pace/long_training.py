@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 
 from models.encoding import Ints
 from models.training import Advance
+from tasks.shared.defaults.precision import has_bf16
 from tasks.shared.pace.words import about
 from tasks.shared.steps import Context
 
@@ -162,7 +162,7 @@ def remedies(load: Load, context: Context) -> list[Remedy]:
     found = [shorter(load)]
     if load.epochs > 1:
         found.append(Remedy(f"{load.where}.epochs={load.epochs // 2}", load.epochs / (load.epochs // 2)))
-    if load.precision == "fp32" and bf16_is_fast(context.device):
+    if load.precision == "fp32" and has_bf16(context.device):
         found.append(Remedy(f"{load.where}.precision=bf16", 2.0))
     if context.ahead and context.ahead.seeds > _MANY_SEEDS:
         seeds = context.ahead.seeds
@@ -181,16 +181,6 @@ def shorter(load: Load) -> Remedy:
             break
     cut = float((load.lengths > length).mean())
     return Remedy(f"{load.length_setting}={length} (cuts {cut:.0%} of the texts)", float(times))
-
-
-def bf16_is_fast(device: str) -> bool:
-    """Whether the processor multiplies bf16 in hardware."""
-    if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    return device == "cpu" and not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)
 
 
 def _up_to(trainings: int) -> str:

@@ -1,0 +1,54 @@
+"""Asking for each step once, so that what several parts of a run share is not carried out, or shown, again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+from tasks.shared.defaults.derive import Resolution
+from tasks.shared.defaults.facts import DataFacts
+from tasks.shared.defaults.resolved import ResolvedRecipe
+from tasks.shared.recipe import Recipe
+from tasks.shared.steps import Do, Record, Step
+
+
+@dataclass(frozen=True)
+class Once:
+    """Passes on what it is asked for the first time, and remembers the records.
+
+    Attributes:
+        do: what carries steps out.
+        found: steps that were asked for, with their records. A plan's may have no key yet, so they are compared whole.
+    """
+
+    do: Do
+    found: list[tuple[Step[Any], Any]] = field(default_factory=list)
+
+    def __call__(self, step: Step[Record]) -> Record:
+        """The record of a step."""
+        for known, record in self.found:
+            if known == step or (known.ready and step.ready and known.key == step.key):
+                return cast(Record, record)
+        record = self.do(step)
+        self.found.append((step, record))
+        return record
+
+    def resolve(self, recipe: Recipe, data: DataFacts | None) -> Resolution:
+        """See `Do.resolve`."""
+        return self.do.resolve(recipe, data)
+
+    def settle(self, recipe: ResolvedRecipe, *, final: bool) -> None:
+        """See `Do.settle`."""
+        self.do.settle(recipe, final=final)
+
+    def of_draw(self, number: int) -> "Once":
+        """The same for a draw of labels."""
+        return replace(self, do=self.do.of_draw(number))
+
+    def of_candidate(self, number: int) -> "Once":
+        """The same for a candidate of a race."""
+        return replace(self, do=self.do.of_candidate(number))
+
+    def spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
+        """See `Do.spread`."""
+        if all(known != step for known, _ in self.found):
+            self.do.spread(step, shares)

@@ -1,0 +1,189 @@
+"""Step race: a few candidates for what a recipe leaves out, trained with the first seed, of which dev chooses."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from math import sqrt
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tasks.shared.errors import DivergedError
+from tasks.shared.history import read_history
+from tasks.shared.outputs import Json, Output, locked, make_output, read_versioned, write_json
+from tasks.shared.steps import Context, Step, Stopped
+from tasks.train_student import TrainSmall
+
+RACE = "race.json"
+_VERSION = 1
+_SURE = 0.5
+"""Share of the looks at dev before which no candidate is stopped: learning rates fall late."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """How a candidate did.
+
+    Attributes:
+        changes: to the recipe, value by path; none of the first.
+        dev_accuracy: share of dev that it gets right, by its looks; what it had at the last one of a stopped one.
+        state: `done`, `stopped` where it fell behind, `diverged`.
+        looks: at dev.
+    """
+
+    changes: Mapping[str, Any]
+    dev_accuracy: float
+    state: str
+    looks: int
+
+
+@dataclass(frozen=True)
+class RaceRecord:
+    """Which candidate goes on.
+
+    Attributes:
+        path: folder with race.json.
+        digest: of that folder.
+        role: whose race: `student` or `twin`.
+        winner: number of the candidate that does best on dev; of equals the first.
+        candidates: all of them, in order.
+    """
+
+    path: Path
+    digest: str
+    role: str
+    winner: int
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def looks(self) -> int:
+        """At dev, of all candidates together."""
+        return sum(candidate.looks for candidate in self.candidates)
+
+
+@dataclass(frozen=True)
+class Race(Step[RaceRecord]):
+    """Trains the candidates one after the other; one that falls behind is stopped.
+
+    What a candidate that comes to its end makes is the output of its own step, so the winner's first seed is trained
+    once. A race that was killed goes on with what ended before, and stops the others where it would have stopped them.
+    """
+
+    name: ClassVar[str] = "race"
+    candidates: tuple[TrainSmall, ...]
+    changes: tuple[Mapping[str, Any], ...]
+    dev_rows: int
+
+    @property
+    def title(self) -> str:
+        """Whose race."""
+        return f"{self.name} of {self._role}s"
+
+    @property
+    def _role(self) -> str:
+        return self.candidates[0].role
+
+    @property
+    def ready(self) -> bool:
+        """Whether all candidates could be trained."""
+        return all(candidate.ready for candidate in self.candidates)
+
+    @property
+    def work(self) -> tuple[int | None, str]:
+        """The optimiser steps of all candidates."""
+        steps = [candidate.work[0] for candidate in self.candidates]
+        return None if None in steps else sum(count or 0 for count in steps), "steps"
+
+    def inputs(self) -> Mapping[str, Json]:
+        """The candidates."""
+        return {"candidates": [candidate.key for candidate in self.candidates], "changes": list(self.changes)}
+
+    def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
+        """Writes race.json."""
+        found: list[dict[str, Json]] = []
+        best: list[float] = []
+        for number, (candidate, changes) in enumerate(zip(self.candidates, self.changes, strict=True)):
+            seen: list[float] = []
+            try:
+                seen = self._carry_out(number, candidate, context, _Pace(best, seen, self.dev_rows))
+                state = "done"
+            except Stopped:
+                state = "stopped"
+            except (FloatingPointError, DivergedError):
+                state = "diverged"
+            found.append({"changes": changes, "state": state, "dev_accuracy": seen})
+            if state == "done" and (not best or max(seen) > max(best)):
+                best = seen
+        if not best:
+            raise FloatingPointError("no candidate's loss stays finite; lower training.learning_rate")
+        winner = next(n for n, one in enumerate(found) if one["state"] == "done" and one["dev_accuracy"] == best)
+        write_json(folder / RACE, {"version": _VERSION, "role": self._role, "winner": winner, "candidates": found})
+        return {"winner": winner, "looks": sum(len(one["dev_accuracy"]) for one in found)}
+
+    def _carry_out(self, number: int, candidate: TrainSmall, context: Context, pace: "_Pace") -> list[float]:
+        """The accuracies on dev at a candidate's looks; trains it unless that was done before."""
+        place = candidate.folder(context.workspace)
+        lock = context.workspace.locks / f"{candidate.name}-{place.name}.lock"
+        with locked(lock, lambda owner: None):
+            output = candidate.find(context.workspace)
+            if output is None:
+                own = replace(
+                    context,
+                    looked=pace,
+                    kept=context.kept and context.kept / place.name,
+                    metrics=lambda name, points: context.metrics(f"{name}_of_candidate_{number}", points),
+                )
+                fill = partial(candidate.make, context=own)
+                made = (candidate.key, candidate.decided_by, fill, context.run, candidate.measured)
+                output = make_output(place, *made)
+        history = read_history(output.path)
+        return [accuracy for _, accuracy in history["dev_accuracy"]] if history else []
+
+    def read(self, output: Output) -> RaceRecord:
+        """The record of the race."""
+        content = read_versioned(output.path / RACE, _VERSION)
+        candidates = tuple(
+            Candidate(one["changes"], max(one["dev_accuracy"], default=0.0), one["state"], len(one["dev_accuracy"]))
+            for one in content["candidates"]
+        )
+        return RaceRecord(output.path, output.digest, content["role"], content["winner"], candidates)
+
+    def artifacts(self, output: Output) -> Sequence[Path]:
+        """What came out."""
+        return [output.path / RACE]
+
+    def summary(self, record: RaceRecord) -> str:
+        """The winner, and what each got."""
+        others = ", ".join(
+            f"{said(candidate.changes)} {candidate.dev_accuracy:.1%}{'' if candidate.state == 'done' else ' (stopped)'}"
+            for candidate in record.candidates
+        )
+        return f"of dev right: {others}; {said(record.candidates[record.winner].changes)} goes on"
+
+
+@dataclass(frozen=True)
+class _Pace:
+    """Takes note of looks at dev; raises Stopped where a candidate is behind the best so far by more than chance.
+
+    Attributes:
+        best: accuracies of the best so far, by look; empty for the first candidate.
+        seen: those of this one, which are added to.
+        rows: of dev.
+    """
+
+    best: Sequence[float]
+    seen: list[float]
+    rows: int
+
+    def __call__(self, look: int, accuracy: float) -> None:
+        self.seen.append(accuracy)
+        if look > len(self.best) or look < _SURE * len(self.best) or look == len(self.best):
+            return
+        there = max(self.best[:look])
+        chance = sqrt(max(there * (1 - there), 1 / self.rows) / self.rows)
+        if max(self.seen) < there - chance:
+            raise Stopped
+
+
+def said(changes: Mapping[str, Any]) -> str:
+    """Changes to a recipe in a few words."""
+    return ", ".join(f"{path}={value}" for path, value in changes.items()) or "as derived"
