@@ -11,10 +11,10 @@ from tasks.shared.pace import long_training
 from tasks.shared.pace.long_training import ForewarnedAdvance, Load, _Moment, _reasons, others_share, remedies, shorter
 from tasks.shared.pace.words import about
 from tasks.shared.recipe_data import Data
-from tasks.shared.recipe_teaching import Teacher
 from tasks.shared.steps import Ahead, Context
 from tasks.train_teacher import TrainTeacher
 from tests.bench import Bench
+from tests.settled import Teacher
 from tests.tiny import tiny_bert, word_tokenizer
 from tests.toy import toy_rows, write_csv
 

@@ -13,8 +13,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, FNet
 
 from tasks.shared.dataset import read_chunks
 from tasks.shared.errors import StillhouseError
-from tasks.shared.recipe_teaching import Teacher
 from tasks.train_teacher import TrainTeacher
+from tests.settled import Teacher
 from tests.tiny import bpe_tokenizer, tiny_bert, tiny_gpt2
 from tests.toy import toy_rows
 
