@@ -34,5 +34,5 @@ def test_planted_mistakes_of_a_noisy_data_set_are_what_is_found():
     gold, wrong = truth.copy(), random.choice(600, 30, replace=False)
     gold[wrong] = (truth[wrong] + 1) % 3
     found = {one.row for one in doubts(probabilities, gold)}
-    assert len(found & set(wrong.tolist())) >= 27
-    assert len(found - set(wrong.tolist())) <= 3
+    assert found <= set(wrong.tolist()), "nothing that is right is doubted"
+    assert len(found) >= 12, "about half of what is wrong, as a classifier is surer than usual half of the time"
