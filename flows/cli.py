@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from flows import completion
+from flows.doubts_cli import doubts
 from flows.guard import one_clear_line
 from flows.labels_cli import labels
 from flows.request import Request
@@ -402,3 +403,4 @@ def complete(shell: str) -> None:
 
 
 main.add_command(labels)
+main.add_command(doubts)

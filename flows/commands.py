@@ -107,7 +107,18 @@ def _recipe(request: Request) -> Recipe:
 
 
 def _run(request: Request, ending: str, load_flow: Callable[[], Callable[[Recipe], Path]]) -> None:
-    """Runs a flow, which is loaded while the servers start; the ending tells its runs from others."""
+    """Runs a flow and prints what came out."""
+    _print(run_flow(request, ending, load_flow), request.as_json)
+
+
+def run_flow(request: Request, ending: str, load_flow: Callable[[], Callable[[Recipe], Path]]) -> dict[str, Any]:
+    """Runs a flow and gives its run's record.
+
+    Args:
+        request: the recipe, and how to carry it out.
+        ending: of the run's id, which tells such runs from others.
+        load_flow: imports the flow, while the servers start.
+    """
     recipe = _recipe(request)
     forced = _checked_steps(request.force)
     check_device(recipe.device)
@@ -132,7 +143,7 @@ def _run(request: Request, ending: str, load_flow: Callable[[], Callable[[Recipe
         view = View(Console(highlight=False, stderr=request.as_json), request.quiet)
         session.set(Session(run, view, forced, server is not None, interruption))
         folder = flow(recipe)
-    _print(find_run(workspace, folder.name), request.as_json)
+    return find_run(workspace, folder.name)
 
 
 def _print(record: dict[str, Any], as_json: bool) -> None:

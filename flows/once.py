@@ -44,9 +44,9 @@ class Once:
         """The same for a draw of labels."""
         return replace(self, do=self.do.of_draw(number))
 
-    def of_candidate(self, number: int) -> "Once":
-        """The same for a candidate of a race."""
-        return replace(self, do=self.do.of_candidate(number))
+    def called(self, suffix: str) -> "Once":
+        """See `Do.called`."""
+        return replace(self, do=self.do.called(suffix))
 
     def spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
         """See `Do.spread`."""

@@ -77,15 +77,12 @@ class Planner:
 
     def of_draw(self, number: int) -> "Planner":
         """The same plan, whose further steps are of that draw of labels."""
-        return self._called(suffix_of("draw", number))
+        return self.called(suffix_of("draw", number))
 
-    def of_candidate(self, number: int) -> "Planner":
-        """The same plan, whose further steps are of that candidate of a race."""
-        return self._called(suffix_of("candidate", number))
-
-    def _called(self, suffix: str) -> "Planner":
+    def called(self, suffix: str) -> "Planner":
+        """See `Do.called`."""
         other = copy(self)
-        other._suffix = suffix
+        other._suffix = self._suffix + suffix
         return other
 
     def __call__(self, step: Step[Record]) -> Record:

@@ -67,7 +67,8 @@ def what_it_is(record: Mapping[str, Any]) -> str:
     """Of a run without a verdict, why it has none: `failed`, `is a sweep`."""
     if record["state"] != "done":
         return str(record["state"])
-    return "is a sweep" if is_sweep(record) else "only labelled"
+    others = {"sweep": "is a sweep", "doubts": "looked for doubtful labels"}
+    return others.get(str(record.get("flow")), "only labelled")
 
 
 def is_sweep(record: Mapping[str, Any]) -> bool:

@@ -121,9 +121,9 @@ class Runner:
         """The same run, whose further steps are of that draw of labels."""
         return replace(self, draw=number, suffix=suffix_of("draw", number))
 
-    def of_candidate(self, number: int) -> "Runner":
-        """The same run, whose further steps are of that candidate of a race."""
-        return replace(self, suffix=suffix_of("candidate", number))
+    def called(self, suffix: str) -> "Runner":
+        """See `Do.called`."""
+        return replace(self, suffix=self.suffix + suffix)
 
     def _title(self, step: Step[Any]) -> str:
         return step.title + self.suffix

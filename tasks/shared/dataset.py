@@ -1,7 +1,7 @@
 """The parts of the data on disk, and reading them without holding them."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,6 +128,18 @@ def read_labels(file: Path) -> NDArray[np.int32]:
     column = pq.read_table(file, columns=["label"]).column("label")
     labels: NDArray[np.int32] = column.fill_null(NO_LABEL).to_numpy()
     return labels
+
+
+def texts_of(files: Sequence[Path], wanted: Set[int]) -> dict[int, tuple[str, str | None]]:
+    """Some texts with their pairs, by their numbers, which are counted through the files."""
+    found: dict[int, tuple[str, str | None]] = {}
+    start = 0
+    for file in files:
+        for chunk in read_chunks(file):
+            for place in wanted & set(range(start, start + len(chunk.texts))):
+                found[place] = chunk.texts[place - start], chunk.pairs[place - start] if chunk.pairs else None
+            start += len(chunk.texts)
+    return found
 
 
 def gold_of(data: DataRecord, keys: Keys) -> NDArray[np.int32]:

@@ -48,5 +48,7 @@ STEPS: dict[str, Resource] = {
     "explain": CPU,
     "register": CPU,
     "report": CPU,
+    "fold_gold": CPU,
+    "doubt": CPU,
 }
 """The steps in order, and where each runs. `gpu` is taken on a machine without one too: one training at a time."""

@@ -208,8 +208,8 @@ class Do(Protocol):
     def of_draw(self, number: int) -> "Do":
         """The same for a draw of labels, numbered from 0; the titles of what it does say which, but for the first."""
 
-    def of_candidate(self, number: int) -> "Do":
-        """The same for a candidate of a race, numbered from 0; titles say which, but for the first."""
+    def called(self, suffix: str) -> "Do":
+        """The same, with words behind the titles of what it does that tell it apart from its like."""
 
     def spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
         """Carries out, side by side on a cluster, the shares of a step that is not done; it then has little to do."""
