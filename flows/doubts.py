@@ -51,6 +51,6 @@ def find_doubts(recipe: Recipe, folds: int, do: Do) -> DoubtRecord:
     # One that learns less may stay below the floor, and judges all the same.
     lenient = options.model_copy(update={"floor": 0.0})
     held = tuple(
-        do.called(f", fold {fold}")(TrainTeacher(of_fold, lenient, number)) for fold, of_fold in enumerate(folded.folds)
+        do.aside(f", fold {fold}")(TrainTeacher(of_fold, lenient, number)) for fold, of_fold in enumerate(folded.folds)
     )
     return do(Doubt(data, teacher, folded, held, score))

@@ -223,7 +223,7 @@ class _Run:
         views, shares = self._runner.made(LabelRecord), self._runner.made(ShardRecord)
         rows = sum(view.view["rows"] for view in views) if views else sum(share.rows for share in shares)
         ended = zip(self._runner.records, self._runner.done, strict=True)
-        made = [record for record, done in ended if done["state"] == "done"]
+        made = [record for record, done in ended if done["state"] == "done" and not done.get("aside")]
         new = sum(record.new for record in made if isinstance(record, (LabelRecord, ShardRecord)))
         return {"rows": rows, "new": min(new, rows)}  # a file of labels may have more texts than are asked for
 

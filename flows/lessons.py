@@ -121,7 +121,7 @@ def _race(recipe: ResolvedRecipe, asked: Sequence[Changes], role: str, do: Do) -
     """The recipe with the changes of the candidate that does best on dev; in a plan, of the first."""
     steps: list[TrainSmall] = []
     for number, changes in enumerate(asked):
-        of_candidate = do.called(suffix_of("candidate", number))
+        of_candidate = do.aside(suffix_of("candidate", number))
         taught = lessons(label_resolved(resolved(recipe, changes), of_candidate), of_candidate)
         steps.append(taught.student(recipe.seeds[0]) if role == "student" else taught.twin(recipe.seeds[0]))
     record = do(Race(tuple(steps), tuple(asked), steps[0].data.rows.get("dev", 0)))

@@ -27,6 +27,7 @@ class Once:
         """The record of a step."""
         for known, record in self.found:
             if known == step or (known.ready and step.ready and known.key == step.key):
+                self.do.again(known)
                 return cast(Record, record)
         record = self.do(step)
         self.found.append((step, record))
@@ -44,9 +45,13 @@ class Once:
         """The same for a draw of labels."""
         return replace(self, do=self.do.of_draw(number))
 
-    def called(self, suffix: str) -> "Once":
-        """See `Do.called`."""
-        return replace(self, do=self.do.called(suffix))
+    def aside(self, suffix: str) -> "Once":
+        """See `Do.aside`."""
+        return replace(self, do=self.do.aside(suffix))
+
+    def again(self, step: Step[Any]) -> None:
+        """See `Do.again`."""
+        self.do.again(step)
 
     def spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
         """See `Do.spread`."""

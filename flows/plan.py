@@ -77,10 +77,13 @@ class Planner:
 
     def of_draw(self, number: int) -> "Planner":
         """The same plan, whose further steps are of that draw of labels."""
-        return self.called(suffix_of("draw", number))
+        return self.aside(suffix_of("draw", number))
 
-    def called(self, suffix: str) -> "Planner":
-        """See `Do.called`."""
+    def again(self, step: Step[Any]) -> None:
+        """See `Do.again`."""
+
+    def aside(self, suffix: str) -> "Planner":
+        """See `Do.aside`."""
         other = copy(self)
         other._suffix = self._suffix + suffix
         return other

@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -70,6 +70,7 @@ class Runner:
         after: called when a step has ended.
         settled: called with the recipe that the run goes on with, and whether no race may change it any more.
         suffix: of the titles under which steps are shown and tracked.
+        beside: whether what it does now serves a comparison alone.
         draw: of labels, that the steps belong to; numbered from 0.
         looked: called at each look at dev of a training; may raise Stopped, which a step passes on.
         trainings: of small models that the run carries out in all.
@@ -85,11 +86,12 @@ class Runner:
     device: str
     force: frozenset[str]
     own_server: bool
-    done: list[Mapping[str, Any]] = field(default_factory=list)
+    done: list[dict[str, Any]] = field(default_factory=list)
     records: list[Any] = field(default_factory=list)
     after: Callable[[], None] = lambda: None
     settled: Callable[[ResolvedRecipe, bool], None] = lambda recipe, final: None
     suffix: str = ""
+    beside: bool = False
     draw: int = 0
     looked: Callable[[int, float], None] = lambda look, accuracy: None
     trainings: int = 1
@@ -119,11 +121,17 @@ class Runner:
 
     def of_draw(self, number: int) -> "Runner":
         """The same run, whose further steps are of that draw of labels."""
-        return replace(self, draw=number, suffix=suffix_of("draw", number))
+        return replace(self, draw=number, suffix=suffix_of("draw", number), beside=False)
 
-    def called(self, suffix: str) -> "Runner":
-        """See `Do.called`."""
-        return replace(self, suffix=self.suffix + suffix)
+    def aside(self, suffix: str) -> "Runner":
+        """See `Do.aside`."""
+        return replace(self, suffix=self.suffix + suffix, beside=True)
+
+    def again(self, step: Step[Any]) -> None:
+        """See `Do.again`."""
+        for entry in self.done:
+            if not self.beside and entry["key"] == step.key:
+                entry.pop("aside", None)
 
     def _title(self, step: Step[Any]) -> str:
         return step.title + self.suffix
@@ -212,7 +220,8 @@ class Runner:
             self._note_reused(step, output)
         self.records.append(record)
         entry = _entry(step, self._title(step), output, state, seconds)
-        self.done.append(entry | {"draw": self.draw, "teacher": step.of_teacher, "note": step.summary(record)})
+        entry |= {"draw": self.draw, "teacher": step.of_teacher, "note": step.summary(record)}
+        self.done.append(entry | ({"aside": True} if self.beside else {}))
         self.after()
         self.view.line(state, self._title(step), step.summary(record), None if state == "reused" else seconds)
         try:
@@ -223,8 +232,9 @@ class Runner:
         return record
 
     def made(self, kind: type[Made]) -> list[Made]:
-        """The records of one kind that the steps gave so far."""
-        return [record for record in self.records if isinstance(record, kind)]
+        """The records of one kind that the steps gave so far, those aside left out."""
+        ended = zip(self.records, self.done, strict=True)
+        return [record for record, entry in ended if isinstance(record, kind) and not entry.get("aside")]
 
     def _held(self, step: Step[Any]) -> AbstractContextManager[None]:
         """The lock of what a step makes: two runs that want the same wait for one."""

@@ -208,8 +208,11 @@ class Do(Protocol):
     def of_draw(self, number: int) -> "Do":
         """The same for a draw of labels, numbered from 0; the titles of what it does say which, but for the first."""
 
-    def called(self, suffix: str) -> "Do":
-        """The same, with words behind the titles of what it does that tell it apart from its like."""
+    def aside(self, suffix: str) -> "Do":
+        """The same for what serves a comparison, with words behind its titles that tell it apart from its like."""
+
+    def again(self, step: Step[Any]) -> None:
+        """Takes note that a step which was carried out before, perhaps aside, is asked for by what is to come."""
 
     def spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
         """Carries out, side by side on a cluster, the shares of a step that is not done; it then has little to do."""

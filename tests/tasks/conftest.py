@@ -32,6 +32,8 @@ class Toy:
         fields = {name: getattr(self, name) for name in ("data", "prepared", "student", "training")}
         if issubclass(step, TrainStudent):
             fields |= {"labels": self.labels, "objective": (Term(term="soft", temperature=2.0),)}
+        elif step.role == "twin":
+            fields["matched"] = True
         return step(**fields | changes, seed=seed)
 
     def evaluate(self, model, data=None, **changes):

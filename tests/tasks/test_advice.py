@@ -7,9 +7,15 @@ import pytest
 
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_data import Data
+from tasks.shared.recipe_learning import Training
+from tasks.shared.recipe_student import Student
 from tasks.shared.report.advice import Standing, advise, standing
 
-RECIPE = Recipe(data=Data(train="train.csv", test="test.csv")).model_dump(mode="json")
+RECIPE = Recipe(
+    data=Data(train="train.csv", test="test.csv"),
+    student=Student(hidden_size=64),
+    training=Training(epochs=6),
+).model_dump(mode="json")
 LOST = Standing("NO BETTER", 5, 2000, {}, 0.005, 0.90, 0.90, 0.95, 0.5, 256, 5000, RECIPE)
 UNCLEAR = replace(LOST, outcome="INCONCLUSIVE")
 WON = replace(LOST, outcome="BEATS", student=0.96)

@@ -167,7 +167,9 @@ def test_texts_without_an_answer_are_told_and_students_leave_them_out(toy, frame
 
     soft = bench(Fuse(toy.data, (record,), (record,), FuseOptions()))
     assert "the teacher has no answer for 5 of the 216 texts; students leave them out" in bench.warnings
-    prepared = bench(PrepareStudent(toy.data, origin_of(str(toy.base)), Student(tokenizer=str(toy.base))))
+    prepared = bench(
+        PrepareStudent(toy.data, origin_of(str(toy.base)), Student(embedding_size=8, tokenizer=str(toy.base)))
+    )
     student = toy.small(TrainStudent, prepared=prepared, labels=soft)
     learned = student.learn_from(bench.context)
     assert len(learned.labels) == 211

@@ -16,7 +16,9 @@ class Budget:
         teacher_steps_a_class: see there.
         teacher_passes: fewest and most passes of a teacher over gold.
         labelled: tokens of transfer text, copies included, that a teacher labels.
-        read: tokens that a student reads in training.
+        steps: optimiser steps of a student, and `steps_a_class` more for each class, if `read` allows.
+        steps_a_class: see there.
+        read: tokens that a student reads in training at most, but for the fewest passes.
         passes: fewest and most passes of a student over the transfer set.
         copies: most changed copies of a text.
         width: of token vectors and hidden states.
@@ -31,6 +33,8 @@ class Budget:
     teacher_steps_a_class: int
     teacher_passes: tuple[int, int]
     labelled: float
+    steps: int
+    steps_a_class: int
     read: float
     passes: tuple[int, int]
     copies: int
@@ -54,8 +58,10 @@ BUDGETS: Mapping[Effort, Budget] = {
         teacher_steps_a_class=6,
         teacher_passes=(2, 10),
         labelled=0.3e6,
+        steps=500,
+        steps_a_class=6,
         read=1.5e6,
-        passes=(4, 20),
+        passes=(2, 40),
         copies=4,
         width=64,
         longest=64,
@@ -69,8 +75,10 @@ BUDGETS: Mapping[Effort, Budget] = {
         teacher_steps_a_class=12,
         teacher_passes=(3, 20),
         labelled=1.2e6,
-        read=5e6,
-        passes=(4, 30),
+        steps=1000,
+        steps_a_class=12,
+        read=4e6,
+        passes=(2, 100),
         copies=8,
         width=128,
         longest=128,
@@ -84,8 +92,10 @@ BUDGETS: Mapping[Effort, Budget] = {
         teacher_steps_a_class=20,
         teacher_passes=(3, 30),
         labelled=10e6,
+        steps=4000,
+        steps_a_class=40,
         read=40e6,
-        passes=(4, 60),
+        passes=(2, 200),
         copies=20,
         width=192,
         longest=256,

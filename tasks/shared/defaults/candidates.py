@@ -12,9 +12,11 @@ Changes = Mapping[str, Any]
 """To a recipe: value by dotted path."""
 
 
-def passes_over(rows: int, data: DataFacts, budget: Budget) -> int:
-    """Passes over so many rows that the tokens which a student reads allow."""
-    return within(budget.read / (rows * data.tokens), budget.passes)
+def passes_over(rows: int, batch: int, data: DataFacts, budget: Budget) -> int:
+    """Passes over so many rows that make the optimiser steps which the classes want, if the tokens allow."""
+    steps = budget.steps + budget.steps_a_class * data.classes
+    allowed = budget.read / (rows * data.tokens)
+    return within(min(steps / -(-rows // batch), allowed), budget.passes)
 
 
 def copies_of(rows: int, data: DataFacts, budget: Budget) -> int:
@@ -40,18 +42,23 @@ def candidates(
 
 def _students(recipe: ResolvedRecipe, left_out: frozenset[str], data: DataFacts, budget: Budget) -> Iterator[Changes]:
     yield {}
+    batch = recipe.training.batch_size
     if "augment.copies" in left_out and recipe.augment.copies:
-        alone = {"training.epochs": passes_over(data.transfer, data, budget), "student.dropout": 0.4}
+        alone = {"training.epochs": passes_over(data.transfer, batch, data, budget), "student.dropout": 0.4}
         yield {"augment.copies": 0, **_some(alone, left_out)}
 
 
 def _twins(recipe: ResolvedRecipe, left_out: frozenset[str], data: DataFacts, budget: Budget) -> Iterator[Changes]:
     yield {}
+    batch = recipe.training.batch_size
     copies = copies_of(data.gold, data, budget)
     if "twin.copies" in left_out and copies:
         rows = data.gold * (1 + copies)
-        changed = {"twin.epochs": passes_over(rows, data, budget), "twin.dropout": recipe.student.dropout}
+        changed = {"twin.epochs": passes_over(rows, batch, data, budget), "twin.dropout": recipe.student.dropout}
         yield {"twin.copies": copies, **_some(changed, left_out)}
+    if "twin.epochs" in left_out:
+        yield {"twin.epochs": "matched"}
+        yield {"twin.epochs": max(2, int(recipe.twin.epochs) // 2) if recipe.twin.epochs != "matched" else 4}
 
 
 def _some(changes: Changes, left_out: frozenset[str]) -> Changes:

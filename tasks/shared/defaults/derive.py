@@ -1,20 +1,26 @@
 """From a recipe that leaves things out to one that says everything: one pure function of the data and `effort`."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
+
+from pydantic import ValidationError
 
 from tasks.shared.defaults.budgets import BUDGETS, Budget, within
 from tasks.shared.defaults.candidates import Changes, candidates, copies_of, passes_over
 from tasks.shared.defaults.facts import Facts, ModelFacts
 from tasks.shared.defaults.resolved import ResolvedRecipe
+from tasks.shared.errors import StillhouseError
 from tasks.shared.recipe import Recipe
+from tasks.shared.recipe_mistakes import first_mistake
 from tasks.shared.recipe_teaching import Teacher
 
 _FEW_GOLD = 2000
 """Gold rows below which a teacher learns in batches of 16: larger ones leave it too few optimiser steps."""
 _SURE_CLASSES = 10
 """Classes up to which a temperature of 2 leaves the teacher's likeliest class most of its belief."""
+_BATCHES = ((4000, 32), (20_000, 64), (float("inf"), 128))
+"""Texts below which a student learns in batches of a size: the more there are, the larger, which is faster."""
 _NARROW = 384
 """Width at which the peak learning rate of a teacher is 1e-4; wider ones take less (Turc et al. 2019)."""
 
@@ -52,6 +58,8 @@ def derive(recipe: Recipe, facts: Facts) -> Resolution:
         facts: of the data, the teachers' models and the machine.
     """
     budget = BUDGETS[recipe.effort]
+    read = min(facts.data.tokens, float(budget.longest))  # more of a text is cut off
+    facts = replace(facts, data=replace(facts.data, tokens=read))
     asked = [*_teachers(recipe, facts, budget), *_learning(recipe, facts, budget), *_judging(recipe, budget)]
     derived = tuple(one for one in asked if _left_out(recipe, one.path))
     whole = resolved(recipe, {one.path: one.value for one in derived})
@@ -60,11 +68,18 @@ def derive(recipe: Recipe, facts: Facts) -> Resolution:
 
 
 def resolved(recipe: Recipe, changes: Changes) -> ResolvedRecipe:
-    """The recipe with other values at some dotted paths, as one that says everything."""
+    """The recipe with other values at some dotted paths, as one that says everything.
+
+    Raises:
+        StillhouseError: no such recipe can be.
+    """
     document = recipe.model_dump()
     for path, value in changes.items():
         _put(document, path.split("."), value)
-    return ResolvedRecipe.model_validate(document)
+    try:
+        return ResolvedRecipe.model_validate(document)
+    except ValidationError as error:  # what the recipe says does not go with what follows from the rest
+        raise StillhouseError(f"recipe: {first_mistake(error, ResolvedRecipe)}") from None
 
 
 def _left_out(recipe: Recipe, path: str) -> bool:
@@ -132,10 +147,10 @@ def _learning(recipe: Recipe, facts: Facts, budget: Budget) -> Iterator[Derived]
     temperature = 2.0 if data.classes <= _SURE_CLASSES else 1.0
     terms = [{"term": "soft", "temperature": temperature}]
     yield Derived("objective", terms, f"{data.classes} classes: more would flatten what the teacher says")
-    passes = passes_over(rows, data, budget)
-    seen = f"{passes * rows:,} texts of about {data.tokens:.0f} tokens"
-    yield Derived("training.epochs", passes, f"a student reads {seen}")
-    batch = 32 if rows < _FEW_GOLD else 64 if rows < 10 * _FEW_GOLD else 128
+    batch = recipe.training.batch_size or next(size for most, size in _BATCHES if rows < most)
+    passes = passes_over(rows, batch, data, budget)
+    steps = f"{passes * -(-rows // batch):,} optimiser steps"
+    yield Derived("training.epochs", passes, f"{steps} over {rows:,} texts of about {data.tokens:.0f} tokens")
     yield Derived("training.batch_size", batch, f"{rows:,} texts to learn from")
     slow = student.family == "transformer"
     yield Derived("training.learning_rate", 1e-3 if slow else 3e-3, f"a {student.family}")
@@ -149,8 +164,8 @@ def _learning(recipe: Recipe, facts: Facts, budget: Budget) -> Iterator[Derived]
 def _twin(recipe: Recipe, facts: Facts, budget: Budget, batch: int) -> Iterator[Derived]:
     """How twins learn, before dev chooses."""
     rows = facts.data.gold
-    passes = passes_over(rows, facts.data, budget)
-    yield Derived("twin.epochs", passes, f"{rows:,} gold rows")
+    passes = passes_over(rows, batch, facts.data, budget)
+    yield Derived("twin.epochs", passes, f"{passes * -(-rows // batch):,} optimiser steps over {rows:,} gold rows")
     yield Derived("twin.dropout", recipe.student.dropout or 0.4, "without changed copies")
     yield Derived("twin.copies", 0, "to begin with")
 
