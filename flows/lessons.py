@@ -106,24 +106,37 @@ def lessons(labelled: Labelled, do: Do) -> Lessons:
     return Lessons(recipe, data, teachers, soft_labels, prepared, vectors, looked_into, copies)
 
 
-def choose(resolution: Resolution, do: Do) -> Lessons:
+@dataclass(frozen=True)
+class Chosen:
+    """What dev chose.
+
+    Attributes:
+        lessons: of the recipe that goes on.
+        races: in which it was chosen.
+    """
+
+    lessons: Lessons
+    races: tuple[RaceRecord, ...]
+
+
+def choose(resolution: Resolution, do: Do) -> Chosen:
     """Has dev choose among the candidates of what a recipe left out: first for students, then for their twins."""
-    recipe = resolution.recipe
+    recipe, races = resolution.recipe, list[RaceRecord]()
     do.settle(recipe, final=False)
     for asked, role in ((resolution.students, "student"), (resolution.twins, "twin")):
         if len(asked) > 1:
-            recipe = _race(recipe, asked, role, do)
+            races.append(_race(recipe, asked, role, do))
+            # In a plan nobody knows yet who wins.
+            recipe = resolved(recipe, asked[races[-1].winner] if isinstance(races[-1], RaceRecord) else {})
     do.settle(recipe, final=True)
-    return lessons(label_resolved(recipe, do), do)
+    return Chosen(lessons(label_resolved(recipe, do), do), tuple(races))
 
 
-def _race(recipe: ResolvedRecipe, asked: Sequence[Changes], role: str, do: Do) -> ResolvedRecipe:
-    """The recipe with the changes of the candidate that does best on dev; in a plan, of the first."""
+def _race(recipe: ResolvedRecipe, asked: Sequence[Changes], role: str, do: Do) -> RaceRecord:
+    """Which of some candidates does best on dev."""
     steps: list[TrainSmall] = []
     for number, changes in enumerate(asked):
         of_candidate = do.aside(suffix_of("candidate", number))
         taught = lessons(label_resolved(resolved(recipe, changes), of_candidate), of_candidate)
         steps.append(taught.student(recipe.seeds[0]) if role == "student" else taught.twin(recipe.seeds[0]))
-    record = do(Race(tuple(steps), tuple(asked), steps[0].data.rows.get("dev", 0)))
-    winner = asked[record.winner] if isinstance(record, RaceRecord) else {}
-    return resolved(recipe, winner)
+    return do(Race(tuple(steps), tuple(asked), steps[0].data.rows.get("dev", 0)))

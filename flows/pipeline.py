@@ -46,8 +46,8 @@ def distil(recipe: Recipe, do: Do) -> ResultRecord:
     """
     once = Once(do)
     chosen = choose(once.resolve(recipe, once(LoadData(recipe.data)).facts), once)
-    whole = chosen.recipe
-    draws = [_compare(chosen, once)]
+    whole = chosen.lessons.recipe
+    draws = [_compare(chosen.lessons, once)]
     for number in range(1, recipe.draws):
         of_draw = once.of_draw(number)
         draws.append(_compare(lessons(label_resolved(whole.of_draw(number), of_draw), of_draw), of_draw))
@@ -57,7 +57,7 @@ def distil(recipe: Recipe, do: Do) -> ResultRecord:
     explanation = do(Explain(data, scores, soft_labels))
     names = (recipe.registered_student, recipe.registered_teacher)
     registered = do(Register(data, result, *names, recipe.promotion))
-    do(Report(data, scores, result, explanation, whole, registered))
+    do(Report(data, scores, result, explanation, whole, registered, chosen.races))
     return result
 
 

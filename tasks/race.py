@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 from tasks.shared.errors import DivergedError
 from tasks.shared.history import read_history
 from tasks.shared.outputs import Json, Output, locked, make_output, read_versioned, write_json
+from tasks.shared.report.content import RACE, RACE_VERSION
+from tasks.shared.report.words import changed
 from tasks.shared.steps import Context, Step, Stopped
 from tasks.train_student import TrainSmall
 
-RACE = "race.json"
-_VERSION = 1
 _SURE = 0.5
 """Share of the looks at dev before which no candidate is stopped: learning rates fall late."""
 
@@ -116,7 +116,7 @@ class Race(Step[RaceRecord]):
         if not best:
             raise FloatingPointError("no candidate's loss stays finite; lower training.learning_rate")
         winner = next(n for n, one in enumerate(found) if one["state"] == "done" and one["dev_accuracy"] == best)
-        write_json(folder / RACE, {"version": _VERSION, "role": self._role, "winner": winner, "candidates": found})
+        write_json(folder / RACE, {"version": RACE_VERSION, "role": self._role, "winner": winner, "candidates": found})
         return {"winner": winner, "looks": sum(len(one["dev_accuracy"]) for one in found)}
 
     def _carry_out(self, number: int, candidate: TrainSmall, context: Context, pace: "_Pace") -> list[float]:
@@ -140,7 +140,7 @@ class Race(Step[RaceRecord]):
 
     def read(self, output: Output) -> RaceRecord:
         """The record of the race."""
-        content = read_versioned(output.path / RACE, _VERSION)
+        content = read_versioned(output.path / RACE, RACE_VERSION)
         candidates = tuple(
             Candidate(one["changes"], max(one["dev_accuracy"], default=0.0), one["state"], len(one["dev_accuracy"]))
             for one in content["candidates"]
@@ -153,11 +153,12 @@ class Race(Step[RaceRecord]):
 
     def summary(self, record: RaceRecord) -> str:
         """The winner, and what each got."""
+        ends = {"done": "", "stopped": " (stopped)", "diverged": " (diverged)"}
         others = ", ".join(
-            f"{said(candidate.changes)} {candidate.dev_accuracy:.1%}{'' if candidate.state == 'done' else ' (stopped)'}"
+            f"{changed(candidate.changes)} {candidate.dev_accuracy:.1%}{ends[candidate.state]}"
             for candidate in record.candidates
         )
-        return f"of dev right: {others}; {said(record.candidates[record.winner].changes)} goes on"
+        return f"of dev right: {others}; {changed(record.candidates[record.winner].changes)} goes on"
 
 
 @dataclass(frozen=True)
@@ -182,8 +183,3 @@ class _Pace:
         chance = sqrt(max(there * (1 - there), 1 / self.rows) / self.rows)
         if max(self.seen) < there - chance:
             raise Stopped
-
-
-def said(changes: Mapping[str, Any]) -> str:
-    """Changes to a recipe in a few words."""
-    return ", ".join(f"{path}={value}" for path, value in changes.items()) or "as derived"

@@ -12,6 +12,7 @@ from tasks.shared.scorecard import COST, QUALITY, Cost, Quality, read_card
 RESULT, RESULT_VERSION = "result.json", 4
 EXPLANATION, EXPLANATION_VERSION = "explanation.json", 1
 REGISTERED = "registered.json"
+RACE, RACE_VERSION = "race.json", 1
 
 ROLES = ("teacher", "student", "unaugmented", "twin", "scratch")
 """In the order of tables and legends."""
@@ -57,6 +58,7 @@ class Content:
         result: what the judge wrote.
         explanation: what explain wrote.
         registered: what register wrote: of each model what was decided, and why.
+        races: what each race wrote, in which dev chose among candidates.
     """
 
     recipe: Mapping[str, Json]
@@ -68,6 +70,7 @@ class Content:
     result: Mapping[str, Json]
     explanation: Mapping[str, Json]
     registered: Sequence[Mapping[str, Json]] = ()
+    races: Sequence[Mapping[str, Json]] = ()
 
     @property
     def shipped(self) -> Card:
@@ -104,6 +107,7 @@ def gather(
     judge: Path,
     explain: Path,
     register: Path | None = None,
+    races: Sequence[Path] = (),
 ) -> Content:
     """Reads the folders that the steps of a run left.
 
@@ -115,6 +119,7 @@ def gather(
         judge: of judge.
         explain: of explain.
         register: of register; None where nothing is told of it.
+        races: of each race.
 
     Raises:
         StillhouseError: one is gone or damaged.
@@ -131,6 +136,7 @@ def gather(
         result=read_versioned(judge / RESULT, RESULT_VERSION),
         explanation=read_versioned(explain / EXPLANATION, EXPLANATION_VERSION),
         registered=read_json(register / REGISTERED) if register else (),
+        races=[read_versioned(race / RACE, RACE_VERSION) for race in races],
     )
 
 

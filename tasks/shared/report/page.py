@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from tasks.shared.report.choices import choices
 from tasks.shared.report.classes import by_class
 from tasks.shared.report.closing import closing, verdicts
 from tasks.shared.report.comparisons import comparisons, models, tests
@@ -71,6 +72,7 @@ def write_page(content: Content) -> Page:
         robustness,
         tests,
         probabilities,
+        choices,
         _training,
         _data,
         _registered,
@@ -111,7 +113,8 @@ def _about(content: Content) -> str:
     count = f"{seeds} seeds" if seeds > 1 else "one seed"
     return (
         f"Teacher: {', '.join(named)}{size}. Students: {family}, {short(student.cost.parameters)} parameters, {count}. "
-        "Twins: the same networks, trained on the gold labels alone."
+        "Twins: the same networks, trained on the gold labels alone"
+        f"{', as dev chose among as many candidates at most' if content.races else ''}."
     )
 
 
