@@ -146,7 +146,8 @@ def _learning(recipe: Recipe, facts: Facts, budget: Budget) -> Iterator[Derived]
     yield Derived("student.dropout", 0.3 if copies else 0.4, f"{'with' if copies else 'without'} changed copies")
     temperature = 2.0 if data.classes <= _SURE_CLASSES else 1.0
     terms = [{"term": "soft", "temperature": temperature}]
-    yield Derived("objective", terms, f"{data.classes} classes: more would flatten what the teacher says")
+    flat = "leaves the likeliest most of the belief" if temperature > 1 else "more would flatten what the teacher says"
+    yield Derived("objective", terms, f"{data.classes} classes: {flat}")
     batch = recipe.training.batch_size or next(size for most, size in _BATCHES if rows < most)
     passes = passes_over(rows, batch, data, budget)
     steps = f"{passes * -(-rows // batch):,} optimiser steps"
