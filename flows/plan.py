@@ -65,8 +65,8 @@ class Planner:
         """See `Do.resolve`; of data that is not known yet, what is derived serves this plan alone and is not shown."""
         if self._known.estimates is None:
             self._known.estimates = Estimates(self._runs, recipe)
-        memory = self._workspace.precision if self._workspace.root.exists() else None
-        found = derive(recipe, gather(recipe, data or _SOME_DATA, memory, fetch=False))
+        facts = gather(recipe, data or _SOME_DATA, self._workspace.precision, runs=False)
+        found = derive(recipe, facts)
         if data is not None:
             self._known.derived = found.derived
         return found

@@ -113,7 +113,7 @@ class Runner:
         """See `Do.resolve`."""
         if data is None:
             raise ValueError("the facts of the data are known once load_data has run")
-        return derive(recipe, gather(recipe, data, self.workspace.precision, fetch=True))
+        return derive(recipe, gather(recipe, data, self.workspace.precision, runs=True))
 
     def settle(self, recipe: ResolvedRecipe, *, final: bool) -> None:
         """See `Do.settle`."""

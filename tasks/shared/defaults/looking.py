@@ -11,24 +11,32 @@ from tasks.shared.recipe import Recipe
 from tasks.shared.word_vectors import size_of
 
 
-def gather(recipe: Recipe, data: DataFacts, memory: Path | None, *, fetch: bool) -> Facts:
+def gather(recipe: Recipe, data: DataFacts, memory: Path, *, runs: bool) -> Facts:
     """All that the recipe's defaults are derived from.
 
     Args:
         recipe: as it was written.
         data: what is known of the data.
         memory: file in which is kept how fast machines multiply; see `best_precision`.
-        fetch: whether a model that is elsewhere is fetched; else nothing is known of it.
+        runs: whether a run asks, and not a plan: a model that is elsewhere is fetched, and products are timed.
 
     Raises:
         StillhouseError: a model or a file is not there, or cannot be used.
     """
     models = tuple(
-        ModelFacts() if teacher.labels is not None else _model(teacher.model, f"teachers.{number}.model", fetch)
+        ModelFacts() if teacher.labels is not None else _model(teacher.model, f"teachers.{number}.model", runs)
         for number, teacher in enumerate(recipe.teachers)
     )
     file = recipe.student.vectors_file
-    return Facts(data, models, best_precision(pick_device(recipe.device), memory), size_of(file) if file else None)
+    device = pick_device(recipe.device) if runs else _likely_device(recipe.device)
+    return Facts(data, models, best_precision(device, memory, measure=runs), size_of(file) if file else None)
+
+
+def _likely_device(wanted: str) -> str:
+    """What `auto` will be, for a plan: importing torch to be told takes seconds."""
+    if wanted == "auto":
+        return "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
+    return wanted
 
 
 def _model(model: str, where: str, fetch: bool) -> ModelFacts:

@@ -19,13 +19,13 @@ _FASTER = 1.2
 _SIZE, _TIMES = 768, 7
 
 
-def best_precision(device: str, memory: Path | None) -> Precision:
+def best_precision(device: str, memory: Path, *, measure: bool) -> Precision:
     """bf16 where a device multiplies it natively and faster, else fp32.
 
     Args:
         device: `cpu`, `cuda` or `mps`.
-        memory: file in which the answer for a processor is kept, so that the machine's load decides it once at most;
-            None keeps nothing.
+        memory: file in which the answer for a processor is kept, so that the machine's load decides it once at most.
+        measure: whether it is timed where nothing is kept yet; else having the instructions is taken for being faster.
     """
     if not has_bf16(device):
         return "fp32"
@@ -33,12 +33,10 @@ def best_precision(device: str, memory: Path | None) -> Precision:
         return "bf16"
     machine = hash_of([_flags(), version("torch")])[:16]
     known = _remembered(memory)
-    if machine not in known:
+    if machine not in known and measure:
         known = {**known, machine: "bf16" if _times_as_fast() >= _FASTER else "fp32"}
-        if memory is not None:
-            memory.parent.mkdir(parents=True, exist_ok=True)
-            write_json(memory, known)
-    return "bf16" if known[machine] == "bf16" else "fp32"
+        write_json(memory, known)
+    return "bf16" if known.get(machine, "bf16") == "bf16" else "fp32"
 
 
 def has_bf16(device: str) -> bool:
@@ -59,9 +57,7 @@ def _flags() -> str:
     )
 
 
-def _remembered(memory: Path | None) -> Mapping[str, Any]:
-    if memory is None:
-        return {}
+def _remembered(memory: Path) -> Mapping[str, Any]:
     with suppress(OSError, ValueError):  # damaged, it is measured again
         found = json.loads(memory.read_text(encoding="utf-8"))
         return found if isinstance(found, dict) else {}
