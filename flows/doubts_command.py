@@ -25,6 +25,8 @@ _SHOWN, _LONGEST = 5, 60
 
 def doubt_run(run: str | None, folds: int, output: Path | None, quiet: bool, as_json: bool) -> None:
     """Looks for doubtful labels of a run's data, and prints the surest ones."""
+    if output is not None and not output.absolute().parent.is_dir():  # before teachers are trained for it
+        raise StillhouseError(f"cannot write {brief_path(output)}: there is no such folder")
     record = named_run(existing_workspace(), run, has_result)
     recipe = Path(record["path"]) / RECIPE
 
