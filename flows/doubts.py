@@ -11,7 +11,7 @@ from flows.once import Once
 from tasks.disturb import Disturb
 from tasks.doubt import Doubt, DoubtRecord
 from tasks.evaluate import Evaluate
-from tasks.fold_gold import FoldGold
+from tasks.fold_gold import FoldGold, TrainWithoutFold
 from tasks.load_data import LoadData
 from tasks.shared.defaults.resolved import ResolvedTeacher
 from tasks.shared.errors import StillhouseError
@@ -48,9 +48,7 @@ def find_doubts(recipe: Recipe, folds: int, do: Do) -> DoubtRecord:
     teacher = do(TrainTeacher(data, options, number))
     score = do(Evaluate(data, teacher, do(Disturb(data, whole.robustness)), whole.robustness))
     folded = do(FoldGold(data, folds))
-    # One that learns less may stay below the floor, and judges all the same.
-    lenient = options.model_copy(update={"floor": 0.0})
     held = tuple(
-        do.aside(f", fold {fold}")(TrainTeacher(of_fold, lenient, number)) for fold, of_fold in enumerate(folded.folds)
+        do.aside(f", fold {place}")(TrainWithoutFold(fold, options, number)) for place, fold in enumerate(folded.folds)
     )
     return do(Doubt(data, teacher, folded, held, score))

@@ -158,11 +158,12 @@ class _Run:
     def _settle(self, recipe: ResolvedRecipe, final: bool) -> None:
         """Keeps the recipe that the run goes on with, whole: what a later Stillhouse would derive changes nothing."""
         self._recipe = recipe
+        if not final:  # whoever goes on with what a run left before then has dev choose too
+            return
         with replacing(self._folder / RECIPE) as file:
             file.write_text(recipe_to_yaml(recipe), encoding="utf-8")
         self._tracker.artifact(self._parent, self._folder / RECIPE)
-        if final:  # a tracked run's parameters cannot be changed
-            self._tracker.params(self._parent, recipe.model_dump(mode="json"))
+        self._tracker.params(self._parent, recipe.model_dump(mode="json"))
 
     def _cut_off(self) -> None:
         """What the thread can still do that ends the process; the next run closes the rest."""
@@ -223,7 +224,7 @@ class _Run:
         views, shares = self._runner.made(LabelRecord), self._runner.made(ShardRecord)
         rows = sum(view.view["rows"] for view in views) if views else sum(share.rows for share in shares)
         ended = zip(self._runner.records, self._runner.done, strict=True)
-        made = [record for record, done in ended if done["state"] == "done" and not done.get("aside")]
+        made = [record for record, done in ended if done["state"] == "done"]
         new = sum(record.new for record in made if isinstance(record, (LabelRecord, ShardRecord)))
         return {"rows": rows, "new": min(new, rows)}  # a file of labels may have more texts than are asked for
 

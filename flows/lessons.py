@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from flows.labelled import Labelled, Teacher, label_resolved
-from tasks.augment import Augment
+from tasks.augment_gold import AugmentGold
 from tasks.embed import Embed, EmbedRecord
 from tasks.fuse import Fuse, FuseRecord
 from tasks.prepare_scratch import PrepareScratch
@@ -65,7 +65,7 @@ class Lessons:
         """The step that trains a twin with nothing of the teacher's."""
         own = do(PrepareScratch(self.data, self.prepared))
         student = self._shared[2].model_copy(update={"dropout": self.recipe.twin.dropout})
-        return TrainScratch(self.data, own, student, self._twins, seed, self._matched)
+        return TrainScratch(self.data, own, student, self._twins, seed, self._matched, self.copies)
 
     @property
     def _shared(self) -> tuple[DataRecord, PreparedRecord, ResolvedStudent, ResolvedTraining]:
@@ -102,7 +102,7 @@ def lessons(labelled: Labelled, do: Do) -> Lessons:
         looked_into = cast(TeacherRecord, teachers[terms["relation"].teacher])
     if recipe.twin.copies:
         how = recipe.augment.model_copy(update={"copies": recipe.twin.copies})
-        copies = do(Augment(data, how, recipe.tokenizer_of, "gold"))
+        copies = do(AugmentGold(data, how, recipe.tokenizer_of))
     return Lessons(recipe, data, teachers, soft_labels, prepared, vectors, looked_into, copies)
 
 

@@ -42,8 +42,8 @@ class Once:
         self.do.settle(recipe, final=final)
 
     def of_draw(self, number: int) -> "Once":
-        """The same for a draw of labels."""
-        return replace(self, do=self.do.of_draw(number))
+        """The same for a draw of labels, which shares nothing: a record holds more of the data than a key decides."""
+        return replace(self, do=self.do.of_draw(number), found=[])
 
     def aside(self, suffix: str) -> "Once":
         """See `Do.aside`."""
@@ -57,3 +57,6 @@ class Once:
         """See `Do.spread`."""
         if all(known != step for known, _ in self.found):
             self.do.spread(step, shares)
+            return
+        for share in shares:
+            self.do.again(share)

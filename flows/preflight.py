@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 from tasks.import_labels import check_labels
 from tasks.load_data import LoadData
+from tasks.prepare_student import Origin
 from tasks.shared.bases import check_base, check_classifier
 from tasks.shared.defaults.budgets import BUDGETS
 from tasks.shared.devices import pick_device
@@ -125,8 +126,9 @@ def _tokens_read(recipe: Recipe) -> int:
     tokenizer = recipe.student.tokenizer
     if recipe.student.max_length:
         return recipe.student.max_length
-    asked = recipe.teachers[tokenizer].max_length if isinstance(tokenizer, int) else None
-    return asked or BUDGETS[recipe.effort].longest
+    if not isinstance(tokenizer, int):
+        return Origin.max_length
+    return recipe.teachers[tokenizer].max_length or BUDGETS[recipe.effort].longest
 
 
 def parse_share(recipe: Recipe, shard: str) -> Shard:

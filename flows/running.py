@@ -236,10 +236,17 @@ class Runner:
         ended = zip(self.records, self.done, strict=True)
         return [record for record, entry in ended if isinstance(record, kind) and not entry.get("aside")]
 
-    def _held(self, step: Step[Any]) -> AbstractContextManager[None]:
-        """The lock of what a step makes: two runs that want the same wait for one."""
-        lock = self.workspace.locks / f"{step.name}-{step.folder(self.workspace).name}.lock"
-        return locked(lock, partial(self._waiting, step))
+    @contextmanager
+    def _held(self, step: Step[Any]) -> Iterator[None]:
+        """The locks of what a step makes: two runs that want the same wait for one.
+
+        All are taken before the tag's slot and in one order, so that no two runs wait for each other.
+        """
+        names = {f"{one.name}-{one.folder(self.workspace).name}.lock" for one in (step, *step.also_makes)}
+        with ExitStack() as held:
+            for name in sorted(names):
+                held.enter_context(locked(self.workspace.locks / name, partial(self._waiting, step)))
+            yield
 
     def _find(self, step: Step[Any], warn: Callable[[str], None] = lambda said: None) -> Output | None:
         return None if step.name in self.force else step.find(self.workspace, warn)

@@ -54,7 +54,7 @@ def search(recipe: Recipe, do: Runner) -> SweepRecord:
     once = Once(do)
     labelled = label_texts(recipe, once)
     made_of = [one.digest for one in (labelled.data, *labelled.teachers, *labelled.labels)]
-    file = study_file(do.workspace, recipe, made_of)
+    file = study_file(do.workspace, recipe, labelled.recipe, made_of)
     with locked(do.workspace.locks / f"sweep-{file.stem}.lock", partial(_waiting, do)):
         study = Study(file, recipe.name, recipe.sweep, partial(_complaint, recipe))
         if study.ended:
@@ -104,9 +104,9 @@ def _carry_out(recipe: Recipe, study: Study, do: Runner, once: Once) -> None:
 
 def _try(recipe: Recipe, asked: Asked, do: Runner, once: Once) -> dict[str, Any]:
     """Accuracy on dev and cost of the first seed's student; nothing of one that was stopped, or diverged."""
-    whole = once.resolve(recipe, once(LoadData(recipe.data)).facts).recipe
-    taught = lessons(label_resolved(whole, once), once)
     try:
+        whole = once.resolve(recipe, once(LoadData(recipe.data)).facts).recipe
+        taught = lessons(label_resolved(whole, once), once)
         student = do(taught.student(recipe.seeds[0]))
     except (Stopped, DivergedError):
         return {}

@@ -1,4 +1,4 @@
-"""Step augment: changed copies of texts: of transfer for the teacher to label, of gold for twins to learn from."""
+"""Step augment: changed copies of transfer texts, for the teacher to label and the students to learn from."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -35,19 +35,14 @@ class Augment(Step[DataRecord]):
     """Writes a part's texts again, and behind them each one's copies; a copy that is there already is left out.
 
     `model` is the one whose tokenizer students have, as the recipe names it: masked words become its mask token.
-    `part` is transfer, or gold, whose copies have their texts' labels.
+    `part` is transfer here; copies of gold, of which a step of its own is, have their texts' labels.
     """
 
     name: ClassVar[str] = "augment"
+    part: ClassVar[Literal["transfer", "gold"]] = "transfer"
     data: DataRecord
     options: ResolvedAugment
     model: str
-    part: Literal["transfer", "gold"] = "transfer"
-
-    @property
-    def title(self) -> str:
-        """The name, and of which part if it is not the usual one."""
-        return self.name if self.part == "transfer" else f"{self.name} {self.part}"
 
     def inputs(self) -> Mapping[str, Json]:
         """The transfer texts, the texts of parts that must not be learnt from, and how copies are made."""

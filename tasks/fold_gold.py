@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from tasks.shared.dataset import KEY, DataRecord, PartWriter, part_file, read_chunks
+from tasks.shared.dataset import KEY, DataRecord, PartWriter, part_file, read_chunks, read_keys, read_labels
+from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import Json, Output, hash_of
 from tasks.shared.steps import Context, Step
 from tasks.shared.texts import draw_order
+from tasks.train_teacher import TeacherRecord, TrainTeacher
 
 _SEED = 2**32
 """Of the draw of folds: one that no recipe has, so that it goes with no other draw."""
@@ -31,7 +33,7 @@ class FoldsRecord:
 
 @dataclass(frozen=True)
 class FoldGold(Step[FoldsRecord]):
-    """Draws each gold row into one of some folds, by a hash of its text, so that a repeated text is in one alone."""
+    """Puts each gold row into one of some folds, class by class; a repeated text is in one alone."""
 
     name: ClassVar[str] = "fold_gold"
     data: DataRecord
@@ -43,6 +45,7 @@ class FoldGold(Step[FoldsRecord]):
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Writes `gold.parquet` and `dev.parquet` into a folder a fold."""
+        folds = self._folds()
         places = [self._place(folder, fold) for fold in range(self.count)]
         for place in places:
             place.mkdir()
@@ -50,13 +53,26 @@ class FoldGold(Step[FoldsRecord]):
         for chunk in read_chunks(self.data.file("gold")):
             for row, raw in enumerate(chunk.keys.tolist()):
                 key = raw.ljust(KEY.itemsize, b"\0")
-                fold = draw_order(_SEED, key) % self.count
+                fold = folds[raw]
                 values = (key, chunk.texts[row], chunk.pairs[row] if chunk.pairs else None, int(chunk.labels[row]))
                 for number in range(self.count):
                     (held if number == fold else learnt)[number].add(*values)
         closed = {"gold": learnt, "dev": held}
         digests = {part: [writer.close() for writer in writers] for part, writers in closed.items()}
         return {"digests": digests, "rows": {part: [one.count for one in writers] for part, writers in closed.items()}}
+
+    def _folds(self) -> dict[bytes, int]:
+        """The fold of each text, by its key: class by class, dealt out in the order of a hash.
+
+        Raises:
+            StillhouseError: there are fewer texts than folds.
+        """
+        keys, labels = read_keys(self.data.file("gold")), read_labels(self.data.file("gold"))
+        of = {key: int(label) for key, label in zip(keys.tolist(), labels.tolist(), strict=True)}
+        if len(of) < self.count:
+            raise StillhouseError(f"{self.count} folds of {len(of)} gold texts cannot be; take fewer")
+        dealt = sorted(of, key=lambda key: (of[key], draw_order(_SEED, key.ljust(KEY.itemsize, b"\0"))))
+        return {key: place % self.count for place, key in enumerate(dealt)}
 
     @staticmethod
     def _place(folder: Path, fold: int) -> Path:
@@ -83,3 +99,10 @@ class FoldGold(Step[FoldsRecord]):
     def summary(self, record: FoldsRecord) -> str:
         """How many rows each has."""
         return f"{self.count} folds of about {self.data.rows['gold'] // self.count:,} gold rows"
+
+
+class TrainWithoutFold(TrainTeacher):
+    """A teacher that judges a fold; it teaches nobody, so nothing is asked of how it does there."""
+
+    def check(self, record: TeacherRecord) -> None:
+        """Refuses none."""

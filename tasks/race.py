@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from tasks.shared.errors import DivergedError
 from tasks.shared.history import read_history
-from tasks.shared.outputs import Json, Output, locked, make_output, read_versioned, write_json
+from tasks.shared.outputs import Json, Output, make_output, read_versioned, write_json
 from tasks.shared.report.content import RACE, RACE_VERSION
 from tasks.shared.report.words import changed
 from tasks.shared.steps import Context, Step, Stopped
@@ -88,6 +88,11 @@ class Race(Step[RaceRecord]):
         return all(candidate.ready for candidate in self.candidates)
 
     @property
+    def also_makes(self) -> Sequence[TrainSmall]:
+        """The candidates' own outputs."""
+        return self.candidates
+
+    @property
     def work(self) -> tuple[int | None, str]:
         """The optimiser steps of all candidates."""
         steps = [candidate.work[0] for candidate in self.candidates]
@@ -121,20 +126,18 @@ class Race(Step[RaceRecord]):
 
     def _carry_out(self, number: int, candidate: TrainSmall, context: Context, pace: "_Pace") -> list[float]:
         """The accuracies on dev at a candidate's looks; trains it unless that was done before."""
-        place = candidate.folder(context.workspace)
-        lock = context.workspace.locks / f"{candidate.name}-{place.name}.lock"
-        with locked(lock, lambda owner: None):
-            output = candidate.find(context.workspace)
-            if output is None:
-                own = replace(
-                    context,
-                    looked=pace,
-                    kept=context.kept and context.kept / place.name,
-                    metrics=lambda name, points: context.metrics(f"{name}_of_candidate_{number}", points),
-                )
-                fill = partial(candidate.make, context=own)
-                made = (candidate.key, candidate.decided_by, fill, context.run, candidate.measured)
-                output = make_output(place, *made)
+        output = candidate.find(context.workspace)
+        if output is None:
+            place = candidate.folder(context.workspace)
+            own = replace(
+                context,
+                looked=pace,
+                kept=context.kept and context.kept / place.name,
+                metrics=lambda name, points: context.metrics(f"{name}_of_candidate_{number}", points),
+            )
+            fill = partial(candidate.make, context=own)
+            made = (candidate.key, candidate.decided_by, fill, context.run, candidate.measured)
+            output = make_output(place, *made)
         history = read_history(output.path)
         return [accuracy for _, accuracy in history["dev_accuracy"]] if history else []
 

@@ -35,6 +35,7 @@ STEPS: dict[str, Resource] = {
     "fuse": CPU,
     "embed": GPU,
     "prepare_student": CPU,
+    "augment_gold": CPU,
     "race": GPU,
     "train_student": GPU,
     "train_twin": GPU,

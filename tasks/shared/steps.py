@@ -122,6 +122,11 @@ class Step(ABC, Generic[Record]):
         return self.title
 
     @property
+    def also_makes(self) -> "Sequence[Step[Any]]":
+        """Steps whose outputs it makes on the way; whoever carries it out holds their locks too."""
+        return ()
+
+    @property
     def work(self) -> tuple[int | None, str]:
         """How many units of work there are at most, if that is known before it begins, and what they are."""
         return None, "units"

@@ -32,6 +32,7 @@ def test_the_table_lists_exactly_the_steps_in_their_order():
         "fuse",
         "embed",
         "prepare_student",
+        "augment_gold",
         "race",
         "train_student",
         "train_twin",

@@ -141,7 +141,8 @@ def _learning(recipe: Recipe, facts: Facts, budget: Budget) -> Iterator[Derived]
         why = "the file's vectors are so wide" if facts.vectors else _effort(budget)
         yield Derived("student.embedding_size", facts.vectors or budget.width, why)
     if not (student.teacher_layers or student.configuration):
-        yield Derived("student.hidden_size", budget.width, _effort(budget))
+        heads = student.heads if student.family == "transformer" else 1
+        yield Derived("student.hidden_size", -(-budget.width // heads) * heads, _effort(budget))
     rows = data.transfer * (1 + copies)
     yield Derived("student.dropout", 0.3 if copies else 0.4, f"{'with' if copies else 'without'} changed copies")
     temperature = 2.0 if data.classes <= _SURE_CLASSES else 1.0

@@ -131,10 +131,10 @@ def _more(recipe: Mapping[str, Any], count: int) -> Sequence[int]:
 def _larger(found: Standing) -> Advice:
     """A student of more width, or one that learns for longer where width is not the recipe's to say."""
     student = found.recipe["student"]
-    width = 2 * int(student["hidden_size"])
+    width = 2 * int(student["hidden_size"] or 0)
     behind = 0.0 if found.teacher is None else 100 * (found.teacher - found.student)
     why = f": it is {behind:.1f} points below its teacher" if behind > 0 else ""
-    fixed = student.get("configuration") or student.get("teacher_layers") or student["layers"] == 0
+    fixed = student.get("configuration") or student.get("teacher_layers") or student["layers"] == 0 or not width
     if fixed or width > _WIDEST:
         return _longer(found, why)
     return Advice(f"try a larger student{why}", f"student.hidden_size={width}")
