@@ -475,8 +475,8 @@ def test_several_teachers_are_told_apart_and_together(toy, tmp_path):
     from tasks.fuse import Fuse
     from tasks.label import Label
     from tasks.shared.recipe_teaching import Fuse as FuseOptions
-    from tasks.shared.recipe_teaching import Labelling, Teacher
     from tasks.train_teacher import TrainTeacher
+    from tests.settled import Labelling, Teacher
 
     options = Teacher(model=str(toy.reordered(tmp_path)), epochs=0, max_length=9)
     other = toy.bench(TrainTeacher(toy.data, options, 1))
