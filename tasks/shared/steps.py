@@ -59,8 +59,11 @@ class Job:
     looked: Callable[[int, float], None] = never_stops
 
 
-Fill = Callable[[Path, "Context"], Mapping[str, Json]]
-"""Fills a step's folder, as `Step.make` does."""
+class Fill(Protocol):
+    """What fills a step's folder, as `Step.make` does."""
+
+    def __call__(self, folder: Path, context: "Context") -> Mapping[str, Json]:
+        """Fills the folder and returns the facts for the manifest."""
 
 
 def one_after_the_other(jobs: Sequence[Job]) -> Sequence[Fill]:
