@@ -8,6 +8,12 @@ from tasks.shared.defaults.budgets import Budget, within
 from tasks.shared.defaults.facts import DataFacts
 from tasks.shared.defaults.resolved import ResolvedRecipe
 
+SURE_CLASSES = 10
+"""Classes up to which they are far apart: a changed word seldom makes another one, and a temperature of 2 leaves the
+teacher's likeliest class most of its belief."""
+_ABOUNDS = 3
+"""As many times more transfer texts than gold rows are more than copies can add to."""
+
 Changes = Mapping[str, Any]
 """To a recipe: value by dotted path."""
 
@@ -17,6 +23,11 @@ def passes_over(rows: int, batch: int, data: DataFacts, budget: Budget) -> int:
     steps = budget.steps + budget.steps_a_class * data.classes
     allowed = budget.read / (rows * data.tokens)
     return within(min(steps / -(-rows // batch), allowed), budget.passes)
+
+
+def wants_copies(data: DataFacts) -> bool:
+    """Whether changed copies may help: there is little other text, and a changed word seldom makes another class."""
+    return data.transfer < _ABOUNDS * data.gold and data.classes <= SURE_CLASSES
 
 
 def copies_of(rows: int, data: DataFacts, budget: Budget) -> int:
@@ -43,9 +54,11 @@ def candidates(
 def _students(recipe: ResolvedRecipe, left_out: frozenset[str], data: DataFacts, budget: Budget) -> Iterator[Changes]:
     yield {}
     batch = recipe.training.batch_size
-    if "augment.copies" in left_out and recipe.augment.copies:
+    if "augment.copies" in left_out and recipe.augment.copies and wants_copies(data):
         alone = {"training.epochs": passes_over(data.transfer, batch, data, budget), "student.dropout": 0.4}
         yield {"augment.copies": 0, **_some(alone, left_out)}
+    if "training.epochs" in left_out:
+        yield {"training.epochs": 2 * recipe.training.epochs}
 
 
 def _twins(recipe: ResolvedRecipe, left_out: frozenset[str], data: DataFacts, budget: Budget) -> Iterator[Changes]:

@@ -7,8 +7,15 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from tasks.shared.defaults.budgets import BUDGETS, Budget, within
-from tasks.shared.defaults.candidates import Changes, candidates, copies_of, passes_over
-from tasks.shared.defaults.facts import Facts, ModelFacts
+from tasks.shared.defaults.candidates import (
+    SURE_CLASSES,
+    Changes,
+    candidates,
+    copies_of,
+    passes_over,
+    wants_copies,
+)
+from tasks.shared.defaults.facts import DataFacts, Facts, ModelFacts
 from tasks.shared.defaults.resolved import ResolvedRecipe
 from tasks.shared.errors import StillhouseError
 from tasks.shared.recipe import Recipe
@@ -17,8 +24,6 @@ from tasks.shared.recipe_teaching import Teacher
 
 _FEW_GOLD = 2000
 """Gold rows below which a teacher learns in batches of 16: larger ones leave it too few optimiser steps."""
-_SURE_CLASSES = 10
-"""Classes up to which a temperature of 2 leaves the teacher's likeliest class most of its belief."""
 _BATCHES = ((4000, 32), (20_000, 64), (float("inf"), 128))
 """Texts below which a student learns in batches of a size: the more there are, the larger, which is faster."""
 _NARROW = 384
@@ -134,7 +139,7 @@ def _learning(recipe: Recipe, facts: Facts, budget: Budget) -> Iterator[Derived]
     """What students and twins are, and how they learn."""
     data, student = facts.data, recipe.student
     of_labels = any(teacher.labels is not None for teacher in recipe.teachers)
-    copies = 0 if of_labels else copies_of(data.transfer, data, budget)
+    copies = 0 if of_labels or not wants_copies(data) else copies_of(data.transfer, data, budget)
     if recipe.augment.copies is not None:
         copies = recipe.augment.copies
     if not student.teacher_layers:
@@ -145,7 +150,7 @@ def _learning(recipe: Recipe, facts: Facts, budget: Budget) -> Iterator[Derived]
         yield Derived("student.hidden_size", -(-budget.width // heads) * heads, _effort(budget))
     rows = data.transfer * (1 + copies)
     yield Derived("student.dropout", 0.3 if copies else 0.4, f"{'with' if copies else 'without'} changed copies")
-    temperature = 2.0 if data.classes <= _SURE_CLASSES else 1.0
+    temperature = 2.0 if data.classes <= SURE_CLASSES else 1.0
     terms = [{"term": "soft", "temperature": temperature}]
     flat = "leaves the likeliest most of the belief" if temperature > 1 else "more would flatten what the teacher says"
     yield Derived("objective", terms, f"{data.classes} classes: {flat}")
@@ -158,9 +163,19 @@ def _learning(recipe: Recipe, facts: Facts, budget: Budget) -> Iterator[Derived]
     yield Derived("training.learning_rate", 1e-3 if slow else 3e-3, f"a {student.family}")
     yield Derived("training.evaluations", budget.evaluations, _effort(budget))
     yield Derived("training.precision", facts.precision, _precision(facts))
-    why = "labels made elsewhere say nothing of copies" if of_labels else f"{data.transfer:,} texts, {_effort(budget)}"
-    yield Derived("augment.copies", copies, why)
+    yield Derived("augment.copies", copies, _of_copies(data, of_labels, budget))
     yield from _twin(recipe, facts, budget, batch)
+
+
+def _of_copies(data: DataFacts, of_labels: bool, budget: Budget) -> str:
+    """Why there are as many changed copies as there are."""
+    if of_labels:
+        return "labels made elsewhere say nothing of copies"
+    if wants_copies(data):
+        return f"{data.transfer:,} texts, {_effort(budget)}"
+    if data.classes > SURE_CLASSES:
+        return f"{data.classes} classes: a changed word may make another one"
+    return f"{data.transfer:,} texts for {data.gold:,} gold rows are enough"
 
 
 def _twin(recipe: Recipe, facts: Facts, budget: Budget, batch: int) -> Iterator[Derived]:

@@ -156,13 +156,14 @@ def gather(
 
 
 def _card(place: Place, rows: Mapping[str, int]) -> Card:
+    quality = read_card(place.scorecard / QUALITY, Quality)
     facts = read_json(place.model.parent / MANIFEST)["facts"]
     return Card(
         title=place.title,
         role=place.role,
         seed=place.seed,
         dev_accuracy=place.dev_accuracy,
-        quality=read_card(place.scorecard / QUALITY, Quality),
+        quality=quality,
         cost=read_card(place.scorecard / COST, Cost),
         history=read_history(place.model.parent),
         cut_off=_cut_off(facts, rows),
