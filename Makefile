@@ -23,7 +23,7 @@ INSTALLED_DEV := $(VENV)/.stamp-dev
 SAMPLES := $(VENV)/.stamp-samples
 
 .DELETE_ON_ERROR:
-.PHONY: help demo install samples up deploy check lint types test drills format docs benchmark-students clean distclean
+.PHONY: help demo install samples up deploy check lint types test drills format docs benchmark-students benchmark-defaults clean distclean
 
 ##@ To use it
 help: ## This menu
@@ -76,6 +76,9 @@ docs: $(INSTALLED) ## Write the generated parts of the docs and of deployments/p
 
 benchmark-students: $(INSTALLED_DEV) $(SAMPLES) ## Measure docs/results.md anew, in hours: ROWS=r8 DATA=folder-of-data-sets
 	@$(PY) -m tests.benchmarks.students $(ROWS) $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+benchmark-defaults: $(INSTALLED_DEV) $(SAMPLES) ## Measure the default recipe, in hours: ROWS=r8 DATA=folder-of-data-sets
+	@$(PY) -m tests.benchmarks.defaults $(ROWS) $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 ##@ To tidy up
 clean: ## Remove what tools leave behind; never the workspace

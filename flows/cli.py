@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from flows import completion
+from flows.doubts_cli import doubts
 from flows.guard import one_clear_line
 from flows.labels_cli import labels
 from flows.request import Request
@@ -28,15 +29,22 @@ def _of_a_recipe(command: Callable[..., None]) -> Callable[..., None]:
         overrides: tuple[str, ...],
         force: tuple[str, ...],
         device: str | None,
+        effort: str | None,
         quiet: bool = False,
         as_json: bool = False,
         **others: object,
     ) -> None:
-        changes = [*overrides, *([f"device={device}"] if device else [])]
+        named = {"device": device, "effort": effort}
+        changes = [*overrides, *(f"{name}={value}" for name, value in named.items() if value)]
         command(Request(recipe, changes, force, quiet, as_json), **others)
 
     options = [
         click.option("--json", "as_json", is_flag=True, help="Print the result for programs; all else is said aside."),
+        click.option(
+            "--effort",
+            type=click.Choice(["quick", "standard", "thorough"]),
+            help="How much work what the recipe leaves out may make.",
+        ),
         click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where models run."),
         click.option(
             "--force",
@@ -402,3 +410,4 @@ def complete(shell: str) -> None:
 
 
 main.add_command(labels)
+main.add_command(doubts)

@@ -68,10 +68,10 @@ def _with_other_files(recipes: Sequence[Recipe]) -> list[Recipe]:
         read = (student.embeddings, student.configuration, student.embedding_size, recipe.data, vectors)
         looked = [
             (term.term, term.teacher, term.layers)
-            for term in recipe.objective
+            for term in recipe.objective or []
             if term.term in {*INSIDE, "standardised"}
         ]
-        heads = student.heads if any(term.term == "relation" for term in recipe.objective) else None
+        heads = student.heads if any(term.term == "relation" for term in recipe.objective or []) else None
         return repr((read, looked, heads, student.tokenizer, student.teacher_layers, student.max_length))
 
     return list({files(recipe): recipe for recipe in recipes}.values())
@@ -107,7 +107,18 @@ def _recipe(request: Request) -> Recipe:
 
 
 def _run(request: Request, ending: str, load_flow: Callable[[], Callable[[Recipe], Path]]) -> None:
-    """Runs a flow, which is loaded while the servers start; the ending tells its runs from others."""
+    """Runs a flow and prints what came out."""
+    _print(run_flow(request, ending, load_flow), request.as_json)
+
+
+def run_flow(request: Request, ending: str, load_flow: Callable[[], Callable[[Recipe], Path]]) -> dict[str, Any]:
+    """Runs a flow and gives its run's record.
+
+    Args:
+        request: the recipe, and how to carry it out.
+        ending: of the run's id, which tells such runs from others.
+        load_flow: imports the flow, while the servers start.
+    """
     recipe = _recipe(request)
     forced = _checked_steps(request.force)
     check_device(recipe.device)
@@ -132,7 +143,7 @@ def _run(request: Request, ending: str, load_flow: Callable[[], Callable[[Recipe
         view = View(Console(highlight=False, stderr=request.as_json), request.quiet)
         session.set(Session(run, view, forced, server is not None, interruption))
         folder = flow(recipe)
-    _print(find_run(workspace, folder.name), request.as_json)
+    return find_run(workspace, folder.name)
 
 
 def _print(record: dict[str, Any], as_json: bool) -> None:
@@ -150,7 +161,6 @@ def _print(record: dict[str, Any], as_json: bool) -> None:
 
 def plan_recipe(request: Request) -> None:
     """Prints each step with what a run would do."""
-    from flows.estimates import Estimates
     from flows.pipeline import distil
     from flows.plan import Planner
 
@@ -162,7 +172,7 @@ def plan_recipe(request: Request) -> None:
     prepare_environment(workspace)
     if workspace.root.exists():
         open_workspace()
-    planner = Planner(workspace, _checked_steps(request.force), Estimates(all_runs(workspace), recipe))
+    planner = Planner(workspace, _checked_steps(request.force), all_runs(workspace))
     distil(recipe, planner)
     if request.as_json:
         click.echo(json.dumps(planner.to_dict(), indent=2))

@@ -30,11 +30,13 @@ from tasks.label_shard import ShardRecord
 from tasks.register import RegisterRecord
 from tasks.report import ReportRecord
 from tasks.shared.dataset import DataRecord
+from tasks.shared.defaults.resolved import ResolvedRecipe
 from tasks.shared.errors import chain_of, one_line
-from tasks.shared.outputs import write_json
+from tasks.shared.outputs import replacing, write_json
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import recipe_to_yaml
+from tasks.shared.side_by_side import SideBySide, side_by_side
 from tasks.shared.tracking import Tracker
 from tasks.shared.workspace import Workspace, open_workspace
 
@@ -86,8 +88,12 @@ def carry_out(recipe: Recipe, pipeline: Callable[[Recipe, Runner], object]) -> P
         folder = workspace.runs / run
         folder.mkdir(parents=True, exist_ok=True)  # there already where the orchestrator tries a run again
         (folder / RECIPE).write_text(recipe_to_yaml(recipe), encoding="utf-8")
-        with logging_to(folder / LOG), nullcontext() if watched and watched.own_server else _logging_to_prefect():
-            _Run(folder, recipe, workspace, watched).carry_out(pipeline)
+        with (
+            logging_to(folder / LOG),
+            nullcontext() if watched and watched.own_server else _logging_to_prefect(),
+            side_by_side(workspace, recipe.device) as trainers,
+        ):
+            _Run(folder, recipe, workspace, watched, trainers).carry_out(pipeline)
     return folder
 
 
@@ -103,9 +109,11 @@ def _logging_to_prefect() -> Iterator[None]:
 
 
 class _Run:
-    def __init__(self, folder: Path, recipe: Recipe, workspace: Workspace, watched: Session | None) -> None:
+    def __init__(
+        self, folder: Path, recipe: Recipe, workspace: Workspace, watched: Session | None, trainers: SideBySide
+    ) -> None:
         self._folder = folder
-        self._recipe = recipe
+        self._given = self._recipe = recipe
         self._workspace = workspace
         self._began = time.time()
         self._tracker = Tracker(workspace, recipe.name)
@@ -127,7 +135,9 @@ class _Run:
             device=recipe.device,
             force=watched.force if watched else frozenset(),
             own_server=own_server,
+            trainers=trainers,
             after=self._write_record,
+            settled=self._settle,
             trainings=recipe.sweep.most_trials if recipe.sweep and flow_run.flow_name == "sweep" else recipe.trainings,
             seeds=1 if flow_run.flow_name == "sweep" else len(recipe.seeds),
         )
@@ -135,8 +145,6 @@ class _Run:
     def carry_out(self, pipeline: Callable[[Recipe, Runner], object]) -> None:
         try:
             self._write_record()
-            self._tracker.params(self._parent, self._recipe.model_dump(mode="json"))
-            self._tracker.artifact(self._parent, self._folder / RECIPE)
             publish(tracked_run(self._tracker, self._parent))
             # Whoever watches a run with a server of its own sees what comes out.
             outcome = None if self._runner.own_server else Outcome(self._workspace, self._recipe)
@@ -154,6 +162,16 @@ class _Run:
                 self._write_record("failed" if failed else "interrupted", one_line(problem) if failed else None)
                 self._tracker.finish(self._parent, "FAILED" if failed else "KILLED")
             raise
+
+    def _settle(self, recipe: ResolvedRecipe, final: bool) -> None:
+        """Keeps the recipe that the run goes on with, whole: what a later Stillhouse would derive changes nothing."""
+        self._recipe = recipe
+        if not final:  # whoever goes on with what a run left before then has dev choose too
+            return
+        with replacing(self._folder / RECIPE) as file:
+            file.write_text(recipe_to_yaml(recipe), encoding="utf-8")
+        self._tracker.artifact(self._parent, self._folder / RECIPE)
+        self._tracker.params(self._parent, recipe.model_dump(mode="json"))
 
     def _cut_off(self) -> None:
         """What the thread can still do that ends the process; the next run closes the rest."""
@@ -195,6 +213,7 @@ class _Run:
             },
             "prefect": {"flow_run": str(flow_run.id), "name": flow_run.name},
             "recipe": self._recipe.model_dump(mode="json"),
+            "given": self._given.model_dump(mode="json"),
         }
 
     @property

@@ -5,7 +5,8 @@ from pathlib import Path
 from prefect import flow
 
 from flows.flow_run import carry_out, flow_run_name
-from flows.pipeline import label_shard, label_texts
+from flows.labelled import label_shard, label_texts
+from flows.once import Once
 from flows.preflight import parse_share
 from tasks.shared.recipe import Recipe
 
@@ -22,6 +23,6 @@ def label(recipe: Recipe, shard: str | None = None) -> Path:
         The folder of the run, with its record, recipe and log.
     """
     if shard is None:
-        return carry_out(recipe, label_texts)
+        return carry_out(recipe, lambda recipe, do: label_texts(recipe, Once(do)))
     share = parse_share(recipe, shard)
-    return carry_out(recipe, lambda recipe, do: label_shard(recipe, share, do))
+    return carry_out(recipe, lambda recipe, do: label_shard(recipe, share, Once(do)))

@@ -8,7 +8,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.records import LATEST, all_runs, draw_of, find_run, step_folder
+from flows.records import LATEST, all_runs, draw_of, find_run, main_steps, step_folder
 from flows.table_files import TABLES, Kinds, table_file
 from tasks.fuse import SOFT_LABELS
 from tasks.shared.dataset import part_file, read_chunks, read_keys
@@ -74,7 +74,7 @@ def _latest(workspace: Workspace) -> dict[str, Any]:
 
 def _by_teacher(record: Mapping[str, Any], draw: int) -> dict[int, Path]:
     """Where each teacher's label view of a draw of labels is, by the teacher's position in the recipe."""
-    steps = [step for step in record["steps"] if step["step"] in _LABELLING and draw_of(step) == draw]
+    steps = [step for step in main_steps(record, draw) if step["step"] in _LABELLING]
     if any("teacher" not in step for step in steps):
         what = "does not say which labels are whose, an older Stillhouse wrote it; run its recipe again"
         raise StillhouseError(f"the record of run {record['run']} {what}")

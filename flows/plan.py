@@ -1,18 +1,27 @@
 """What a run would do: walks the pipeline and looks, without making anything."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 from rich.console import Console
 from rich.text import Text
 
 from flows.estimates import Estimates
+from tasks.shared.defaults.derive import Derived, Resolution, derive
+from tasks.shared.defaults.facts import DataFacts
+from tasks.shared.defaults.looking import gather
+from tasks.shared.defaults.resolved import ResolvedRecipe
 from tasks.shared.pace.words import about
-from tasks.shared.steps import Record, Step, Unknown, suffix_of_draw
+from tasks.shared.plain_yaml import as_yaml
+from tasks.shared.recipe import Recipe
+from tasks.shared.steps import Record, Step, Unknown, suffix_of
 from tasks.shared.workspace import Workspace
 
+_SOME_DATA = DataFacts(classes=2, gold=10_000, dev=2_500, transfer=10_000, tokens=30.0)
+"""Stands, where rows are counted only when they are loaded, for what steps of the plan are made of."""
 _STYLES = {"reuse": "blue", "run": "cyan", "perhaps": "yellow"}
 
 
@@ -26,21 +35,57 @@ class Planned(NamedTuple):
     seconds: float | None
 
 
+@dataclass
+class _Known:
+    """What all parts of a plan share: values that were derived, and how long steps took."""
+
+    derived: Sequence[Derived] = ()
+    estimates: Estimates | None = None
+
+
 class Planner:
     """Stands in for the runner: a step is reused, runs, or runs perhaps, which takes what an earlier one will give."""
 
-    def __init__(self, workspace: Workspace, force: frozenset[str], estimates: Estimates) -> None:
-        """Looks in a workspace, which need not exist; steps named in `force` run in any case."""
+    def __init__(self, workspace: Workspace, force: frozenset[str], runs: Sequence[Mapping[str, Any]]) -> None:
+        """Looks in a workspace, which need not exist.
+
+        Args:
+            workspace: where outputs would be.
+            force: steps that run in any case.
+            runs: records of earlier ones, the latest first.
+        """
         self._workspace = workspace
         self._force = force
-        self._estimates = estimates
+        self._runs = runs
+        self._known = _Known()
         self._found: list[Planned] = []
         self._suffix = ""
 
+    def resolve(self, recipe: Recipe, data: DataFacts | None) -> Resolution:
+        """See `Do.resolve`; of data that is not known yet, what is derived serves this plan alone and is not shown."""
+        if self._known.estimates is None:
+            self._known.estimates = Estimates(self._runs, recipe)
+        facts = gather(recipe, data or _SOME_DATA, self._workspace.precision, runs=False)
+        found = derive(recipe, facts)
+        if data is not None:
+            self._known.derived = found.derived
+        return found
+
+    def settle(self, recipe: ResolvedRecipe, *, final: bool) -> None:
+        """See `Do.settle`."""
+        self._known.estimates = Estimates(self._runs, recipe)
+
     def of_draw(self, number: int) -> "Planner":
         """The same plan, whose further steps are of that draw of labels."""
+        return self.aside(suffix_of("draw", number))
+
+    def again(self, step: Step[Any]) -> None:
+        """See `Do.again`."""
+
+    def aside(self, suffix: str) -> "Planner":
+        """See `Do.aside`."""
         other = copy(self)
-        other._suffix = suffix_of_draw(number)
+        other._suffix = self._suffix + suffix
         return other
 
     def __call__(self, step: Step[Record]) -> Record:
@@ -53,14 +98,19 @@ class Planner:
         if output is None:
             foreseen = step.foreseen()
             self._add("run", step, foreseen.note)
-            return cast(Record, Unknown(step.makes, foreseen.rows))
+            return cast(Record, Unknown(step.makes, foreseen.rows, foreseen.facts))
         record = step.read(output)
         self._add("reuse", step, step.summary(record))
         step.check(record)
         return record
 
+    def together(self, steps: Sequence[Step[Record]]) -> list[Record]:
+        """See `Do.together`."""
+        return [self(step) for step in steps]
+
     def _add(self, state: str, step: Step[Any], note: str = "") -> None:
-        seconds = None if state == "reuse" else self._estimates.seconds(step)
+        estimates = self._known.estimates
+        seconds = None if state == "reuse" or estimates is None else estimates.seconds(step)
         self._found.append(Planned(state, step.name, step.title + self._suffix, note, seconds))
 
     def spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
@@ -78,6 +128,7 @@ class Planner:
             "counts": {name: count[name] for name in _STYLES},
             "seconds": sum(found.seconds or 0.0 for found in self._found),
             "of_unknown_time": len(self._untimed),
+            "derived": [one._asdict() for one in self._known.derived],
         }
 
     @property
@@ -86,7 +137,11 @@ class Planner:
         return [found for found in self._found if found.state != "reuse" and found.seconds is None]
 
     def print(self, console: Console) -> None:
-        """A line a step, and the sum."""
+        """What the recipe leaves out, a line a step, and the sum."""
+        for path, value, why in self._known.derived:
+            if why:
+                shown = f"{path:<26}  {as_yaml(value):<16}"
+                console.print(Text.assemble(("derived ", "magenta"), shown, (f"  {why}", "dim")), soft_wrap=True)
         for state, _, title, known, seconds in self._found:
             note = "; ".join(
                 [*([f"about {about(seconds)}"] if seconds is not None else []), *([known] if known else [])]

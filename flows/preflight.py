@@ -8,14 +8,16 @@ from importlib.util import find_spec
 
 from tasks.import_labels import check_labels
 from tasks.load_data import LoadData
+from tasks.prepare_student import Origin
 from tasks.shared.bases import check_base, check_classifier
+from tasks.shared.defaults.budgets import BUDGETS
 from tasks.shared.devices import pick_device
 from tasks.shared.encoder_file import read_encoder
 from tasks.shared.errors import StillhouseError, brief, brief_path, one_line
 from tasks.shared.inside_teacher import check_inside
 from tasks.shared.label_files import open_files
 from tasks.shared.misspellings import read_misspellings
-from tasks.shared.model_folder.look import readable_length
+from tasks.shared.model_folder.look import check_length
 from tasks.shared.objective import check_classes, check_shape
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Recipe
@@ -55,11 +57,11 @@ def check_inputs(recipe: Recipe) -> tuple[str, ...]:
         with _named("augment.vectors"):
             check_vectors(recipe.augment.vectors, size_of(recipe.augment.vectors))
     if recipe.student.configuration:
-        check_shape(recipe.objective, read_encoder(recipe.student.configuration, _tokens_read(recipe)))
+        check_shape(recipe.objective or [], read_encoder(recipe.student.configuration, _tokens_read(recipe)))
     data = LoadData(recipe.data).check_sources()
     classes = data.classes
     if classes:
-        check_classes(recipe.objective, len(classes))
+        check_classes(recipe.objective or [], len(classes))
     models = {f"teachers.{number}.model": teacher.model for number, teacher in enumerate(recipe.teachers)}
     if isinstance(recipe.student.tokenizer, str):
         models["student.tokenizer"] = recipe.student.tokenizer
@@ -76,13 +78,15 @@ def check_inputs(recipe: Recipe) -> tuple[str, ...]:
         if found and teacher.epochs == 0:
             check_classifier(found, teacher, f"teachers.{number}.model", classes)
         if found:
-            readable_length(found, teacher, f"teachers.{number}.max_length")
+            if teacher.max_length is not None:
+                check_length(found, teacher.max_length, f"teachers.{number}.max_length")
             check_inside(recipe, found.path, number, _tokens_read(recipe))
     return data.found
 
 
-def _check_token_vectors(file: str, size: int) -> None:
-    """Raises StillhouseError unless a file's vectors are as wide as the student's."""
+def _check_token_vectors(file: str, asked: int | None) -> None:
+    """Raises StillhouseError unless a file's vectors are as wide as the student's; it has their width unasked."""
+    size = asked or size_of(file)
     try:
         check_vectors(file, size)
     except StillhouseError as error:
@@ -120,7 +124,11 @@ def combinations(recipe: Recipe) -> list[Recipe]:
 def _tokens_read(recipe: Recipe) -> int:
     """Tokens that a student reads of a text."""
     tokenizer = recipe.student.tokenizer
-    return recipe.student.max_length or (recipe.teachers[tokenizer].max_length if isinstance(tokenizer, int) else 128)
+    if recipe.student.max_length:
+        return recipe.student.max_length
+    if not isinstance(tokenizer, int):
+        return Origin.max_length
+    return recipe.teachers[tokenizer].max_length or BUDGETS[recipe.effort].longest
 
 
 def parse_share(recipe: Recipe, shard: str) -> Shard:

@@ -17,7 +17,7 @@ _PATHS = _INSIDE | {"labels"}
 """Keys under which a record has paths, one or a list of them; labels may also lie elsewhere."""
 _DATABASE, _SQLITE = "uri", "sqlite:///"
 """MLflow's own database, which lies in the workspace too."""
-_NOT_OURS = frozenset({"recipe"})
+_NOT_OURS = frozenset({"recipe", "given"})
 """Parts of a record that a person wrote."""
 _INSIDE_ROOT = 2
 """How deep the folder of a run lies in a workspace."""

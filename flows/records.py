@@ -67,7 +67,8 @@ def what_it_is(record: Mapping[str, Any]) -> str:
     """Of a run without a verdict, why it has none: `failed`, `is a sweep`."""
     if record["state"] != "done":
         return str(record["state"])
-    return "is a sweep" if is_sweep(record) else "only labelled"
+    others = {"sweep": "is a sweep", "doubts": "looked for doubtful labels"}
+    return others.get(str(record.get("flow")), "only labelled")
 
 
 def is_sweep(record: Mapping[str, Any]) -> bool:
@@ -82,7 +83,12 @@ def unreadable(workspace: Workspace) -> list[Path]:
 
 def step_folder(record: Mapping[str, Any], step: str, draw: int = 0) -> Path | None:
     """Where a run left what a step made, the first of its kind in a draw of labels; None where it did not."""
-    return next((Path(one["path"]) for one in record["steps"] if one["step"] == step and draw_of(one) == draw), None)
+    return next((Path(one["path"]) for one in main_steps(record, draw) if one["step"] == step), None)
+
+
+def main_steps(record: Mapping[str, Any], draw: int = 0) -> list[Mapping[str, Any]]:
+    """The steps of a draw of labels that the result is made of: those of candidates that lost a race are not."""
+    return [step for step in record["steps"] if draw_of(step) == draw and not step.get("aside")]
 
 
 def draw_of(step: Mapping[str, Any]) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flows.records import has_result, named_run, step_folder, what_it_is
+from flows.records import has_result, main_steps, named_run, step_folder, what_it_is
 from flows.table import models_of
 from tasks.shared.errors import StillhouseError, brief_path
 from tasks.shared.verified import whole_output
@@ -54,6 +54,7 @@ def content_of(record: Mapping[str, Any], workspace: Workspace) -> "Content":
         folders["judge"],
         folders["explain"],
         folders.get("register"),
+        [Path(step["path"]) for step in main_steps(record) if step["step"] == "race"],
     )
 
 

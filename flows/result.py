@@ -117,10 +117,11 @@ def _from_here(path: str) -> str:
 def _next_commands(record: dict[str, Any], content: Content | None) -> Iterator[tuple[str, str]]:
     """Commands, one of them as it follows from the result, and what each is for."""
     yield f'{program("stillhouse")} predict {_student_to_use(record)} "a text of yours"', "use the student"
-    advice = advise(standing(content)) if content else None
-    if advice:
-        change = f" --set {shlex.quote(advice.change)}"
-        command = f"{program('stillhouse')} run {shlex.quote(_recipe_again(record))}{change}" if advice.change else ""
+    for advice in advise(standing(content)) if content else []:
+        command = advice.command and f"{program('stillhouse')} {advice.command}"
+        if advice.change:
+            again = f"{program('stillhouse')} run {shlex.quote(_recipe_again(record))}"
+            command = f"{again} --set {shlex.quote(advice.change)}"
         yield command, printable(advice.why, _LONGEST)
     yield _pages(record["mlflow"])
 
@@ -142,7 +143,7 @@ def _pages(mlflow: dict[str, Any]) -> tuple[str, str]:
 def _recipe_again(record: dict[str, Any]) -> str:
     """What names the recipe of a run: a shipped recipe if it is that, else the copy in the run's folder."""
     for file in shipped():
-        if load_recipe(file).model_dump(mode="json") == record["recipe"]:
+        if load_recipe(file).model_dump(mode="json") == record.get("given"):
             return file.stem
     return _from_here(str(Path(record["path"]) / "recipe.yaml"))
 

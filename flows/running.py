@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,11 +20,30 @@ from flows.cluster import Said, make_there, open_cluster
 from flows.console import View
 from flows.progress import published
 from flows.run_links import prefect_tags, publish, tracked_run
+from tasks.shared.defaults.derive import Resolution, derive
+from tasks.shared.defaults.facts import DataFacts
+from tasks.shared.defaults.looking import gather
+from tasks.shared.defaults.resolved import ResolvedRecipe
 from tasks.shared.devices import pick_device
 from tasks.shared.errors import DivergedError, StillhouseError
+from tasks.shared.history import read_history
 from tasks.shared.outputs import Output, locked, make_output
+from tasks.shared.recipe import Recipe
 from tasks.shared.resources import RAY, STEPS, Resource
-from tasks.shared.steps import Advance, Ahead, Context, Points, Record, Step, Stopped, suffix_of_draw
+from tasks.shared.side_by_side import SideBySide
+from tasks.shared.steps import (
+    Advance,
+    Ahead,
+    Context,
+    Fill,
+    Job,
+    Points,
+    Record,
+    Step,
+    Stopped,
+    never_stops,
+    suffix_of,
+)
 from tasks.shared.tracking import Tracker
 from tasks.shared.workspace import Workspace
 from tasks.train_student import TrainSmall
@@ -60,10 +79,13 @@ class Runner:
         device: as the recipe says it.
         force: names of steps that are made anew.
         own_server: whether the Prefect server serves this run alone, so that its tag limits do.
+        trainers: the processes in which small models are trained side by side.
         done: what has happened so far, for the run's record.
         records: what the steps gave, in the same order.
         after: called when a step has ended.
+        settled: called with the recipe that the run goes on with, and whether no race may change it any more.
         suffix: of the titles under which steps are shown and tracked.
+        beside: whether what it does now serves a comparison alone.
         draw: of labels, that the steps belong to; numbered from 0.
         looked: called at each look at dev of a training; may raise Stopped, which a step passes on.
         trainings: of small models that the run carries out in all.
@@ -79,12 +101,15 @@ class Runner:
     device: str
     force: frozenset[str]
     own_server: bool
-    done: list[Mapping[str, Any]] = field(default_factory=list)
+    trainers: SideBySide
+    done: list[dict[str, Any]] = field(default_factory=list)
     records: list[Any] = field(default_factory=list)
     after: Callable[[], None] = lambda: None
+    settled: Callable[[ResolvedRecipe, bool], None] = lambda recipe, final: None
     suffix: str = ""
+    beside: bool = False
     draw: int = 0
-    looked: Callable[[int, float], None] = lambda look, accuracy: None
+    looked: Callable[[int, float], None] = never_stops
     trainings: int = 1
     seeds: int = 1
 
@@ -97,12 +122,51 @@ class Runner:
             with self._held(step):
                 output = self._find(step)  # another run may have made it while this one waited
                 if output is None:
-                    state, output = "done", self._make(step)
+                    state, output = "done", self._make(step, step.make)
         return self._ended(step, output, state, time.monotonic() - began)
+
+    def together(self, steps: Sequence[Step[Record]]) -> list[Record]:
+        """Reuses, or makes side by side, steps that do not need each other; see `Do.together`."""
+        missing = [step for step in steps if self._find(step) is None]
+        with self._held(*missing):
+            missing = [step for step in missing if self._find(step) is None]  # another run may have made some of them
+            begun = self._begin(missing)
+            return [self._made_of(step, begun[step.key]) if step.key in begun else self(step) for step in steps]
+
+    def _begin(self, steps: Sequence[Step[Any]]) -> dict[str, Fill]:
+        """What waits for each step, by its key."""
+        jobs = [Job(step, self._kept(step), self._ahead(step), self.looked) for step in steps]
+        return dict(zip((step.key for step in steps), self.trainers.begin(jobs), strict=True))
+
+    def _made_of(self, step: Step[Record], fill: Fill) -> Record:
+        began = time.monotonic()
+        output = self._make(step, fill)
+        history = read_history(output.path)  # made side by side, it took longer than was waited for it
+        return self._ended(step, output, "done", max(time.monotonic() - began, history["seconds"] if history else 0.0))
+
+    def resolve(self, recipe: Recipe, data: DataFacts | None) -> Resolution:
+        """See `Do.resolve`."""
+        if data is None:
+            raise ValueError("the facts of the data are known once load_data has run")
+        return derive(recipe, gather(recipe, data, self.workspace.precision, runs=True))
+
+    def settle(self, recipe: ResolvedRecipe, *, final: bool) -> None:
+        """See `Do.settle`."""
+        self.settled(recipe, final)
 
     def of_draw(self, number: int) -> "Runner":
         """The same run, whose further steps are of that draw of labels."""
-        return replace(self, draw=number, suffix=suffix_of_draw(number))
+        return replace(self, draw=number, suffix=suffix_of("draw", number), beside=False)
+
+    def aside(self, suffix: str) -> "Runner":
+        """See `Do.aside`."""
+        return replace(self, suffix=self.suffix + suffix, beside=True)
+
+    def again(self, step: Step[Any]) -> None:
+        """See `Do.again`."""
+        for entry in self.done:
+            if not self.beside and entry["key"] == step.key:
+                entry.pop("aside", None)
 
     def _title(self, step: Step[Any]) -> str:
         return step.title + self.suffix
@@ -191,7 +255,8 @@ class Runner:
             self._note_reused(step, output)
         self.records.append(record)
         entry = _entry(step, self._title(step), output, state, seconds)
-        self.done.append(entry | {"draw": self.draw, "teacher": step.of_teacher, "note": step.summary(record)})
+        entry |= {"draw": self.draw, "teacher": step.of_teacher, "note": step.summary(record)}
+        self.done.append(entry | ({"aside": True} if self.beside else {}))
         self.after()
         self.view.line(state, self._title(step), step.summary(record), None if state == "reused" else seconds)
         try:
@@ -202,13 +267,24 @@ class Runner:
         return record
 
     def made(self, kind: type[Made]) -> list[Made]:
-        """The records of one kind that the steps gave so far."""
-        return [record for record in self.records if isinstance(record, kind)]
+        """The records of one kind that the steps gave so far, those aside left out."""
+        ended = zip(self.records, self.done, strict=True)
+        return [record for record, entry in ended if isinstance(record, kind) and not entry.get("aside")]
 
-    def _held(self, step: Step[Any]) -> AbstractContextManager[None]:
-        """The lock of what a step makes: two runs that want the same wait for one."""
-        lock = self.workspace.locks / f"{step.name}-{step.folder(self.workspace).name}.lock"
-        return locked(lock, partial(self._waiting, step))
+    @contextmanager
+    def _held(self, *steps: Step[Any]) -> Iterator[None]:
+        """The locks of what steps make: two runs that want the same wait for one.
+
+        All are taken before the tag's slot and in one order, so that no two runs wait for each other.
+        """
+        found = {}
+        for step in steps:
+            for made in (step, *step.also_makes):
+                found[f"{made.name}-{made.folder(self.workspace).name}.lock"] = step
+        with ExitStack() as held:
+            for name in sorted(found):
+                held.enter_context(locked(self.workspace.locks / name, partial(self._waiting, found[name])))
+            yield
 
     def _find(self, step: Step[Any], warn: Callable[[str], None] = lambda said: None) -> Output | None:
         return None if step.name in self.force else step.find(self.workspace, warn)
@@ -233,12 +309,12 @@ class Runner:
         busy = f"{owner} is training or labelling, and a machine does one of that at a time"
         self.view.line("waiting", self._title(step), busy)
 
-    def _make(self, step: Step[Any]) -> Output:
+    def _make(self, step: Step[Any], fill: Fill) -> Output:
         self.view.starting(self._title(step))
         began = time.monotonic()
         try:
             with self._slot(step), self.view.working(self._title(step)):
-                made = prefect_task(step, self._title(step), partial(self._work, step), STEPS[step.name])()
+                made = prefect_task(step, self._title(step), partial(self._work, step, fill), STEPS[step.name])()
         except Exception:
             self.view.line("failed", self._title(step))
             raise
@@ -260,7 +336,7 @@ class Runner:
         at = kept_step(kept)
         return f"its checkpoint of step {at:,} is kept" if at else ""
 
-    def _work(self, step: Step[Any]) -> Output | None:
+    def _work(self, step: Step[Any], fill: Fill) -> Output | None:
         """What the step made; None where it was stopped, which for Prefect is no failure."""
         run = self.tracker.start(self._title(step), self._tags(step, "done"), self.parent)
         status = "KILLED"
@@ -277,10 +353,10 @@ class Runner:
                 looked=self.looked,
                 kept=self._kept(step),
                 ahead=self._ahead(step),
+                begin=self.trainers.begin,
             )
-            folder = step.folder(self.workspace)
-            fill = partial(step.make, context=context)
-            output = make_output(folder, step.key, step.decided_by, fill, made_by=run, measured=step.measured)
+            made = (step.key, step.decided_by, partial(fill, context=context), run, step.measured)
+            output = make_output(step.folder(self.workspace), *made)
             shutil.rmtree(self._kept(step), ignore_errors=True)
             for name, points in series:
                 self.tracker.metrics(run, name, points)

@@ -6,25 +6,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from flows.labelled import label_resolved, label_texts
+from flows.lessons import lessons
+from flows.once import Once
 from flows.pareto import PICTURE, front, picture, said, table
-from flows.pipeline import beginnings, label_texts, taught_by
 from flows.preflight import combinations
 from flows.records import BEST, SWEEP
 from flows.running import Runner
 from flows.study import Asked, Study, study_file
-from tasks.fuse import Fuse
+from tasks.load_data import LoadData
 from tasks.measure import Measure
 from tasks.shared.errors import DivergedError, StillhouseError
 from tasks.shared.outputs import locked, write_json
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import recipe_to_yaml, with_changes
 from tasks.shared.scorecard import busy
-from tasks.shared.steps import Record, Step, Stopped
-from tasks.train_student import TrainStudent
+from tasks.shared.steps import Stopped
 
 TABLE = "sweep.md"
 SCHEMA = 1
@@ -45,34 +46,15 @@ class SweepRecord:
     best: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class _Once:
-    """Asks for each step once, so that what trials share is not shown again and again."""
-
-    do: Runner
-    found: dict[str, Any]
-
-    def __call__(self, step: Step[Record]) -> Record:
-        if step.key not in self.found:
-            self.found[step.key] = self.do(step)
-        return cast(Record, self.found[step.key])
-
-    def of_draw(self, number: int) -> "_Once":
-        return replace(self, do=self.do.of_draw(number))
-
-    def spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
-        if step.key not in self.found:
-            self.do.spread(step, shares)
-
-
 def search(recipe: Recipe, do: Runner) -> SweepRecord:
     """Carries out a recipe's sweep; one that was stopped goes on."""
     if recipe.sweep is None:
         raise StillhouseError("the recipe has no sweep; `stillhouse recipes sweep` shows one")
     combinations(recipe)
-    once = _Once(do, {})
-    data, teachers, labels = label_texts(recipe, once)
-    file = study_file(do.workspace, recipe, [one.digest for one in (data, *teachers, *labels)])
+    once = Once(do)
+    labelled = label_texts(recipe, once)
+    made_of = [one.digest for one in (labelled.data, *labelled.teachers, *labelled.labels)]
+    file = study_file(do.workspace, recipe, labelled.recipe, made_of)
     with locked(do.workspace.locks / f"sweep-{file.stem}.lock", partial(_waiting, do)):
         study = Study(file, recipe.name, recipe.sweep, partial(_complaint, recipe))
         if study.ended:
@@ -98,7 +80,7 @@ def _waiting(do: Runner, owner: str) -> None:
     do.view.line("waiting", "study", f"{owner} is carrying it out")
 
 
-def _carry_out(recipe: Recipe, study: Study, do: Runner, once: _Once) -> None:
+def _carry_out(recipe: Recipe, study: Study, do: Runner, once: Once) -> None:
     """Trains and measures what the study asks for."""
     asked, began = study.ask(), time.monotonic()
     title = f"trial {asked.number}"
@@ -120,17 +102,15 @@ def _carry_out(recipe: Recipe, study: Study, do: Runner, once: _Once) -> None:
     do.view.line("done" if "dev_accuracy" in facts else "stopped", title, said(asked.changes), facts["seconds"])
 
 
-def _try(recipe: Recipe, asked: Asked, do: Runner, once: _Once) -> dict[str, Any]:
+def _try(recipe: Recipe, asked: Asked, do: Runner, once: Once) -> dict[str, Any]:
     """Accuracy on dev and cost of the first seed's student; nothing of one that was stopped, or diverged."""
-    data, teachers, labels = label_texts(recipe, once)
-    soft_labels = once(Fuse(data, tuple(teachers), tuple(labels), recipe.fuse))
-    shared = (data, beginnings(recipe, data, teachers, once), recipe.student, recipe.training)
-    taught = taught_by(recipe, data, teachers, soft_labels, once)
     try:
-        student = do(TrainStudent(*shared, recipe.seeds[0], *taught))
+        whole = once.resolve(recipe, once(LoadData(recipe.data)).facts).recipe
+        taught = lessons(label_resolved(whole, once), once)
+        student = do(taught.student(recipe.seeds[0]))
     except (Stopped, DivergedError):
         return {}
-    cost = do(Measure(data, student)).cost
+    cost = do(Measure(taught.data, student)).cost
     wanted = (
         "ms_per_text",
         "cpu_ms_per_text",

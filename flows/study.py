@@ -189,17 +189,18 @@ class Study:
         ]
 
 
-def study_file(workspace: Workspace, recipe: Recipe, made_of: Sequence[str]) -> Path:
+def study_file(workspace: Workspace, recipe: Recipe, whole: Recipe, made_of: Sequence[str]) -> Path:
     """The study's file: more trials of the same search are the same study, anything else is another.
 
     Args:
         workspace: where studies are.
         recipe: of the sweep.
+        whole: the same, with what it leaves out.
         made_of: digests of data, teachers and soft labels.
     """
-    students = {name: getattr(recipe, name) for name in ("student", "training", "augment", "fuse", "sweep")}
+    students = {name: getattr(whole, name) for name in ("student", "training", "augment", "fuse", "sweep")}
     decisive = {name: part and part.model_dump(mode="json", exclude={"trials"}) for name, part in students.items()}
-    objective = [term.model_dump(mode="json") for term in recipe.objective]
+    objective = [term.model_dump(mode="json") for term in whole.objective or []]
     key = hash_of({**decisive, "objective": objective, "seed": recipe.seeds[0], "made_of": list(made_of)})
     return workspace.root / "sweeps" / f"{recipe.name}-{key[:12]}.jsonl"
 

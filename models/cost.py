@@ -87,7 +87,7 @@ def speed(model: PreTrainedModel, sample: Sample) -> dict[str, float | int]:
         predict_logits(model, sample.encode(start, stop), BATCH_SIZE)
         return time.perf_counter() - began, time.thread_time() - began_on_cpu
 
-    with _one_thread():
+    with one_thread():
         for row in range(min(len(sample.texts), WARM_UP)):
             run(row, row + 1)
         until = time.perf_counter() + SINGLE_SECONDS
@@ -181,7 +181,8 @@ def processor() -> str:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Has torch compute on one thread of the processor."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

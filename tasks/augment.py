@@ -5,17 +5,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.shared.bases import find_base
-from tasks.shared.dataset import KEY, NO_LABEL, DataRecord, PartWriter, part_file, read_chunks, read_keys
+from tasks.shared.dataset import KEY, DataRecord, PartWriter, part_file, read_chunks, read_keys
+from tasks.shared.defaults.resolved import ResolvedAugment
 from tasks.shared.held import HeldModel, hold_model
 from tasks.shared.key_index import KeyIndex
 from tasks.shared.outputs import Json, Output, hash_of
-from tasks.shared.recipe_noise import Augment as AugmentOptions
 from tasks.shared.steps import Advance, Context, Step
 from tasks.shared.texts import NORMALISATION, draw_order, normalise, text_key
 from tasks.shared.token_vectors import token_vectors
@@ -24,27 +24,29 @@ from tasks.shared.word_vectors import hash_vectors, read_vectors
 if TYPE_CHECKING:
     from models.augmentation import WordNeighbours
 
-Copy = tuple[bytes, str, str | None]
-"""Key, text, pair."""
+Copy = tuple[bytes, str, str | None, int]
+"""Key, text, pair, label, which transfer texts have none of."""
 Change = Callable[[str, int], str]
 """From a text and a number that was drawn for it to its changed copy."""
 
 
 @dataclass(frozen=True)
 class Augment(Step[DataRecord]):
-    """Writes the transfer texts again, and behind them each one's copies; a copy that is there already is left out.
+    """Writes a part's texts again, and behind them each one's copies; a copy that is there already is left out.
 
     `model` is the one whose tokenizer students have, as the recipe names it: masked words become its mask token.
+    `part` is transfer here; copies of gold, of which a step of its own is, have their texts' labels.
     """
 
     name: ClassVar[str] = "augment"
+    part: ClassVar[Literal["transfer", "gold"]] = "transfer"
     data: DataRecord
-    options: AugmentOptions
+    options: ResolvedAugment
     model: str
 
     def inputs(self) -> Mapping[str, Json]:
         """The transfer texts, the texts of parts that must not be learnt from, and how copies are made."""
-        parts = {part: self.data.digests[part] for part in ["transfer", *self._held_out]}
+        parts = {part: self.data.digests[part] for part in [self.part, *self._held_out]}
         return {
             "parts": parts,
             "options": self.options.model_dump(exclude={"vectors"}),
@@ -86,46 +88,46 @@ class Augment(Step[DataRecord]):
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Makes the copies twice, to choose among them by their keys and to write them, so that none has to be held."""
-        rows = self.data.rows["transfer"]
+        rows = self.data.rows[self.part]
         if self.options.mask and not self._own_mask_token:
             context.warn("augment.mask: the tokenizer has no mask token; masked words become the letters [MASK]")
         change = self._change(context)
         with context.progress(rows + 2 * rows * self.options.copies, "texts") as advance:
             keep = self._chosen(change, advance)
-            writer = PartWriter(part_file(folder, "transfer"))
-            for chunk in read_chunks(self.data.file("transfer")):
+            writer = PartWriter(part_file(folder, self.part))
+            for chunk in read_chunks(self.data.file(self.part)):
                 for row, key in enumerate(chunk.keys.tolist()):
                     pair = chunk.pairs[row] if chunk.pairs else None
-                    writer.add(key.ljust(KEY.itemsize, b"\0"), chunk.texts[row], pair, NO_LABEL)
+                    writer.add(key.ljust(KEY.itemsize, b"\0"), chunk.texts[row], pair, int(chunk.labels[row]))
                 advance(len(chunk.texts))
-            for wanted, (key, text, pair) in zip(keep, self._copies(change, advance), strict=True):
+            for wanted, (key, text, pair, label) in zip(keep, self._copies(change, advance), strict=True):
                 if wanted:
-                    writer.add(key, text, pair, NO_LABEL)
-        return {"transfer": writer.close(), "rows": writer.count, "added": int(keep.sum())}
+                    writer.add(key, text, pair, label)
+        return {self.part: writer.close(), "rows": writer.count, "added": int(keep.sum())}
 
     def _chosen(self, change: Change, advance: Advance) -> NDArray[np.bool_]:
         """Which copies are texts that are not there yet, in any part, [copies]."""
-        keys = np.empty(self.data.rows["transfer"] * self.options.copies, KEY)
-        for number, (key, _, _) in enumerate(self._copies(change, advance)):
+        keys = np.empty(self.data.rows[self.part] * self.options.copies, KEY)
+        for number, (key, *_) in enumerate(self._copies(change, advance)):
             keys[number] = key
         keep = np.zeros(len(keys), np.bool_)
         keep[np.unique(keys, return_index=True)[1]] = True
-        for part in ["transfer", *self._held_out]:
+        for part in [self.part, *self._held_out]:
             keep &= KeyIndex(np.unique(read_keys(self.data.file(part)))).find(keys) < 0
         return keep
 
     def _copies(self, change: Change, advance: Advance) -> Iterator[Copy]:
         for copy in range(self.options.copies):
-            for chunk in read_chunks(self.data.file("transfer")):
+            for chunk in read_chunks(self.data.file(self.part)):
                 for row, key in enumerate(chunk.keys.tolist()):
                     drawn = draw_order(self.options.seed + copy, key.ljust(KEY.itemsize, b"\0"))
                     text = normalise(change(chunk.texts[row], drawn))
                     pair = normalise(change(chunk.pairs[row], drawn)) if chunk.pairs else None
-                    yield text_key(text, pair), text, pair
+                    yield text_key(text, pair), text, pair, int(chunk.labels[row])
                 advance(len(chunk.texts))
 
     def _texts(self) -> Iterator[str]:
-        for chunk in read_chunks(self.data.file("transfer")):
+        for chunk in read_chunks(self.data.file(self.part)):
             yield from chunk.texts
             yield from chunk.pairs or []
 
@@ -170,17 +172,16 @@ class Augment(Step[DataRecord]):
         return replace(
             self.data,
             digest=hash_of([self.data.digest, output.digest]),
-            digests={**self.data.digests, "transfer": facts["transfer"]},
-            rows={**self.data.rows, "transfer": facts["rows"]},
-            given=self.data.rows["transfer"],
-            elsewhere={**self.data.elsewhere, "transfer": part_file(output.path, "transfer")},
+            digests={**self.data.digests, self.part: facts[self.part]},
+            rows={**self.data.rows, self.part: facts["rows"]},
+            elsewhere={**self.data.elsewhere, self.part: part_file(output.path, self.part)},
         )
 
     def consumed(self) -> Mapping[str, tuple[str, Path]]:
-        """The transfer texts."""
-        return {"transfer": (self.data.digests["transfer"], self.data.file("transfer"))}
+        """The texts."""
+        return {self.part: (self.data.digests[self.part], self.data.file(self.part))}
 
     def summary(self, record: DataRecord) -> str:
         """How many there are now."""
-        before, now = self.data.rows["transfer"], record.rows["transfer"]
+        before, now = self.data.rows[self.part], record.rows[self.part]
         return f"{now - before:,} texts more than {before:,}"

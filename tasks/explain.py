@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tasks.evaluate import ScoreRecord, best_on_dev, together_on_test
 from tasks.fuse import FuseRecord
-from tasks.shared.dataset import NO_LABEL, DataRecord, read_chunks
+from tasks.shared.dataset import NO_LABEL, DataRecord, texts_of
 from tasks.shared.outputs import Json, Output, read_versioned, write_json
 from tasks.shared.report.content import EXPLANATION, EXPLANATION_VERSION
 from tasks.shared.steps import Context, Step
@@ -120,7 +120,7 @@ class Explain(Step[ExplainRecord]):
         }
 
     def _examples(self, rows: NDArray[np.intp], answers: "Answers", chosen: Sequence[int]) -> list[dict[str, Json]]:
-        texts = self._texts({int(rows[place]) for place in chosen})
+        texts = texts_of([self.data.file("test")], {int(rows[place]) for place in chosen})
         found = []
         for place in chosen:
             text, pair = texts[int(rows[place])]
@@ -135,15 +135,6 @@ class Explain(Step[ExplainRecord]):
                     "teacher": None if answers.teacher is None else self._ranked(answers.teacher[place]),
                 }
             )
-        return found
-
-    def _texts(self, wanted: set[int]) -> dict[int, tuple[str, str | None]]:
-        found, start = {}, 0
-        for chunk in read_chunks(self.data.file("test")):
-            for place in wanted & set(range(start, start + len(chunk.texts))):
-                pair = chunk.pairs[place - start] if chunk.pairs else None
-                found[place] = chunk.texts[place - start], pair
-            start += len(chunk.texts)
         return found
 
     def _named(self, numbers: NDArray[np.integer]) -> dict[str, int]:

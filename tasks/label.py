@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tasks.shared.dataset import DataRecord, read_keys
+from tasks.shared.defaults.resolved import ResolvedLabelling
 from tasks.shared.errors import StillhouseError, one_line
 from tasks.shared.key_index import Keys
 from tasks.shared.label_files import open_files
@@ -15,7 +16,6 @@ from tasks.shared.label_store import LabelStore
 from tasks.shared.label_view import all_there, view_of
 from tasks.shared.labeller import Labeller
 from tasks.shared.outputs import Json, Output, write_json
-from tasks.shared.recipe_teaching import Labelling
 from tasks.shared.steps import Context, Record, Step
 from tasks.shared.texts import NORMALISATION
 from tasks.shared.truncation import NOTABLE
@@ -61,7 +61,7 @@ class ByTeacher(Step[Record]):
 
     data: DataRecord
     teacher: TeacherRecord
-    labelling: Labelling
+    labelling: ResolvedLabelling
     number: int
 
     @property

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tasks.shared.classes.classes import Classes, find_classes, renamed_classes, respelt
 from tasks.shared.classes.spelling import MISSING, spelt_alike
-from tasks.shared.dataset import FURTHER, NO_LABEL, PARTS, DataRecord, PartWriter, part_file
+from tasks.shared.dataset import FURTHER, NO_LABEL, PARTS, DataRecord, PartWriter, facts_of, part_file
 from tasks.shared.draw import DEV, GOLD, TEST, TRANSFER, Draw, draw_parts
 from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import Json, Output
@@ -57,7 +57,7 @@ class LoadData(Step[DataRecord]):
 
     def inputs(self) -> Mapping[str, Json]:
         """The options of the draw, and the digests of the sources, in place of their paths."""
-        added = ["dev_share", "group", "test_share"]
+        added = {"dev_share": 0.2, "group": None, "test_share": None}
         options = self.data.decided(added, but=["train", "test", "tests", "dev", "gate", "unlabelled"])
         options["encoding"] = self.data.encoding or "utf-8"  # as it was called before it could be left to the file
         sources = {part: [source.held_to for source in found] for part, found in self._held_sources.items()}
@@ -104,7 +104,7 @@ class LoadData(Step[DataRecord]):
         try:
             with context.progress(None, "rows") as advance:
                 classes, draw, read = self._choose(sources, advance)
-                rows, digests = self._write(folder, sources, draw.places, classes, advance)
+                rows, digests, size = self._write(folder, sources, draw.places, classes, advance)
         except (StillhouseError, KeyError):  # a label that was not there a moment ago, for one
             for source in chain.from_iterable(sources.values()):
                 source.check_held()
@@ -112,7 +112,8 @@ class LoadData(Step[DataRecord]):
         warnings = [*self._told(chain.from_iterable(sources.values())), *read, *draw.warnings]
         for warning in warnings:
             context.warn(warning)
-        return {"classes": classes.names, "rows": rows, "digests": digests, "warnings": warnings}
+        facts = {"classes": classes.names, "rows": rows, "digests": digests, "warnings": warnings}
+        return {**facts, "transfer_bytes": size}
 
     def check_sources(self) -> CheckedData:
         """Opens every source and reads its first rows; sources that are small all together are read whole.
@@ -203,7 +204,7 @@ class LoadData(Step[DataRecord]):
         places: NDArray[np.uint8],
         classes: Classes,
         advance: Advance,
-    ) -> tuple[dict[str, int], dict[str, str]]:
+    ) -> tuple[dict[str, int], dict[str, str], int]:
         whole = self._held_out
         grouped = self._reported_on if self.data.group is not None else []
         writers = {
@@ -221,7 +222,7 @@ class LoadData(Step[DataRecord]):
             if place in (GOLD, TRANSFER):
                 writers["transfer"].add(key, text, pair, NO_LABEL)
         digests = {part: writer.close() for part, writer in writers.items()}
-        return {part: writer.count for part, writer in writers.items()}, digests
+        return {part: writer.count for part, writer in writers.items()}, digests, writers["transfer"].size
 
     def read(self, output: Output) -> DataRecord:
         """The record of the parts."""
@@ -235,10 +236,16 @@ class LoadData(Step[DataRecord]):
             warnings=tuple(facts["warnings"]),
             pairs=self.data.text_pair is not None,
             given=facts["rows"]["transfer"],
+            facts=facts_of(len(facts["classes"]), facts["rows"], facts["transfer_bytes"]),
         )
 
     def stands(self, output: Output, workspace: Workspace) -> bool:
-        """Whether its classes are as labels are read now; an older Stillhouse left 1.0, True and nan as they were."""
+        """Whether its classes are as labels are read now; an older Stillhouse left 1.0, True and nan as they were.
+
+        Nor did one tell how long texts are, which is made up for by reading them again.
+        """
+        if "transfer_bytes" not in output.facts:
+            return False
         names = output.facts["classes"]
         if self.data.classes is not None or spelt_alike(list(map(normalise, names))) != names:
             return self.data.classes is not None
@@ -257,7 +264,14 @@ class LoadData(Step[DataRecord]):
         gold, dev, test, transfer = (int((draw.places == place).sum()) for place in (GOLD, DEV, TEST, TRANSFER))
         held_out = {part: sum(1 for _ in read_texts(sources[part])) for part in self._held_out if sources[part]}
         parts = {"gold": gold, "dev": dev, "test": test, "transfer": gold + transfer, **held_out}
-        return Foreseen(_counts(len(classes.names), parts), parts)
+        learning = _together(draw.places, read_texts([*sources["train"], *sources["unlabelled"]]))
+        size = sum(
+            len(text.encode()) + len((pair or "").encode())
+            for place, (_, text, pair, *_) in learning
+            if place in (GOLD, TRANSFER)
+        )
+        facts = facts_of(len(classes.names), parts, size)
+        return Foreseen(_counts(len(classes.names), parts), parts, facts)
 
 
 def _declared(sources: Iterable[Source]) -> set[str]:

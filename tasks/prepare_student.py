@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from tasks.shared.bases import find_base
 from tasks.shared.dataset import DataRecord
+from tasks.shared.defaults.resolved import ResolvedStudent
 from tasks.shared.encoder_file import read_encoder
 from tasks.shared.errors import StillhouseError, one_line
 from tasks.shared.held import HeldModel, hold_model
 from tasks.shared.inside_teacher import copied_layers
 from tasks.shared.objective import TEACHER_IDS
 from tasks.shared.outputs import Json, Output, write_json
-from tasks.shared.recipe_student import Student
 from tasks.shared.steps import Context, Step
 from tasks.shared.truncation import cut_off
 from tasks.shared.word_vectors import hash_vectors, read_vectors
@@ -101,7 +101,7 @@ class PrepareStudent(Step[PreparedRecord]):
     version: ClassVar[int] = 2
     data: DataRecord
     teacher: TeacherRecord | Origin
-    student: Student
+    student: ResolvedStudent
 
     @property
     def max_length(self) -> int:
@@ -199,13 +199,13 @@ class PrepareStudent(Step[PreparedRecord]):
         elif student.vectors_file:
             words = words_of(_tokens_of_rows(vocabulary))
             wanted = {form for word in words if word for form in (word, word.lower())}
-            vectors = read_vectors(student.vectors_file, student.embedding_size, wanted, self._vectors_digest)
-            start["embeddings"] = from_vectors(words, vectors, student.embedding_size)
+            vectors = read_vectors(student.vectors_file, student.vector_width, wanted, self._vectors_digest)
+            start["embeddings"] = from_vectors(words, vectors, student.vector_width)
             facts["with_vector"] = sum(
                 word is not None and (word in vectors or word.lower() in vectors) for word in words
             )
         elif student.embeddings == "teacher":
-            start["embeddings"] = project(table, vocabulary.kept, student.embedding_size).contiguous()
+            start["embeddings"] = project(table, vocabulary.kept, student.vector_width).contiguous()
         if self._encoder is not None:
             write_json(folder / ENCODER, self._encoder)
         if vocabulary.token_map is not None:

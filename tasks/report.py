@@ -8,6 +8,7 @@ from typing import ClassVar
 from tasks.evaluate import ScoreRecord
 from tasks.explain import ExplainRecord
 from tasks.judge import ResultRecord
+from tasks.race import RaceRecord
 from tasks.register import RegisterRecord
 from tasks.shared.dataset import DataRecord
 from tasks.shared.history import HISTORY
@@ -45,6 +46,7 @@ class Report(Step[ReportRecord]):
     explanation: ExplainRecord
     recipe: Recipe
     registered: RegisterRecord | None = None
+    races: tuple[RaceRecord, ...] = ()
 
     def inputs(self) -> Mapping[str, Json]:
         """All that is told, what only measured a machine included."""
@@ -58,6 +60,7 @@ class Report(Step[ReportRecord]):
             "explanation": self.explanation.digest,
             "recipe": self.recipe.model_dump(mode="json"),
             **({"registered": self.registered.digest} if self.registered else {}),
+            **({"races": [race.digest for race in self.races]} if self.races else {}),
         }
 
     @staticmethod
@@ -76,7 +79,8 @@ class Report(Step[ReportRecord]):
         augmented = transfer.parent if transfer else None
         register = self.registered.path if self.registered else None
         judge, explain = self.result.path, self.explanation.path
-        write_report(folder, gather(recipe, self.data.path, augmented, places, judge, explain, register))
+        races = [race.path for race in self.races]
+        write_report(folder, gather(recipe, self.data.path, augmented, places, judge, explain, register, races))
         return {}
 
     def read(self, output: Output) -> ReportRecord:

@@ -3,21 +3,23 @@
 import shutil
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tasks.embed import EmbedRecord
 from tasks.fuse import FuseRecord
 from tasks.prepare_student import PreparedRecord
-from tasks.shared.dataset import DataRecord, gold_of, read_keys, read_labels
+from tasks.shared.dataset import NO_LABEL, DataRecord, gold_of, read_keys, read_labels
+from tasks.shared.defaults.resolved import ResolvedStudent, ResolvedTraining
 from tasks.shared.errors import StillhouseError
 from tasks.shared.history import HISTORY, write_history
 from tasks.shared.outputs import Json, Output
-from tasks.shared.recipe_learning import Term, Training
-from tasks.shared.recipe_student import Student
+from tasks.shared.recipe_learning import Term
 from tasks.shared.soft_labels import answered, read_soft_labels
 from tasks.shared.steps import Context, Step
 from tasks.train_teacher import TeacherRecord
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from models.student import Student as StudentModel
     from models.training import Examples
 
+_SOME = 2000
+"""Texts that a student is asked about once more when it is trained."""
+_CONFIDENT = 0.9
 _CONFIG_NAMES = {"layers": "num_hidden_layers", "heads": "num_attention_heads"}
 
 
@@ -64,15 +69,15 @@ class StudentRecord:
 class TrainSmall(Step[StudentRecord]):
     """What students, twins and baselines have in common: everything but what they learn from."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     measured: ClassVar[frozenset[str]] = frozenset({HISTORY})
     role: ClassVar[str]
     part: ClassVar[str] = "gold"
     """The part of the data that it learns from."""
     data: DataRecord
     prepared: PreparedRecord
-    student: Student
-    training: Training
+    student: ResolvedStudent
+    training: ResolvedTraining
     seed: int
 
     @property
@@ -86,14 +91,26 @@ class TrainSmall(Step[StudentRecord]):
         return f"{self.role} seed {self.seed}"
 
     @property
+    def rows(self) -> int | None:
+        """That a pass goes over; None where that is not known yet."""
+        return self.data.rows.get("transfer")
+
+    @property
     def steps(self) -> int:
-        """Optimiser steps: passes over the transfer set, for the twin too."""
-        return self.training.epochs * -(-self.data.rows["transfer"] // self.training.batch_size)
+        """Optimiser steps."""
+        return self.training.epochs * -(-(self.rows or 0) // self.training.batch_size)
 
     @property
     def work(self) -> tuple[int | None, str]:
         """The optimiser steps, where the rows are known."""
-        return self.steps if "transfer" in self.data.rows else None, "steps"
+        return self.steps if self.rows else None, "steps"
+
+    @property
+    def one_thread(self) -> bool:
+        """Whether it is trained on one thread, as small products gain little by more: so on any machine to the same
+        bytes, and several models at a time. One with layers of a teacher, or like a teacher's, is not small.
+        """
+        return not (self.student.teacher_layers or self.student.configuration)
 
     def inputs(self) -> Mapping[str, Json]:
         """The shared beginnings, gold and dev, classes, shape, schedule and seed."""
@@ -103,7 +120,7 @@ class TrainSmall(Step[StudentRecord]):
             "dev": self.data.digests["dev"],
             "classes": self.data.classes,
             "student": {"family": self.student.family, "dropout": self.student.dropout, **self.student.of_family()},
-            "training": self.training.decided(added=["precision"]),
+            "training": self.training.decided({"precision": "fp32"}),
             "steps": self.steps,
             "seed": self.seed,
         }
@@ -123,6 +140,7 @@ class TrainSmall(Step[StudentRecord]):
         import torch
 
         from models.checkpoint import Checkpoints
+        from models.cost import one_thread
         from models.training import Schedule, accuracy_on, train
         from tasks.shared.pace.long_training import ForewarnedAdvance, Load
 
@@ -144,15 +162,16 @@ class TrainSmall(Step[StudentRecord]):
         load = Load(
             where="training",
             length_setting="student.max_length",
-            rows=self.data.rows["transfer"],
+            rows=self.rows or 0,
             lengths=examples.encoded.lengths,
             max_length=self.prepared.max_length,
             epochs=how.epochs,
             steps=self.steps,
             precision=how.precision,
             parameters=model.num_parameters(),
+            one_thread=self.one_thread,
         )
-        with context.progress(self.steps, "steps") as shown:
+        with context.progress(self.steps, "steps") as shown, one_thread() if self.one_thread else nullcontext():
             advance = ForewarnedAdvance(shown, context, self.title, load)
             history = train(model, examples, dev, objective, schedule, self.seed, advance, context.looked, checkpoints)
         write_history(folder, history, self.steps, context.device)
@@ -161,12 +180,17 @@ class TrainSmall(Step[StudentRecord]):
         model.cpu().save_pretrained(folder / "model")
         shutil.copytree(self.prepared.path / "tokenizer", folder / "model", dirs_exist_ok=True)
         return {
+            **self.learnt(model, examples),
             "dev_accuracy": accuracy_on(model, dev),
             "best_step": history.best_step,
             "steps": self.steps,
             "truncated": {self.part: self.examples(self.part).encoded.truncated},
-            "threads": torch.get_num_threads(),
+            "threads": 1 if self.one_thread else torch.get_num_threads(),
         }
+
+    def learnt(self, model: "StudentModel", examples: "Examples") -> Mapping[str, Json]:
+        """Facts about what it learnt from."""
+        return {}
 
     def examples(self, part: str) -> "Examples":
         """A part's token ids, made once for all seeds, with its gold labels."""
@@ -278,6 +302,22 @@ class TrainStudent(TrainSmall):
                 raise StillhouseError(f"the vectors in {self.vectors.path} are of other texts; run with --force embed")
             learned = replace(learned, teacher_vectors=self.vectors.load())
         return learned if known.all() else learned.some(np.flatnonzero(known))
+
+    def learnt(self, model: "StudentModel", examples: "Examples") -> Mapping[str, Json]:
+        """How often it names its teacher's class, and how often that contradicts a gold label with confidence."""
+        from scipy.special import softmax
+
+        from models.inference import predict_logits
+
+        said: NDArray[np.float32] = examples.teacher_logits  # type: ignore[assignment]  # students learn from them
+        rows = np.linspace(0, len(said) - 1, min(len(said), _SOME)).astype(np.intp)
+        named = predict_logits(model, examples.encoded.some(rows), self.training.batch_size).argmax(-1)
+        believed, labelled = softmax(said, axis=-1), examples.labels != NO_LABEL
+        wrong = (believed.argmax(-1) != examples.labels) & (believed.max(-1) >= _CONFIDENT)
+        return {
+            "loyal": float((named == said[rows].argmax(-1)).mean()),
+            "doubted": float(wrong[labelled].mean()) if labelled.any() else 0.0,
+        }
 
     def objective_for(self, model: "StudentModel") -> "Objective":
         """The recipe's."""

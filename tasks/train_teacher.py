@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from tasks.shared.bases import Base, check_classifier, find_base
 from tasks.shared.class_names import MEASURE, columns_by_answers, columns_by_name, renamed
 from tasks.shared.dataset import DataRecord, read_labels
+from tasks.shared.defaults.resolved import ResolvedTeacher
 from tasks.shared.errors import StillhouseError, one_line
 from tasks.shared.held import HeldModel, hold_model
 from tasks.shared.history import HISTORY, write_history
-from tasks.shared.model_folder.look import ModelFolder, look_at, readable_length
+from tasks.shared.model_folder.look import ModelFolder, check_length, look_at
 from tasks.shared.outputs import Json, Output
 from tasks.shared.reading import reading_of
-from tasks.shared.recipe_teaching import Teacher
 from tasks.shared.steps import Context, Step
 from tasks.shared.truncation import cut_off
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 MODEL, DEV_LOGITS = "model", "dev-logits.npy"
 _NOT_WEIGHTS = frozenset({"README.md", ".gitattributes"})
 _DEV_BATCH = 128
+_ADDED = {"processes": 1, "precision": "fp32", "classes": None}
 _NEARLY_ALL, _CLEARLY = 0.8, 0.1
 """Share of dev from which accuracy says little of a teacher, and the gain in macro-F1 that then lets it teach."""
 
@@ -80,7 +81,7 @@ class TrainTeacher(Step[TeacherRecord]):
     # What it says of dev follows from it, to the last bits: those are this machine's.
     measured: ClassVar[frozenset[str]] = frozenset({DEV_LOGITS, HISTORY})
     data: DataRecord
-    teacher: Teacher
+    teacher: ResolvedTeacher
     number: int
 
     @property
@@ -122,8 +123,9 @@ class TrainTeacher(Step[TeacherRecord]):
 
     @cached_property
     def max_length(self) -> int:
-        """Tokens it reads of a text: where the recipe does not say, no more than it has positions for."""
-        return readable_length(self._looked_at, self.teacher, f"teachers.{self.number}.max_length")
+        """Tokens it reads of a text; raises StillhouseError where it has no positions for so many."""
+        check_length(self._looked_at, self.teacher.max_length, f"teachers.{self.number}.max_length")
+        return self.teacher.max_length
 
     def inputs(self) -> Mapping[str, Json]:
         """Gold and dev rows, the classes, the base model's files, the options; not the floor, which decides nothing."""
@@ -132,7 +134,7 @@ class TrainTeacher(Step[TeacherRecord]):
             "dev": self.data.digests["dev"],
             "classes": self.data.classes,
             "base": self._held_base.digest,
-            "options": self.teacher.decided(added=["processes", "precision", "classes"], but=["model", "floor"]),
+            "options": self.teacher.decided(_ADDED, but=["model", "floor"]),
             **reading_of(self.base.path),
         }
 

@@ -1,7 +1,7 @@
 """The parts of the data on disk, and reading them without holding them."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from tasks.shared.defaults.facts import BYTES_PER_TOKEN, DataFacts
 from tasks.shared.key_index import KeyIndex, Keys
 
 PARTS = ("gold", "dev", "test", "transfer")
@@ -44,6 +45,7 @@ class DataRecord:
         warnings: what a person may want to mend.
         pairs: whether its texts are pairs.
         given: how many of the transfer rows were there from the start; others, made of them, come behind.
+        facts: what defaults are derived from.
         elsewhere: parts that are not in the folder.
     """
 
@@ -55,6 +57,7 @@ class DataRecord:
     warnings: tuple[str, ...]
     pairs: bool
     given: int
+    facts: DataFacts
     elsewhere: Mapping[str, Path] = field(default_factory=dict)
 
     @property
@@ -65,6 +68,18 @@ class DataRecord:
     def file(self, part: str) -> Path:
         """Parquet file of a part."""
         return self.elsewhere.get(part) or part_file(self.path, part)
+
+
+def facts_of(classes: int, rows: Mapping[str, int], size: int) -> DataFacts:
+    """What defaults are derived from.
+
+    Args:
+        classes: how many there are.
+        rows: of each part, by its name.
+        size: of all transfer texts together, in bytes of UTF-8.
+    """
+    transfer = rows["transfer"]
+    return DataFacts(classes, rows["gold"], rows["dev"], transfer, max(1.0, size / transfer / BYTES_PER_TOKEN))
 
 
 @dataclass(frozen=True)
@@ -115,6 +130,18 @@ def read_labels(file: Path) -> NDArray[np.int32]:
     return labels
 
 
+def texts_of(files: Sequence[Path], wanted: Set[int]) -> dict[int, tuple[str, str | None]]:
+    """Some texts with their pairs, by their numbers, which are counted through the files."""
+    found: dict[int, tuple[str, str | None]] = {}
+    start = 0
+    for file in files:
+        for chunk in read_chunks(file):
+            for place in wanted & set(range(start, start + len(chunk.texts))):
+                found[place] = chunk.texts[place - start], chunk.pairs[place - start] if chunk.pairs else None
+            start += len(chunk.texts)
+    return found
+
+
 def gold_of(data: DataRecord, keys: Keys) -> NDArray[np.int32]:
     """The gold class of each key that is in gold, `NO_LABEL` for the others, [keys]."""
     rows = KeyIndex(read_keys(data.file("gold"))).find(keys)
@@ -147,12 +174,15 @@ class PartWriter:
         self._rows: list[tuple[object, ...]] = []
         self._hash = hashlib.sha256()
         self.count = 0
+        self.size = 0
+        """Of all texts so far, in bytes of UTF-8."""
 
     def add(self, key: bytes, text: str, pair: str | None, label: int, *group: bytes) -> None:
         """Appends a row; `label` may be `NO_LABEL`, and `group` is given where rows are grouped."""
         self._rows.append((key, text, pair, None if label == NO_LABEL else label, *group))
         self._hash.update(key + label.to_bytes(4, "big", signed=True) + b"".join(group))
         self.count += 1
+        self.size += len(text.encode()) + len((pair or "").encode())
         if len(self._rows) == ROWS_AT_ONCE:
             self._flush()
 

@@ -26,7 +26,7 @@ def check_inside(recipe: Recipe, folder: Path, number: int | None, max_length: i
     Raises:
         StillhouseError: it has not.
     """
-    terms = [term for term in recipe.objective if term.term in INSIDE and term.teacher == number]
+    terms = [term for term in recipe.objective or [] if term.term in INSIDE and term.teacher == number]
     owner = None if isinstance(recipe.student.tokenizer, str) else recipe.student.tokenizer
     copied = recipe.student.teacher_layers if owner == number else None
     if not terms and not copied:

@@ -112,9 +112,7 @@ def make_output(
         made_by: id of the tracked run.
         measured: files that only measure this machine, left out of the digest.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}"
-    temporary.mkdir()
+    temporary = temporary_beside(folder)
     try:
         facts = dict(fill(temporary))
         _as_others_are(temporary)
@@ -141,6 +139,13 @@ def make_output(
     if output is None:
         raise StillhouseError(f"{folder} changed while it was being written; run again")
     return output
+
+
+def temporary_beside(folder: Path) -> Path:
+    """A new folder beside an output's, in which what is to be there is made; garbage if nobody takes it away."""
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+    temporary.mkdir(parents=True)
+    return temporary
 
 
 def _as_others_are(folder: Path) -> None:

@@ -71,3 +71,12 @@ class _PlainLoader(yaml.SafeLoader):
                     )
                 known.add(key)
         return super().construct_mapping(node, deep)
+
+
+def as_yaml(value: Plain) -> str:
+    """A value as a person would write it into a recipe, on one line."""
+    return (
+        yaml.safe_dump(value, default_flow_style=True, width=float("inf"), sort_keys=False)
+        .removesuffix("...\n")
+        .strip()
+    )

@@ -67,7 +67,8 @@ class Gate:
     @property
     def terms(self) -> dict[str, Json]:
         """The bounds that are set, and what they make of figures that the student's digest does not stand for."""
-        terms = self.bounds.decided(type(self.bounds).model_fields)
+        unset = {name: field.default for name, field in type(self.bounds).model_fields.items()}
+        terms = self.bounds.decided(unset)
         return terms | ({"slow": True} if self._slow else {})
 
     def facts(self, role: str) -> str:

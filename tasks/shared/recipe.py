@@ -3,12 +3,12 @@
 Each field's description is what the docs' option table and the orchestrator's form show.
 """
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
 from tasks.shared.recipe_data import Data
-from tasks.shared.recipe_learning import INSIDE, Term, Training
+from tasks.shared.recipe_learning import INSIDE, Term, Training, Twin
 from tasks.shared.recipe_noise import Augment, Robustness
 from tasks.shared.recipe_promotion import Promotion
 from tasks.shared.recipe_section import Section, Seed
@@ -16,6 +16,8 @@ from tasks.shared.recipe_student import Student
 from tasks.shared.recipe_sweep import Sweep
 from tasks.shared.recipe_teaching import Fuse, Labelling, Teacher
 
+Baseline = Literal["scratch", "unaugmented"]
+Effort = Literal["quick", "standard", "thorough"]
 RegisteredName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 
 
@@ -49,6 +51,12 @@ class Recipe(Section):
         description="Name of the experiment: letters, digits, '.', '_' and '-', 64 at most.",
     )
     task: Literal["single-label"] = Field("single-label", description="Kind of task: one class a text.")
+    effort: Effort = Field(
+        "standard",
+        description="How much work what the recipe leaves out may make: from it and the data, passes, widths, batches, "
+        "dropout, copies, objective and more are derived. `stillhouse plan` shows each with its reason; a value that "
+        "the recipe gives always stands.",
+    )
     data: Data
     teachers: list[Teacher] = Field(
         default_factory=lambda: [Teacher()],
@@ -59,12 +67,21 @@ class Recipe(Section):
     labelling: Labelling = Labelling()
     fuse: Fuse = Fuse()
     student: Student = Student()
-    objective: list[Term] = Field(
-        default_factory=lambda: [Term(term="soft", temperature=2.0)],
+    objective: list[Term] | None = Field(
+        None,
         min_length=1,
-        description="Terms of the student's objective, summed. The twin's is always the hard term alone.",
+        description="Terms of the student's objective, summed. The twin's is always the hard term alone. Without it, "
+        "soft, with a temperature derived from the number of classes.",
     )
     training: Training = Training()
+    twin: Twin = Twin()
+    race: int | None = Field(
+        None,
+        ge=1,
+        le=8,
+        description="Candidates at most, for what the recipe leaves out, among which dev chooses before all seeds are "
+        "trained; as many for twins. 1 for none; without it, by `effort` 1, 2 or 4.",
+    )
     augment: Augment = Augment()
     robustness: Robustness = Robustness()
     seeds: list[Seed] = Field(
@@ -80,7 +97,7 @@ class Recipe(Section):
         description="Draws of labels over which all is repeated, teacher included, for a verdict on the method "
         "instead of on this teacher and these labels; all seeds count up. What is registered is of the first.",
     )
-    baselines: list[Literal["scratch", "unaugmented"]] | None = Field(
+    baselines: list[Baseline] | None = Field(
         None,
         description="More models to compare the students with, one for each seed. scratch: a twin with a tokenizer and "
         "token vectors of its own instead of the teacher's; unaugmented: a student without augment's texts. Without "
@@ -129,7 +146,7 @@ class Recipe(Section):
         """How many students, twins and baselines a run trains, of all seeds and draws of labels."""
         return len(self.seeds) * (2 * self.draws + len(self.compared_with))
 
-    def of_draw(self, number: int) -> "Recipe":
+    def of_draw(self, number: int) -> Self:
         """The recipe of one draw of labels; those after the first only tell of the method, and test no noise.
 
         Teachers and students begin from other seeds, so that the luck of a beginning is another in each draw.
@@ -160,17 +177,17 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _objective_can_be_had(self) -> "Recipe":
-        for term in self.objective:
+        for term in self.objective or []:
             if term.term in INSIDE:
                 self._check_inside(term)
-        if all(term.term in INSIDE for term in self.objective):
+        if self.objective and all(term.term in INSIDE for term in self.objective):
             raise ValueError("objective says nothing of the classes; add soft, hard, logits, decoupled or standardised")
         return self
 
     def _check_inside(self, term: Term) -> None:
         """Raises ValueError unless the teacher can be looked into, and the student has something to match."""
         name, states = term.term, self.student.states
-        if sum(other.term == name for other in self.objective) > 1:
+        if sum(other.term == name for other in self.objective or []) > 1:
             raise ValueError(f"objective has {name} twice")
         if term.teacher >= len(self.teachers):
             raise ValueError(f"objective: {name} looks into teacher {term.teacher}, but they are numbered from 0")
@@ -181,11 +198,11 @@ class Recipe(Section):
                 "objective: relation compares how tokens attend to each other, so it takes student.family: transformer "
                 f"and student.tokenizer: {term.teacher}"
             )
-        length = self.student.max_length
-        if name == "relation" and length is not None and length > self.teachers[term.teacher].max_length:
+        length, teachers = self.student.max_length, self.teachers[term.teacher].max_length
+        if name == "relation" and length is not None and teachers is not None and length > teachers:
             raise ValueError(
                 f"objective: for relation the teacher reads what the student does, so student.max_length is at most "
-                f"that of teachers.{term.teacher}, {self.teachers[term.teacher].max_length}"
+                f"that of teachers.{term.teacher}, {teachers}"
             )
         if name == "hidden" and states is not None and len(term.layers) > states:
             raise ValueError(

@@ -88,6 +88,10 @@ def _set(document: dict[str, Any], path: str, value: Plain, where: str) -> None:
     defaults: Plain = _defaults()
     node: Plain = document
     *parents, last = path.split(".")
+    if parents[:1] == ["objective"] and not document.get("objective"):
+        raise StillhouseError(
+            f"{where}: the objective is derived; write it whole: objective=[{{term: soft, weight: 1}}]"
+        )
     for part in parents:
         defaults = _child(defaults, part)
         if isinstance(node, dict) and node.get(part) is None:
@@ -124,7 +128,7 @@ def _child(defaults: Plain, part: str) -> Plain:
 def _defaults() -> dict[str, Any]:
     """The lists of the recipe that have a default, as plain data that an override may change a part of."""
     fields = Recipe.model_fields
-    lists = {name: fields[name].get_default(call_default_factory=True) for name in ("teachers", "objective", "seeds")}
+    lists = {name: fields[name].get_default(call_default_factory=True) for name in ("teachers", "seeds")}
     return {
         name: [item.model_dump(exclude_unset=True) if isinstance(item, BaseModel) else item for item in items]
         for name, items in lists.items()

@@ -68,11 +68,33 @@ class Term(Section):
 
 
 class Training(Section):
-    """How students and twins are trained."""
+    """How students and twins are trained. What is left out is derived from the data and `effort`."""
 
-    epochs: int = Field(6, ge=1, le=10000, description="Passes of the student over the transfer set.")
-    batch_size: int = Field(32, ge=1, le=65536, description="Texts in a training batch.")
-    learning_rate: float = Field(3e-3, gt=0, le=1, description="Peak learning rate; one cycle up and down.")
+    epochs: int | None = Field(None, ge=1, le=10000, description="Passes of the student over the transfer set.")
+    batch_size: int | None = Field(None, ge=1, le=65536, description="Texts in a training batch.")
+    learning_rate: float | None = Field(None, gt=0, le=1, description="Peak learning rate; one cycle up and down.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="Weight decay of AdamW.")
-    evaluations: int = Field(6, ge=1, le=1000, description="Looks at dev; the best weights seen are kept.")
-    precision: TrainingPrecision = "fp32"
+    evaluations: int | None = Field(None, ge=1, le=1000, description="Looks at dev; the best weights seen are kept.")
+    precision: TrainingPrecision = "auto"
+
+
+class Twin(Section):
+    """How twins, which are the students' measure, are trained. All that is not said here is as the students'.
+
+    A twin that goes through its few gold rows for as many steps as a student goes through the transfer set may learn
+    less than a shorter training gives it, and a gain over it would be none.
+    """
+
+    epochs: Annotated[int, Field(ge=1, le=10000)] | Literal["matched"] | None = Field(
+        None,
+        description="Passes of the twin over the gold rows; matched: as many optimiser steps as the student has, as in "
+        "studies of the objective alone. Without it, dev chooses among as many candidates as for the student.",
+    )
+    dropout: float | None = Field(None, ge=0, lt=1, description="Its dropout; without it, chosen likewise.")
+    copies: int | None = Field(
+        None,
+        ge=0,
+        le=100,
+        description="Changed copies of each gold text that it learns from, with that text's label; made as augment "
+        "says. Without it, chosen likewise.",
+    )

@@ -15,7 +15,13 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Augment(Section):
     """More transfer texts, made of those there are; the teacher labels each as it is."""
 
-    copies: int = Field(0, ge=0, le=100, description="Changed copies of each transfer text; 0 for none.")
+    copies: int | None = Field(
+        None,
+        ge=0,
+        le=100,
+        description="Changed copies of each transfer text; 0 for none. Without it, as many as little text can bear, "
+        "derived from the data and `effort`, if students learn more with them on dev.",
+    )
     mask: Share = Field(0.1, description="Share of words replaced by the mask token (Tang et al. 2019).")
     same_class: Share = Field(
         0.1,
@@ -51,11 +57,12 @@ class Augment(Section):
 class Robustness(Section):
     """How models do on test texts with mistakes in them; only reported on."""
 
-    texts: int = Field(
-        200,
+    texts: int | None = Field(
+        None,
         ge=0,
         le=1_000_000,
-        description="Test texts, drawn by their hash, that every noise is put into; 0 for none.",
+        description="Test texts, drawn by their hash, that every noise is put into; 0 for none. Without it, derived "
+        "from `effort`.",
     )
     noises: list[NoiseKind] = Field(
         default_factory=lambda: list(NOISES),

@@ -1,16 +1,17 @@
 """What every part of the recipe is: immutable, and strict about its keys."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Precision = Literal["fp32", "bf16"]
 TrainingPrecision = Annotated[
-    Literal["fp32", "bf16"],
+    Literal["auto", "fp32", "bf16"],
     Field(
-        description="Of the model's passes in training; weights, their updates and the objective are fp32. bf16 is "
-        "faster, up to twice, on a GPU, or a CPU that has the instructions; on one without it is much slower.",
+        description="Of the model's passes in training; weights, their updates and the objective are fp32. auto takes "
+        "bf16 where this machine multiplies it faster (a GPU, or a CPU that has the instructions), else fp32.",
     ),
 ]
 
@@ -27,14 +28,16 @@ class Section(BaseModel):
             name for name in names if getattr(self, name) != fields[name].get_default(call_default_factory=True)
         )
 
-    def decided(self, added: Iterable[str], but: Iterable[str] = ()) -> dict[str, Any]:
+    def decided(self, added: Mapping[str, object], but: Iterable[str] = ()) -> dict[str, Any]:
         """The fields that decide a step's output, for its key.
 
         Args:
-            added: fields that came later; as they are without a word they are left out: older outputs stay good.
+            added: fields that came later, each with the value that means what there was before: with that it is left
+                out, and older outputs stay good.
             but: fields that decide nothing.
         """
-        return self.model_dump(exclude=(set(added) - set(self.changed(added))) | set(but))
+        as_before = {name for name, value in added.items() if getattr(self, name) == value}
+        return self.model_dump(exclude=as_before | set(but))
 
     @field_validator("*", mode="before")
     @classmethod

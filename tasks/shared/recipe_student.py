@@ -31,13 +31,15 @@ class Student(Section):
         description="lstm, gru, rnn: recurrent; transformer; cnn: filters over neighbouring tokens (Kim 2014); bag: a "
         "weighted mean of token vectors and a small network, the fastest.",
     )
-    embedding_size: int = Field(64, ge=1, le=4096, description="Width of the token vectors.")
-    hidden_size: int = Field(
-        64,
+    embedding_size: int | None = Field(
+        None, ge=1, le=4096, description="Width of the token vectors; without it, derived from `effort`."
+    )
+    hidden_size: int | None = Field(
+        None,
         ge=1,
         le=4096,
         description="Width of the hidden state: of a recurrent student in each direction, of a cnn the filters of each "
-        "width.",
+        "width. Without it, derived from `effort`.",
     )
     layers: int = Field(1, ge=1, le=16, description="Layers; not of a cnn.")
     bidirectional: bool = Field(True, description="Of a recurrent student: read the text in both directions.")
@@ -63,7 +65,12 @@ class Student(Section):
         description="Of a transformer: layers, numbered from 0, that are copied from the model whose tokenizer it has, "
         "with its token vectors as they are.",
     )
-    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout on embeddings, between layers and before the head.")
+    dropout: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Dropout on embeddings, between layers and before the head; without it, derived from the data.",
+    )
     embeddings: Annotated[str, Field(min_length=1)] = Field(
         "teacher",
         description="Start of the token vectors: teacher, a low-rank projection of the teacher's; random; or a file of "
@@ -109,7 +116,7 @@ class Student(Section):
             idle = self.changed({*_FROM_ELSEWHERE, *(["embedding_size"] if self.teacher_layers else [])})
             if idle:
                 raise ValueError(f"{name} says the encoder's shape already; remove {' and '.join(idle)}")
-        elif self.family == "transformer" and self.hidden_size % self.heads:
+        elif self.family == "transformer" and self.hidden_size and self.hidden_size % self.heads:
             raise ValueError(f"hidden_size {self.hidden_size} is no multiple of the {self.heads} heads")
         if self.teacher_layers and self.embeddings != "teacher":
             raise ValueError("teacher_layers were made for the teacher's token vectors; leave embeddings out")

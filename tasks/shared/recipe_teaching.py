@@ -1,12 +1,14 @@
 """The parts of the recipe about teachers and their soft labels."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from tasks.shared.errors import brief
 from tasks.shared.recipe_section import Section, Seed, TrainingPrecision
+
+LabellingPrecision = Literal["fp32", "bf16", "int8"]
 
 
 class Teacher(Section):
@@ -25,15 +27,24 @@ class Teacher(Section):
         "`stillhouse predict` wrote; or only the chosen class, in the label's column. Rows without a label are skipped "
         "and counted; a class in another case is that class, and told.",
     )
-    epochs: int = Field(3, ge=0, le=1000, description="Passes over the gold rows; 0 takes the classifier as it is.")
-    batch_size: int = Field(16, ge=1, le=4096, description="Texts in a training batch.")
-    learning_rate: float = Field(5e-5, gt=0, le=1, description="Peak learning rate of AdamW.")
-    max_length: int = Field(
-        128,
+    epochs: int | None = Field(
+        None,
+        ge=0,
+        le=1000,
+        description="Passes over the gold rows; 0 takes the classifier as it is. Without it, derived from the data.",
+    )
+    batch_size: int | None = Field(
+        None, ge=1, le=4096, description="Texts in a training batch; without it, derived from the data."
+    )
+    learning_rate: float | None = Field(
+        None, gt=0, le=1, description="Peak learning rate of AdamW; without it, derived from the data."
+    )
+    max_length: int | None = Field(
+        None,
         ge=4,
         le=8192,
-        description="Tokens read of a text; the rest is cut off and counted. The default gives way to a model that has "
-        "positions for fewer.",
+        description="Tokens read of a text; the rest is cut off and counted. Without it, derived from `effort`, and "
+        "no more than the model has positions for.",
     )
     processes: int = Field(
         1,
@@ -42,7 +53,7 @@ class Teacher(Section):
         description="Processes that train it side by side on this machine, each on a GPU of its own where models run "
         "on GPUs; they share out each batch.",
     )
-    precision: TrainingPrecision = "fp32"
+    precision: TrainingPrecision = "auto"
     floor: float = Field(0.0, ge=0, le=1, description="Accuracy on dev below which the run stops.")
     seed: Seed = Field(0, description="Seed of the new head, of dropout and of the order of the rows.")
 
@@ -54,7 +65,7 @@ class Teacher(Section):
 
     @model_validator(mode="after")
     def _names_are_of_a_model_as_it_is(self) -> "Teacher":
-        if self.classes and self.epochs:
+        if self.classes and self.epochs != 0:
             raise ValueError("classes names those of a model that is taken as it is; set epochs to 0 or remove classes")
         names = list(self.classes.values()) if isinstance(self.classes, dict) else []
         twice = next((name for name in names if names.count(name) > 1), None)
@@ -79,10 +90,10 @@ class Teacher(Section):
 class Labelling(Section):
     """How soft labels are computed."""
 
-    precision: Literal["fp32", "bf16", "int8"] = Field(
-        "fp32",
-        description="Precision of the teacher's forward pass; int8 is for CPUs. What it changes is measured on some of "
-        "the texts and written down.",
+    precision: Literal["auto"] | LabellingPrecision = Field(
+        "auto",
+        description="Precision of the teacher's forward pass: auto takes bf16 where this machine multiplies it faster, "
+        "else fp32; int8 is for CPUs. What it changes is measured on some of the texts and written down.",
     )
     tokens_per_batch: int | None = Field(
         None,
@@ -115,7 +126,7 @@ class Labelling(Section):
             return self.store or ""
         return str(Path(self.store).expanduser().absolute())
 
-    def named_from_anywhere(self) -> "Labelling":
+    def named_from_anywhere(self) -> Self:
         """The same with a store that other processes find, wherever they run."""
         return self.model_copy(update={"store": self.place or None})
 

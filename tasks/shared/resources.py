@@ -35,6 +35,8 @@ STEPS: dict[str, Resource] = {
     "fuse": CPU,
     "embed": GPU,
     "prepare_student": CPU,
+    "augment_gold": CPU,
+    "race": GPU,
     "train_student": GPU,
     "train_twin": GPU,
     "prepare_scratch": CPU,
@@ -47,5 +49,7 @@ STEPS: dict[str, Resource] = {
     "explain": CPU,
     "register": CPU,
     "report": CPU,
+    "fold_gold": CPU,
+    "doubt": CPU,
 }
 """The steps in order, and where each runs. `gpu` is taken on a machine without one too: one training at a time."""

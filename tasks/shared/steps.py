@@ -8,7 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+from tasks.shared.defaults.derive import Resolution
+from tasks.shared.defaults.facts import DataFacts
+from tasks.shared.defaults.resolved import ResolvedRecipe
 from tasks.shared.outputs import Json, Output, find_output, hash_of
+from tasks.shared.recipe import Recipe
 from tasks.shared.verified import changed_files
 from tasks.shared.workspace import Workspace
 
@@ -19,6 +23,10 @@ Points = Sequence[tuple[int, float]]
 
 class Stopped(Exception):  # noqa: N818 - nothing went wrong
     """A look at a step's work has shown that going on is not worth it; what was made so far is dropped."""
+
+
+def never_stops(look: int, accuracy: float) -> None:
+    """Looks at dev that stop nothing."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,35 @@ class Ahead:
 
     trainings: int
     seeds: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """A step that may be made in a process of its own, with what that process needs to know of the run.
+
+    Attributes:
+        step: whose `make` is called there.
+        kept: see `Context`.
+        ahead: see `Context`.
+        looked: see `Context`; the process has a copy of it.
+    """
+
+    step: "Step[Any]"
+    kept: Path | None = None
+    ahead: Ahead | None = None
+    looked: Callable[[int, float], None] = never_stops
+
+
+class Fill(Protocol):
+    """What fills a step's folder, as `Step.make` does."""
+
+    def __call__(self, folder: Path, context: "Context") -> Mapping[str, Json]:
+        """Fills the folder and returns the facts for the manifest."""
+
+
+def one_after_the_other(jobs: Sequence[Job]) -> Sequence[Fill]:
+    """What makes each of some steps, in this process."""
+    return [job.step.make for job in jobs]
 
 
 @dataclass(frozen=True)
@@ -49,6 +86,7 @@ class Context:
         looked: called with the number of a look at dev, from 1, and the accuracy; may raise Stopped.
         kept: where a training of this step keeps its checkpoint until the output is there; None keeps none.
         ahead: what follows a training, of which a long one warns; None where its like was trained in this run before.
+        begin: begins steps that do not need each other, side by side where that is faster; gives what waits for each.
     """
 
     workspace: Workspace
@@ -57,9 +95,10 @@ class Context:
     progress: Callable[[int | None, str], AbstractContextManager[Advance]]
     metrics: Callable[[str, Points], None]
     warn: Callable[[str], None]
-    looked: Callable[[int, float], None] = lambda look, accuracy: None
+    looked: Callable[[int, float], None] = never_stops
     kept: Path | None = None
     ahead: Ahead | None = None
+    begin: Callable[[Sequence[Job]], Sequence[Fill]] = one_after_the_other
 
 
 @dataclass(frozen=True)
@@ -69,18 +108,21 @@ class Unknown:
     Attributes:
         title: of what the step will make.
         rows: of each part of the data, where they can be foreseen; else none.
+        facts: of the data, likewise; else None.
     """
 
     title: str
     rows: Mapping[str, int] = field(default_factory=dict)
+    facts: DataFacts | None = None
 
 
 @dataclass(frozen=True)
 class Foreseen:
-    """What is known of a step's result before it has run: in words, and the rows of each part of the data."""
+    """What is known of a step's result before it has run: in words, the rows of each part of the data, its facts."""
 
     note: str = ""
     rows: Mapping[str, int] = field(default_factory=dict)
+    facts: DataFacts | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +155,16 @@ class Step(ABC, Generic[Record]):
     def makes(self) -> str:
         """What it makes, in the words of the records."""
         return self.title
+
+    @property
+    def also_makes(self) -> "Sequence[Step[Any]]":
+        """Steps whose outputs it makes on the way; whoever carries it out holds their locks too."""
+        return ()
+
+    @property
+    def one_thread(self) -> bool:
+        """Whether it computes on one thread of a processor, so that others like it may be made beside it."""
+        return False
 
     @property
     def work(self) -> tuple[int | None, str]:
@@ -181,19 +233,34 @@ def _unknown(values: tuple[Any, ...]) -> bool:
     return any(isinstance(value, Unknown) or (isinstance(value, tuple) and _unknown(value)) for value in values)
 
 
-def suffix_of_draw(number: int) -> str:
-    """What the titles of steps say of the draw of labels that they belong to: nothing of the first."""
-    return f", draw {number}" if number else ""
+def suffix_of(what: str, number: int) -> str:
+    """What the titles of steps say of the draw of labels, or the candidate, they belong to: nothing of the first."""
+    return f", {what} {number}" if number else ""
 
 
 class Do(Protocol):
     """What carries a step out: runs it or finds it done, and gives its record."""
 
+    def resolve(self, recipe: Recipe, data: DataFacts | None) -> Resolution:
+        """A recipe in which what it leaves out is derived from the data; None where that is not known yet."""
+
+    def settle(self, recipe: ResolvedRecipe, *, final: bool) -> None:
+        """Takes note of the recipe that the run goes on with; until it is final, dev may choose a part of it."""
+
     def __call__(self, step: Step[Record]) -> Record:
         """The record of a step."""
 
+    def together(self, steps: "Sequence[Step[Record]]") -> list[Record]:
+        """The records of steps that do not need each other."""
+
     def of_draw(self, number: int) -> "Do":
         """The same for a draw of labels, numbered from 0; the titles of what it does say which, but for the first."""
+
+    def aside(self, suffix: str) -> "Do":
+        """The same for what serves a comparison, with words behind its titles that tell it apart from its like."""
+
+    def again(self, step: Step[Any]) -> None:
+        """Takes note that a step which was carried out before, perhaps aside, is asked for by what is to come."""
 
     def spread(self, step: Step[Any], shares: Sequence[Step[Any]]) -> None:
         """Carries out, side by side on a cluster, the shares of a step that is not done; it then has little to do."""

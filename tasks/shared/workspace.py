@@ -68,6 +68,11 @@ class Workspace:
         return self.root / "verified"
 
     @property
+    def precision(self) -> Path:
+        """What is remembered of how fast machines multiply in which precision."""
+        return self.root / "precision.json"
+
+    @property
     def locks(self) -> Path:
         """Lock files; an unlocked one means nothing."""
         return self.root / "locks"

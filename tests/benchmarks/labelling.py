@@ -174,9 +174,9 @@ def increment(options: Options) -> list[Row]:
     from tasks.label import Label
     from tasks.load_data import LoadData
     from tasks.shared.recipe_data import Data
-    from tasks.shared.recipe_teaching import Labelling
     from tasks.shared.workspace import Workspace
     from tests.bench import Bench
+    from tests.settled import Labelling
 
     _, teacher = _taught()
     teacher = replace(teacher, max_length=64)
@@ -249,10 +249,10 @@ def one_step(step: str, count: int, folder: Path) -> None:
     from tasks.label import Label
     from tasks.load_data import LoadData
     from tasks.shared.recipe_data import Data
-    from tasks.shared.recipe_teaching import Labelling
     from tasks.shared.workspace import Workspace
     from tasks.train_teacher import TeacherRecord
     from tests.bench import Bench
+    from tests.settled import Labelling
     from tests.tiny import tiny_bert, wordpiece_tokenizer
     from tests.toy import WORDS, toy_rows, write_csv
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from tasks.label_shard import LabelShard
 from tasks.shared.dataset import DataRecord
-from tasks.shared.recipe_teaching import Labelling
 from tasks.shared.shards import Shard
 from tasks.shared.workspace import Workspace
 from tasks.train_teacher import TeacherRecord
 from tests.bench import Bench
+from tests.settled import Labelling
 
 
 def label_share(data: DataRecord, teacher: TeacherRecord, number: int, count: int, home: Path) -> int:

@@ -111,9 +111,23 @@ def toy_recipe() -> dict:
     return {
         "name": "toy",
         "data": {"train": "train.csv", "test": "test.csv", "labels_per_class": 40},
-        "teachers": [{"model": "base", "epochs": 10, "learning_rate": 3e-3, "batch_size": 8, "max_length": 16}],
-        "student": {"embedding_size": 16, "hidden_size": 16},
-        "training": {"epochs": 3, "batch_size": 16, "learning_rate": 1e-2, "evaluations": 2},
+        "teachers": [
+            {
+                "model": "base",
+                "epochs": 10,
+                "learning_rate": 3e-3,
+                "batch_size": 8,
+                "max_length": 16,
+                "precision": "fp32",
+            }
+        ],
+        "labelling": {"precision": "fp32"},
+        "student": {"embedding_size": 16, "hidden_size": 16, "dropout": 0.1},
+        "objective": [{"term": "soft", "temperature": 2.0}],
+        "training": {"epochs": 3, "batch_size": 16, "learning_rate": 1e-2, "evaluations": 2, "precision": "fp32"},
+        "twin": {"epochs": "matched", "dropout": 0.1, "copies": 0},
+        "augment": {"copies": 0},
+        "race": 1,
         "robustness": {
             "texts": 20,
             "noises": ["keyboard", "drop"],

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
+from tasks.shared.recipe_file import load_recipe
 from tests.flows.conftest import STILLHOUSE, World, toy_recipe
 from tests.toy import toy_rows, write_csv
 
@@ -247,8 +248,13 @@ def test_du_and_gc_keep_what_the_latest_runs_need(world: World) -> None:
 
 
 def test_a_recipe_made_of_the_template_is_valid(world: World) -> None:
-    template = yaml.safe_load(world.done("recipes", "csv"))
-    assert set(template) >= set(toy_recipe())
+    """So is each line of it that is commented out."""
+    template = world.done("recipes", "csv")
+    keys = "objective|training|twin|race|augment|fuse|labelling|- "
+    written = yaml.safe_load(re.sub(rf"^# (?={keys})", "", template, flags=re.MULTILINE))
+    assert set(written) >= set(toy_recipe())
+    (world.folder / "template.yaml").write_text(yaml.safe_dump(written), encoding="utf-8")
+    assert load_recipe(world.folder / "template.yaml").race == 1
 
 
 def test_only_labelling_stops_there_and_a_run_goes_on_from_it(world: World) -> None:

@@ -10,6 +10,8 @@ from rich.console import Console
 
 from flows.estimates import Estimates
 from flows.plan import Planner
+from tasks.shared.defaults.derive import derive
+from tasks.shared.defaults.facts import DataFacts, Facts, ModelFacts
 from tasks.shared.outputs import write_json
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import with_changes
@@ -18,7 +20,8 @@ from tasks.train_student import TrainStudent
 from tasks.train_teacher import TrainTeacher
 from tests.bench import Bench
 
-RECIPE = Recipe(data={"train": "train.csv", "test": "test.csv"})
+GIVEN = Recipe(data={"train": "train.csv", "test": "test.csv"}, teachers=[{"epochs": 3, "batch_size": 16}])
+RECIPE = derive(GIVEN, Facts(DataFacts(2, 320, 80, 6400, 20.0), (ModelFacts(),), "fp32")).recipe
 DATA = Unknown("data", {"gold": 320, "transfer": 6400})
 
 
@@ -99,7 +102,8 @@ def test_a_record_that_a_person_edited_and_a_history_that_is_gone_stop_no_plan(r
 
 
 def test_a_plan_tells_each_steps_time_and_the_whole(bench: Bench, record: dict[str, Any]) -> None:
-    planner = Planner(bench.workspace, frozenset(), Estimates([record], RECIPE))
+    planner = Planner(bench.workspace, frozenset(), [record])
+    planner.settle(RECIPE, final=True)
     planner(teacher_step(RECIPE))
     planner(student_step(with_changes(RECIPE, {"student.hidden_size": 8})))
     told, said = planner.to_dict(), io.StringIO()

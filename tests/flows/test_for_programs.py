@@ -13,13 +13,11 @@ from rich.console import Console
 
 from flows.cli import main
 from flows.console import View
-from flows.estimates import Estimates
 from flows.plan import Planner
 from tasks.load_data import LoadData
 from tasks.shared.label_files import open_files
 from tasks.shared.label_store import LabelStore
 from tasks.shared.labeller import Labeller
-from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_data import Data
 from tests.bench import Bench
 from tests.toy import toy_rows, write_csv
@@ -75,7 +73,7 @@ def test_a_plan_says_perhaps_only_of_what_there_may_be(bench: Bench, tmp_path: P
     class After(LoadData):
         ready = False
 
-    planner = Planner(bench.workspace, frozenset(), Estimates([], Recipe(data=toy_data(tmp_path))))
+    planner = Planner(bench.workspace, frozenset(), [])
     planner(After(toy_data(tmp_path)))
     bench(LoadData(toy_data(tmp_path)))
     planner(LoadData(toy_data(tmp_path)))

@@ -77,7 +77,7 @@ def test_gc_keeps_what_runs_need_however_the_workspace_is_named(moved: World, sp
 @pytest.mark.slow
 def test_a_run_in_a_moved_workspace_reuses_what_is_as_it_was_and_tracks_and_registers_there(moved: World) -> None:
     recipe = load_recipe(moved.folder / "toy.yaml").model_dump(mode="json")
-    before = next(record for record in moved.records() if record["verdict"] and record["recipe"] == recipe)
+    before = next(record for record in moved.records() if record["verdict"] and record["given"] == recipe)
     [teacher] = [step["path"] for step in before["steps"] if step["step"] == "train_teacher"]
     spoil(Path(teacher) / "model" / "model.safetensors")
     printed = " ".join(moved.done("run", "toy.yaml", "--force", "register").split())

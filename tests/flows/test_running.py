@@ -14,11 +14,11 @@ from flows.console import View
 from flows.run_links import prefect_tags
 from flows.running import Runner
 from tasks.shared.recipe import Recipe
-from tasks.shared.recipe_teaching import Teacher
 from tasks.shared.steps import Ahead, Unknown
 from tasks.shared.workspace import open_workspace
 from tasks.train_student import TrainStudent
 from tasks.train_teacher import TrainTeacher
+from tests.settled import Teacher
 
 
 def a_runner(said: io.StringIO) -> Runner:

@@ -32,13 +32,15 @@ class Toy:
         fields = {name: getattr(self, name) for name in ("data", "prepared", "student", "training")}
         if issubclass(step, TrainStudent):
             fields |= {"labels": self.labels, "objective": (Term(term="soft", temperature=2.0),)}
+        elif step.role == "twin":
+            fields["matched"] = True
         return step(**fields | changes, seed=seed)
 
     def evaluate(self, model, data=None, **changes):
         """An Evaluate step of a model; of a student or twin with its teacher's scorecard."""
         from tasks.disturb import Disturb
         from tasks.evaluate import Evaluate
-        from tasks.shared.recipe_noise import Robustness
+        from tests.settled import Robustness
 
         data = data or self.data
         options = Robustness(texts=20, noises=["drop", "case"], strengths=[0.2], adversary=5, candidates=8)
@@ -79,12 +81,10 @@ def toy(tmp_path_factory, tokenizer) -> Toy:
     from tasks.load_data import LoadData
     from tasks.prepare_student import PrepareStudent
     from tasks.shared.recipe_data import Data
-    from tasks.shared.recipe_learning import Training
-    from tasks.shared.recipe_student import Student
     from tasks.shared.recipe_teaching import Fuse as FuseOptions
-    from tasks.shared.recipe_teaching import Labelling, Teacher
     from tasks.shared.workspace import Workspace
     from tasks.train_teacher import TrainTeacher
+    from tests.settled import Labelling, Student, Teacher, Training
     from tests.tiny import tiny_bert
 
     folder = tmp_path_factory.mktemp("toy")

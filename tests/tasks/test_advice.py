@@ -7,9 +7,16 @@ import pytest
 
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_data import Data
+from tasks.shared.recipe_learning import Training
+from tasks.shared.recipe_student import Student
 from tasks.shared.report.advice import Standing, advise, standing
+from tasks.shared.report.content import Learnt
 
-RECIPE = Recipe(data=Data(train="train.csv", test="test.csv")).model_dump(mode="json")
+RECIPE = Recipe(
+    data=Data(train="train.csv", test="test.csv"),
+    student=Student(hidden_size=64),
+    training=Training(epochs=6),
+).model_dump(mode="json")
 LOST = Standing("NO BETTER", 5, 2000, {}, 0.005, 0.90, 0.90, 0.95, 0.5, 256, 5000, RECIPE)
 UNCLEAR = replace(LOST, outcome="INCONCLUSIVE")
 WON = replace(LOST, outcome="BEATS", student=0.96)
@@ -60,29 +67,50 @@ def with_student(**changes):
     ],
 )
 def test_the_advice_follows_from_the_result(found, why, change):
-    advice = advise(found)
+    advice = advise(found)[0]
     assert why in advice.why
     assert advice.change.startswith(change)
     assert bool(advice.change) == bool(change)
 
 
+@pytest.mark.parametrize(
+    ("found", "why", "does"),
+    [
+        (replace(LOST, loyal=0.8), "it names its teacher's class of 80% of the texts it learnt", "training.epochs=12"),
+        (replace(LOST, loyal=0.99, loyal_on_new=0.9), "class 9 points less often on test than", "[more.txt]"),
+        (replace(LOST, doubted=0.04), "the teacher contradicts 4% of the gold labels", "doubts latest"),
+        (replace(LOST, cut_off=0.3), "only the beginning of 30% of the texts", "student.max_length=256"),
+    ],
+)
+def test_causes_that_were_measured_are_named(found, why, does):
+    assert any(why in one.why and does in (one.change or one.command) for one in advise(found))
+
+
+def test_three_things_are_advised_at_most_and_none_twice():
+    found = replace(UNCLEAR, seeds=1, teacher=0.903, loyal=0.8, transfer=300, doubted=0.1, cut_off=0.5)
+    advice = advise(found)
+    assert len(advice) == 3
+    assert len({one.change for one in advice}) == 3
+
+
 def test_a_student_that_beats_its_twin_and_reaches_its_teacher_is_left_as_it_is():
-    assert advise(WON) is None
-    assert advise(replace(WON, teacher=None)) is None
+    assert advise(WON) == []
+    assert advise(replace(WON, teacher=None)) == []
 
 
 def test_where_little_is_left_above_the_commonest_class_half_of_it_is_enough():
-    assert advise(replace(WON, student=1.0, trivial=0.997, teacher=1.0)) is None
-    assert "it is hardly better than always" in advise(replace(WON, student=0.998, trivial=0.997)).why
-    assert "it is no better than always" in advise(replace(WON, student=0.99, trivial=0.997)).why
-    assert "it is no better than always" in advise(replace(LOST, student=0.9, trivial=0.9)).why
+    assert advise(replace(WON, student=1.0, trivial=0.997, teacher=1.0)) == []
+    assert "it is hardly better than always" in advise(replace(WON, student=0.998, trivial=0.997))[0].why
+    assert "it is no better than always" in advise(replace(WON, student=0.99, trivial=0.997))[0].why
+    assert "it is no better than always" in advise(replace(LOST, student=0.9, trivial=0.9))[0].why
 
 
 def test_with_several_draws_of_labels_the_advice_goes_by_the_verdict_over_them():
     first = {"outcome": "BEATS", "seeds": 5, "examples": 2000, "worthwhile": 0.005, "needed": None}
     needed = {"seeds": 9, "examples": 4200, "both": None}
     method = {**first, "outcome": "INCONCLUSIVE", "seeds": 3, "needed": needed}
-    card = SimpleNamespace(quality=SimpleNamespace(accuracy=0.9, trivial=0.5))
+    quality = SimpleNamespace(accuracy=0.9, trivial=0.5, loyalty=None)
+    card = SimpleNamespace(quality=quality, learnt=Learnt(None, 0.0), cut_off=0.0)
     content = SimpleNamespace(
         result={"verdict": first, "draws": method, "teacher": None},
         rows={"gold": 256, "transfer": 5000},
@@ -92,7 +120,7 @@ def test_with_several_draws_of_labels_the_advice_goes_by_the_verdict_over_them()
     )
     found = standing(content)
     assert (found.outcome, found.seeds) == ("INCONCLUSIVE", 3)
-    advice = advise(found)
+    [advice, *_] = advise(found)
     assert (advice.why, advice.change) == ("settle it with about 4,200 examples in data.test", "")
     content.result["draws"] = None
     assert standing(content).outcome == "BEATS"
@@ -100,4 +128,4 @@ def test_with_several_draws_of_labels_the_advice_goes_by_the_verdict_over_them()
 
 def test_more_texts_are_added_to_those_that_there_are():
     recipe = {**RECIPE, "data": {**RECIPE["data"], "unlabelled": ["a.txt"]}}
-    assert advise(replace(LOST, transfer=300, recipe=recipe)).change == "data.unlabelled=[a.txt, more.txt]"
+    assert advise(replace(LOST, transfer=300, recipe=recipe))[0].change == "data.unlabelled=[a.txt, more.txt]"

@@ -19,10 +19,9 @@ from tasks.shared.dataset import read_chunks, read_keys, read_labels
 from tasks.shared.errors import StillhouseError
 from tasks.shared.misspellings import read_misspellings
 from tasks.shared.recipe_data import Data
-from tasks.shared.recipe_noise import Augment as AugmentOptions
-from tasks.shared.recipe_noise import Robustness
-from tasks.shared.recipe_teaching import Labelling
 from tasks.shared.texts import normalise
+from tests.settled import Augment as AugmentOptions
+from tests.settled import Labelling, Robustness
 from tests.toy import toy_rows, write_csv
 
 

@@ -11,9 +11,9 @@ from tasks.embed import VECTORS, Embed
 from tasks.shared.dataset import read_chunks
 from tasks.shared.errors import StillhouseError
 from tasks.shared.recipe_learning import Term
-from tasks.shared.recipe_teaching import Labelling
 from tasks.train_student import TrainStudent
 from tests.bench import Bench
+from tests.settled import Labelling
 from tests.tasks.test_train_student import load
 
 SMALL = Labelling(tokens_per_batch=70)

@@ -16,11 +16,11 @@ from tasks.shared.conditions import NOISY, read_noisy
 from tasks.shared.dataset import read_chunks, read_labels
 from tasks.shared.errors import StillhouseError
 from tasks.shared.predictions import read_predictions
-from tasks.shared.recipe_teaching import Teacher
 from tasks.shared.scorecard import COST, QUALITY, Cost, Quality, busy, read_card
 from tasks.train_student import TrainStudent
 from tasks.train_teacher import TrainTeacher
 from tasks.train_twin import TrainTwin
+from tests.settled import Teacher
 
 PREDICTIONS = predictions_file("test")
 

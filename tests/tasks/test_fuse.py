@@ -14,9 +14,9 @@ from tasks.shared.label_files import FolderFiles
 from tasks.shared.label_store import LabelStore
 from tasks.shared.label_view import read_view
 from tasks.shared.recipe_teaching import Fuse as FuseOptions
-from tasks.shared.recipe_teaching import Labelling, Teacher
 from tasks.shared.soft_labels import read_soft_labels
 from tasks.train_teacher import TrainTeacher
+from tests.settled import Labelling, Teacher
 
 
 @pytest.fixture(scope="module")

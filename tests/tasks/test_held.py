@@ -21,13 +21,12 @@ from tasks.prepare_student import PrepareStudent, origin_of
 from tasks.shared.dataset import read_chunks
 from tasks.shared.errors import StillhouseError
 from tasks.shared.recipe_data import Data
-from tasks.shared.recipe_noise import Augment as AugmentOptions
-from tasks.shared.recipe_noise import Robustness
-from tasks.shared.recipe_student import Student
-from tasks.shared.recipe_teaching import Labelling, Teacher
+from tasks.shared.recipe_teaching import Teacher as LabelsFile
 from tasks.shared.workspace import Workspace
 from tasks.train_teacher import TrainTeacher
 from tests.bench import Bench
+from tests.settled import Augment as AugmentOptions
+from tests.settled import Labelling, Robustness, Student, Teacher
 from tests.tiny import tiny_bert
 from tests.toy import WORDS, toy_rows
 
@@ -236,7 +235,7 @@ def wrong_labels(file: Path) -> bytes:
 
 
 def imported(toy, file: Path) -> ImportLabels:
-    return ImportLabels(toy.data, Data(train="-", test="-"), Teacher(labels=str(file)), Labelling(), 0)
+    return ImportLabels(toy.data, Data(train="-", test="-"), LabelsFile(labels=str(file)), Labelling(), 0)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -13,14 +13,13 @@ from tasks.prepare_student import PrepareStudent, origin_of
 from tasks.shared.dataset import read_chunks, read_keys, read_labels
 from tasks.shared.errors import StillhouseError
 from tasks.shared.recipe_data import Data
-from tasks.shared.recipe_learning import Training
-from tasks.shared.recipe_student import Student
 from tasks.shared.recipe_teaching import Fuse as FuseOptions
-from tasks.shared.recipe_teaching import Labelling, Teacher
+from tasks.shared.recipe_teaching import Teacher
 from tasks.shared.soft_labels import read_soft_labels
 from tasks.shared.workspace import Workspace
 from tasks.train_student import TrainStudent
 from tests.bench import Bench
+from tests.settled import Labelling, Student, Training
 from tests.toy import toy_rows
 
 CLASSES = ("food", "money", "sport")
@@ -168,7 +167,9 @@ def test_texts_without_an_answer_are_told_and_students_leave_them_out(toy, frame
 
     soft = bench(Fuse(toy.data, (record,), (record,), FuseOptions()))
     assert "the teacher has no answer for 5 of the 216 texts; students leave them out" in bench.warnings
-    prepared = bench(PrepareStudent(toy.data, origin_of(str(toy.base)), Student(tokenizer=str(toy.base))))
+    prepared = bench(
+        PrepareStudent(toy.data, origin_of(str(toy.base)), Student(embedding_size=8, tokenizer=str(toy.base)))
+    )
     student = toy.small(TrainStudent, prepared=prepared, labels=soft)
     learned = student.learn_from(bench.context)
     assert len(learned.labels) == 211

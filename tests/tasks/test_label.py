@@ -17,11 +17,11 @@ from tasks.shared.label_files import FolderFiles
 from tasks.shared.label_store import LabelStore
 from tasks.shared.label_view import read_view
 from tasks.shared.recipe_data import Data
-from tasks.shared.recipe_teaching import Labelling, Teacher
 from tasks.shared.shards import Shard
 from tasks.shared.workspace import Workspace
 from tasks.train_teacher import TrainTeacher
 from tests.bench import Bench
+from tests.settled import Labelling, Teacher
 from tests.tiny import bpe_tokenizer, tiny_gpt2
 from tests.toy import toy_rows, write_csv
 

@@ -11,10 +11,10 @@ from tasks.shared.pace import long_training
 from tasks.shared.pace.long_training import ForewarnedAdvance, Load, _Moment, _reasons, others_share, remedies, shorter
 from tasks.shared.pace.words import about
 from tasks.shared.recipe_data import Data
-from tasks.shared.recipe_teaching import Teacher
 from tasks.shared.steps import Ahead, Context
 from tasks.train_teacher import TrainTeacher
 from tests.bench import Bench
+from tests.settled import Teacher
 from tests.tiny import tiny_bert, word_tokenizer
 from tests.toy import toy_rows, write_csv
 
@@ -91,7 +91,7 @@ def test_a_length_that_nearly_all_texts_need_is_halved_and_says_how_many_it_cuts
 
 
 def test_what_gains_little_is_not_offered(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(long_training, "bf16_is_fast", lambda device: False)
+    monkeypatch.setattr(long_training, "has_bf16", lambda device: False)
     short = replace(LOAD, lengths=np.full(200, 20), epochs=1)
     names = [remedy.setting for remedy in remedies(short, replace(bench.context, ahead=Ahead(3, 2)))]
     assert [name for name in names if not name.startswith("OMP_NUM_THREADS")] == []

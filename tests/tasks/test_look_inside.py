@@ -13,8 +13,8 @@ from tasks.shared.errors import StillhouseError
 from tasks.shared.objective import TEACHER_IDS, objective_of
 from tasks.shared.outputs import hash_folder
 from tasks.shared.recipe_learning import Term
-from tasks.shared.recipe_student import Student
 from tasks.train_student import TrainStudent
+from tests.settled import Student
 from tests.tiny import bpe_tokenizer, tiny_gpt2
 from tests.toy import toy_rows
 

@@ -15,8 +15,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from models.classifier import TextClassifier
 from models.positions import readable_tokens
 from tasks.shared.errors import StillhouseError
-from tasks.shared.model_folder.look import check_names, look_at, readable_length
-from tasks.shared.recipe_teaching import Teacher
+from tasks.shared.model_folder.look import check_length, check_names, look_at
 from tests.tiny import SHAPE, word_tokenizer
 
 WORDS = ["some words of a text"]
@@ -92,9 +91,8 @@ def test_positions_are_told_from_the_files_as_the_model_has_them(tmp_path, kind,
 
 def test_a_length_beyond_the_positions_is_refused_and_a_default_gives_way(tmp_path):
     found = look_at(a_model(tmp_path / "bert"))
-    assert readable_length(found, Teacher(max_length=16), "at") == 16
-    assert readable_length(found, Teacher(), "at") == 16
-    said = complaint(readable_length, found, Teacher(max_length=17), "teachers.0.max_length")
+    check_length(found, 16, "at")
+    said = complaint(check_length, found, 17, "teachers.0.max_length")
     assert said.startswith("teachers.0.max_length: ")
     assert "has positions for 16 tokens of a text, not for 17; set it to 16 or less" in said
 

@@ -12,7 +12,7 @@ from tasks.load_data import LoadData
 from tasks.prepare_student import ENCODED_PARTS, PrepareStudent
 from tasks.shared.dataset import read_chunks
 from tasks.shared.recipe_data import Data
-from tasks.shared.recipe_student import Student
+from tests.settled import Student
 from tests.toy import toy_rows, write_csv
 
 

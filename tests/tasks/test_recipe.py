@@ -44,7 +44,7 @@ def test_only_train_and_test_are_needed():
         "sweep.space",
     }
     assert len(recipe.teachers) == 1
-    assert [(term.term, term.temperature) for term in recipe.objective] == [("soft", 2.0)]
+    assert (recipe.effort, recipe.objective, recipe.training.epochs) == ("standard", None, None), "derived, see there"
     assert len(recipe.seeds) >= 5, "fewer do not settle a verdict"
     assert recipe.worthwhile == 0.005
     assert recipe.data.dev is None
@@ -112,6 +112,7 @@ def test_numbers_have_bounds():
             {
                 "objective": [{"term": "relation"}, {"term": "soft"}],
                 "student": {"family": "transformer", "max_length": 200},
+                "teachers": [{"max_length": 128}],
             },
             "",
         ),

@@ -18,12 +18,12 @@ from tasks.shared.bases import check_base, check_classifier
 from tasks.shared.errors import StillhouseError
 from tasks.shared.mlflow_model import save_model
 from tasks.shared.outputs import hash_folder
-from tasks.shared.recipe_teaching import Teacher
 from tasks.shared.registry import Registry
 from tasks.shared.registry_files import UnusableVersionError, VersionGoneError
 from tasks.shared.tracking import Tracker, open_client
 from tasks.shared.workspace import Workspace, open_workspace
 from tasks.train_teacher import TrainTeacher
+from tests.settled import Teacher
 from tests.tiny import bpe_tokenizer
 from tests.toy import toy_rows
 

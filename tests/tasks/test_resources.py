@@ -32,6 +32,8 @@ def test_the_table_lists_exactly_the_steps_in_their_order():
         "fuse",
         "embed",
         "prepare_student",
+        "augment_gold",
+        "race",
         "train_student",
         "train_twin",
         "prepare_scratch",
@@ -44,6 +46,8 @@ def test_the_table_lists_exactly_the_steps_in_their_order():
         "explain",
         "register",
         "report",
+        "fold_gold",
+        "doubt",
     ]
     assert set(STEPS) == set(steps_that_exist())
 
@@ -55,7 +59,7 @@ def test_each_step_has_a_file_of_its_name():
 
 def test_what_trains_or_labels_takes_the_gpu_one_at_a_time():
     gpu = {name for name, resource in STEPS.items() if resource.gpus}
-    assert gpu == {name for name in STEPS if name.startswith(("train_", "label", "embed"))}
+    assert gpu == {name for name in STEPS if name.startswith(("train_", "label", "embed", "race"))}
     assert {STEPS[name] for name in gpu} == {GPU}
     assert GPU.limit == 1
 

@@ -237,6 +237,6 @@ def test_data_whose_labels_an_older_version_read_otherwise_is_loaded_again(names
     csv_of("train.csv", ["x", "y"])
     csv_of("test.csv", ["x", "y"], word="other")
     workspace = Workspace(Path("home"))
-    older = Output(Path("data"), "key", "digest", {"classes": names}, "", {})
+    older = Output(Path("data"), "key", "digest", {"classes": names, "transfer_bytes": 1}, "", {})
     assert step().stands(older, workspace) is stands
     assert step(classes=names).stands(older, workspace)

@@ -28,8 +28,8 @@ from tasks.prepare_student import Origin, PrepareStudent
 from tasks.shared.encoder_file import read_encoder
 from tasks.shared.errors import StillhouseError
 from tasks.shared.outputs import hash_folder
-from tasks.shared.recipe_student import Student
 from tasks.shared.word_vectors import read_vectors, size_of
+from tests.settled import Student
 from tests.tiny import bpe_tokenizer, tiny_bert, tiny_gpt2, unigram_tokenizer, wordpiece_tokenizer
 from tests.toy import toy_rows
 

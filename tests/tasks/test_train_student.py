@@ -24,13 +24,12 @@ from tasks.shared.label_files import FolderFiles
 from tasks.shared.label_store import LabelStore
 from tasks.shared.label_view import read_view
 from tasks.shared.recipe_data import Data
-from tasks.shared.recipe_learning import Term, Training
-from tasks.shared.recipe_student import Student
+from tasks.shared.recipe_learning import Term
 from tasks.shared.recipe_teaching import Fuse as FuseOptions
-from tasks.shared.recipe_teaching import Labelling, Teacher
 from tasks.train_student import TrainStudent
 from tasks.train_teacher import TrainTeacher
 from tasks.train_twin import TrainTwin
+from tests.settled import Labelling, Student, Teacher, Training
 from tests.tiny import bpe_tokenizer, tiny_gpt2
 from tests.toy import toy_rows, write_csv
 

@@ -13,8 +13,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, FNet
 
 from tasks.shared.dataset import read_chunks
 from tasks.shared.errors import StillhouseError
-from tasks.shared.recipe_teaching import Teacher
 from tasks.train_teacher import TrainTeacher
+from tests.settled import Teacher
 from tests.tiny import bpe_tokenizer, tiny_bert, tiny_gpt2
 from tests.toy import toy_rows
 
@@ -345,10 +345,7 @@ def test_only_a_recipe_that_renames_classes_has_them_in_its_key(toy):
     assert "classes" not in step.inputs()["options"]
 
 
-def test_a_length_that_is_left_out_gives_way_to_the_positions(toy, bench):
-    step = TrainTeacher(toy.data, Teacher(model=str(toy.teacher.path), epochs=0), 0)
-    found = bench(step)
-    assert found.max_length == AutoTokenizer.from_pretrained(found.path).model_max_length == 64
+def test_a_length_beyond_the_positions_is_refused(toy):
     with pytest.raises(StillhouseError, match=r"teachers\.0\.max_length: .* positions for 64 tokens of a text, not"):
         _ = TrainTeacher(toy.data, teacher(toy.teacher.path, max_length=65), 0).max_length
 

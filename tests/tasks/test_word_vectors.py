@@ -12,11 +12,11 @@ from tasks.prepare_scratch import PrepareScratch
 from tasks.prepare_student import PrepareStudent
 from tasks.shared.encoder_file import read_encoder
 from tasks.shared.errors import StillhouseError
-from tasks.shared.recipe_student import Student
 from tasks.shared.word_vectors import check_vectors, read_vectors, size_of
 from tasks.train_scratch import TrainScratch
 from tasks.train_student import TrainStudent
 from tasks.train_twin import TrainTwin
+from tests.settled import Student
 
 
 @pytest.fixture

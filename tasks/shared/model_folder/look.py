@@ -16,7 +16,6 @@ from tasks.shared.model_folder.files import (
     read_shapes,
 )
 from tasks.shared.model_folder.tokenizer import check_tokenizer
-from tasks.shared.recipe_teaching import Teacher
 
 POSITION_TABLES = ("position_embeddings", "position_embedding", "wpe", "embed_positions")
 TOKEN_TABLES = ("word_embeddings", "embed_tokens", "wte", "tok_embeddings", "word_embedding", "embed_in", "shared")
@@ -70,6 +69,12 @@ class ModelFolder:
         return min(rows, named) if isinstance(named, int) and named > 0 else rows
 
     @property
+    def width(self) -> int | None:
+        """Of its hidden states; None where its configuration does not say."""
+        found = [self.reading[name] for name in _WIDTHS if isinstance(self.reading.get(name), int)]
+        return found[0] if found else None
+
+    @property
     def token_rows(self) -> int | None:
         """Tokens that it has an embedding for; None where no weight is known to hold them."""
         return self._rows(TOKEN_TABLES)
@@ -103,26 +108,23 @@ def look_at(folder: Path, where: str = "") -> ModelFolder:
     return found
 
 
-def readable_length(found: ModelFolder, teacher: Teacher, where: str) -> int:
-    """Tokens that a teacher reads of a text: what the recipe says; left as it is without a word, what it can read.
+def check_length(found: ModelFolder, length: int, where: str) -> None:
+    """Finds out whether a teacher can read so many tokens of a text.
 
     Args:
         found: the teacher's model.
-        teacher: the recipe's words on it.
+        length: as the recipe has it.
         where: the recipe's path of its max_length.
 
     Raises:
         StillhouseError: it has no positions for so many tokens.
     """
-    length, positions = teacher.max_length, found.positions
-    if positions is None or length <= positions:
-        return length
-    if not teacher.changed(["max_length"]):
-        return positions
-    raise StillhouseError(
-        f"{where}: {brief_path(found.path)} has positions for {positions} tokens of a text, not for {length}; "
-        f"set it to {positions} or less"
-    )
+    positions = found.positions
+    if positions is not None and length > positions:
+        raise StillhouseError(
+            f"{where}: {brief_path(found.path)} has positions for {positions} tokens of a text, not for {length}; "
+            f"set it to {positions} or less"
+        )
 
 
 def check_names(found: ModelFolder, where: str) -> list[str]:

@@ -3,8 +3,8 @@
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,9 @@ import torch
 
 from models.encoding import Ints
 from models.training import Advance
+from tasks.shared.defaults.precision import has_bf16
 from tasks.shared.pace.words import about
+from tasks.shared.side_by_side import RUN_PROCESS
 from tasks.shared.steps import Context
 
 LOOK_AFTER_SECONDS = 60.0
@@ -40,6 +42,7 @@ class Load:
         steps: optimiser steps.
         precision: `fp32` or `bf16`.
         parameters: of the model.
+        one_thread: whether it has one, whatever threads there are.
     """
 
     where: str
@@ -51,6 +54,7 @@ class Load:
     steps: int
     precision: str
     parameters: int
+    one_thread: bool = False
 
 
 class Remedy(NamedTuple):
@@ -113,13 +117,12 @@ class _Moment(NamedTuple):
 
 
 def _processor_seconds() -> Iterator[float]:
-    me = psutil.Process()
-    for process in (me, *me.children(recursive=True)):
-        try:
-            spent = process.cpu_times()
-        except psutil.Error:  # it ended
-            continue
-        yield spent.user + spent.system
+    with suppress(psutil.Error):  # the run has ended
+        run = psutil.Process(int(os.environ.get(RUN_PROCESS, os.getpid())))
+        for process in (run, *run.children(recursive=True)):
+            with suppress(psutil.Error):  # it ended
+                spent = process.cpu_times()
+                yield spent.user + spent.system
 
 
 def _busy_seconds() -> float:
@@ -162,13 +165,13 @@ def remedies(load: Load, context: Context) -> list[Remedy]:
     found = [shorter(load)]
     if load.epochs > 1:
         found.append(Remedy(f"{load.where}.epochs={load.epochs // 2}", load.epochs / (load.epochs // 2)))
-    if load.precision == "fp32" and bf16_is_fast(context.device):
+    if load.precision == "fp32" and has_bf16(context.device):
         found.append(Remedy(f"{load.where}.precision=bf16", 2.0))
     if context.ahead and context.ahead.seeds > _MANY_SEEDS:
         seeds = context.ahead.seeds
         found.append(Remedy(f"{_MANY_SEEDS} seeds instead of {seeds}", seeds / _MANY_SEEDS))
     threads, cores = torch.get_num_threads(), _our_cores(logical=False)
-    if context.device == "cpu" and threads < cores:
+    if context.device == "cpu" and threads < cores and not load.one_thread:
         found.append(Remedy(f"OMP_NUM_THREADS={cores}", cores / threads))
     return [remedy for remedy in found if remedy.times >= _WORTH_TELLING]
 
@@ -181,16 +184,6 @@ def shorter(load: Load) -> Remedy:
             break
     cut = float((load.lengths > length).mean())
     return Remedy(f"{load.length_setting}={length} (cuts {cut:.0%} of the texts)", float(times))
-
-
-def bf16_is_fast(device: str) -> bool:
-    """Whether the processor multiplies bf16 in hardware."""
-    if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    return device == "cpu" and not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)
 
 
 def _up_to(trainings: int) -> str:

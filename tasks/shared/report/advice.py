@@ -1,15 +1,22 @@
-"""What to try next, as it follows from the result of a run."""
+"""What to try next, as it follows from the result of a run: three things at most, the likeliest to help first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from tasks.shared.report.closing import mean_accuracy
 from tasks.shared.report.content import Content
+from tasks.shared.truncation import NOTABLE
 
 _ENOUGH_SEEDS, _MOST_SEEDS, _WIDEST = 5, 20, 4096
 _MUCH_TEXT = 10
 """As many times more transfer texts than gold rows are much."""
+_MOST_ADVICE = 3
+_UNDERFIT, _OVERFIT = 0.9, 0.08
+"""Loyalty on texts learnt from, below which a student has not learnt what it was told; what it may lose on new ones."""
+_DOUBTED = 0.02
+"""Share of gold rows; what the teacher contradicts of what it was itself trained on is more likely wrong than hard."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,10 @@ class Standing:
         gold: rows with a label that the twin learns from.
         transfer: texts that the student learns from.
         recipe: as plain data.
+        loyal: share of the texts it learnt from on which the student names its teacher's class; None: not known.
+        loyal_on_new: the same of test.
+        doubted: share of gold rows that the teacher contradicts with confidence, though it learnt from them.
+        cut_off: share of texts of which the student sees only the beginning.
     """
 
     outcome: str
@@ -43,6 +54,15 @@ class Standing:
     gold: int
     transfer: int
     recipe: Mapping[str, Any]
+    loyal: float | None = None
+    loyal_on_new: float | None = None
+    doubted: float = 0.0
+    cut_off: float = 0.0
+
+    @property
+    def loyalty_lost(self) -> float:
+        """How much less often the student names its teacher's class on test; 0 where that is not known."""
+        return 0.0 if self.loyal is None or self.loyal_on_new is None else self.loyal - self.loyal_on_new
 
 
 @dataclass(frozen=True)
@@ -52,10 +72,12 @@ class Advice:
     Attributes:
         why: a few words.
         change: what to change in the recipe, as `--set` takes it; empty where no setting does it.
+        command: another command of ours that does it, without the program's name.
     """
 
     why: str
     change: str = ""
+    command: str = ""
 
 
 def standing(content: Content) -> Standing:
@@ -66,6 +88,7 @@ def standing(content: Content) -> Standing:
     if method:
         needed = {"examples": needed.get("examples")}  # its seeds would be draws
     known = bool(verdict["examples"])
+    shipped = content.shipped
     return Standing(
         verdict["outcome"],
         verdict["seeds"],
@@ -75,50 +98,79 @@ def standing(content: Content) -> Standing:
         mean_accuracy(content, "student") if known else 0.0,
         mean_accuracy(content, "twin") if known else 0.0,
         teacher["accuracy"] if teacher else None,
-        content.shipped.quality.trivial,
+        shipped.quality.trivial,
         content.rows["gold"],
         content.rows["transfer"],
         content.recipe,
+        shipped.learnt.loyal,
+        shipped.quality.loyalty.label if shipped.quality.loyalty else None,
+        shipped.learnt.doubted,
+        shipped.cut_off,
     )
 
 
-def advise(found: Standing) -> Advice | None:
-    """What most likely helps; None where the student is as good as it can be expected to be."""
+def advise(found: Standing) -> list[Advice]:
+    """What most likely helps; nothing where the student is as good as it can be expected to be."""
+    return list(islice(_advice(found), _MOST_ADVICE))
+
+
+def _advice(found: Standing) -> Iterator[Advice]:
     if not found.examples:
-        return Advice("label rows of data.test: without gold labels nothing can be said of accuracy")
+        yield Advice("label rows of data.test: without gold labels nothing can be said of accuracy")
+        return
     # Near 1 there may be no room for a gain worth having: half of what there is will do.
     if found.trivial < 1 and found.student < min(found.trivial + found.worthwhile, (1 + found.trivial) / 2):
         better = "no better" if found.student <= found.trivial else "hardly better"
-        return _longer(found, f": it is {better} than always saying the commonest class")
+        yield _longer(found, f": it is {better} than always saying the commonest class")
+        return
     if found.outcome == "INCONCLUSIVE" and (found.seeds == 1 or found.student >= found.twin):
-        settled = _settles(found)
-        if settled:
-            return settled
+        yield from _settles(found)
     if found.outcome != "BEATS":
-        if found.teacher is not None and found.teacher - found.twin < found.worthwhile:
-            above = 100 * (found.teacher - found.twin)
-            better = f"{above:.1f} points above the twins" if above >= 0.05 else "no better than the twins"
-            return Advice(f"try a better teacher: this one is {better} on test", "teachers.0.model=FOLDER_OR_HUB_ID")
-        if found.transfer < _MUCH_TEXT * found.gold:
-            files = ", ".join([*map(str, found.recipe["data"]["unlabelled"]), "more.txt"])
-            return Advice(
-                f"add unlabelled texts: the student learnt from {found.transfer:,}, its twin from {found.gold:,} rows",
-                f"data.unlabelled=[{files}]",
-            )
-    short = found.teacher is not None and found.teacher - found.student >= found.worthwhile
-    if short or found.outcome != "BEATS":
-        return _larger(found)
-    return None
+        yield from _not_better(found)
+    elif found.teacher is not None and found.teacher - found.student >= found.worthwhile:
+        yield _larger(found)
 
 
-def _settles(found: Standing) -> Advice | None:
+def _not_better(found: Standing) -> Iterator[Advice]:
+    """What may keep a student from doing better than its twin."""
+    if found.teacher is not None and found.teacher - found.twin < found.worthwhile:
+        above = 100 * (found.teacher - found.twin)
+        better = f"{above:.1f} points above the twins" if above >= 0.05 else "no better than the twins"
+        yield Advice(f"try a better teacher: this one is {better} on test", "teachers.0.model=FOLDER_OR_HUB_ID")
+    underfit = found.loyal is not None and found.loyal < _UNDERFIT
+    if underfit:
+        told = f": it names its teacher's class of {found.loyal:.0%} of the texts it learnt from"
+        yield _longer(found, told)
+    if found.loyalty_lost >= _OVERFIT or found.transfer < _MUCH_TEXT * found.gold:
+        yield _more_text(found)
+    if found.doubted >= _DOUBTED:
+        contradicted = f"the teacher contradicts {found.doubted:.0%} of the gold labels it was trained on"
+        yield Advice(f"look for wrong labels: {contradicted}", command="doubts latest")
+    if found.cut_off >= NOTABLE:
+        length = 2 * int(found.recipe["student"]["max_length"] or found.recipe["teachers"][0]["max_length"] or 128)
+        cut = f"the student sees only the beginning of {found.cut_off:.0%} of the texts"
+        yield Advice(f"read more of each text: {cut}", f"student.max_length={length}")
+    if not underfit:
+        yield _larger(found)
+
+
+def _more_text(found: Standing) -> Advice:
+    """More texts for the student to learn from."""
+    files = ", ".join([*map(str, found.recipe["data"]["unlabelled"]), "more.txt"])
+    why = f"the student learnt from {found.transfer:,}, its twin from {found.gold:,} rows"
+    if found.loyalty_lost >= _OVERFIT:
+        why = f"the student names its teacher's class {100 * found.loyalty_lost:.0f} points less often on test"
+        why += " than on what it learnt from"
+    return Advice(f"add unlabelled texts: {why}", f"data.unlabelled=[{files}]")
+
+
+def _settles(found: Standing) -> Iterator[Advice]:
     """More seeds or examples, where a number of them that can be had would settle it."""
     seeds = found.needed.get("seeds") or (_ENOUGH_SEEDS if found.seeds == 1 else 0)
     if 0 < seeds <= _MOST_SEEDS:
-        return Advice(f"settle it with {seeds} seeds (trained ones are reused)", f"seeds={_more(found.recipe, seeds)}")
-    if found.needed.get("examples"):
-        return Advice(f"settle it with about {found.needed['examples']:,} examples in data.test")
-    return None
+        yield Advice(f"settle it with {seeds} seeds (trained ones are reused)", f"seeds={_more(found.recipe, seeds)}")
+    elif found.needed.get("examples"):
+        yield Advice(f"settle it with about {found.needed['examples']:,} examples in data.test")
 
 
 def _more(recipe: Mapping[str, Any], count: int) -> Sequence[int]:
@@ -131,10 +183,10 @@ def _more(recipe: Mapping[str, Any], count: int) -> Sequence[int]:
 def _larger(found: Standing) -> Advice:
     """A student of more width, or one that learns for longer where width is not the recipe's to say."""
     student = found.recipe["student"]
-    width = 2 * int(student["hidden_size"])
+    width = 2 * int(student["hidden_size"] or 0)
     behind = 0.0 if found.teacher is None else 100 * (found.teacher - found.student)
     why = f": it is {behind:.1f} points below its teacher" if behind > 0 else ""
-    fixed = student.get("configuration") or student.get("teacher_layers") or student["layers"] == 0
+    fixed = student.get("configuration") or student.get("teacher_layers") or student["layers"] == 0 or not width
     if fixed or width > _WIDEST:
         return _longer(found, why)
     return Advice(f"try a larger student{why}", f"student.hidden_size={width}")

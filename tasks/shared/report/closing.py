@@ -29,7 +29,8 @@ class Fact:
 
 def closing(content: Content) -> list[Fact]:
     """The facts that belong beside the verdict, in order; older runs may lack some."""
-    return [*_shipped(content), *_baseline(content), *_classes(content), *_tests(content), *_cut_off(content)]
+    parts = (_useless, _shipped, _baseline, _classes, _tests, _cut_off)
+    return [fact for part in parts for fact in part(content)]
 
 
 def verdicts(first: Mapping[str, Any], method: Mapping[str, Any] | None) -> list[tuple[str, str]]:
@@ -51,17 +52,22 @@ def _shipped(content: Content) -> Iterator[Fact]:
     yield Fact("ships", f"the student of seed {card.seed}{best}{right}")
 
 
+def _useless(content: Content) -> Iterator[Fact]:
+    """Says first, and loudly, that a student has learnt nothing; the registry makes no champion of it."""
+    quality = content.shipped.quality
+    if quality.accuracy is not None and quality.accuracy <= quality.trivial:
+        always = f"always saying {_quoted(quality.commonest.name)} gets {percent(quality.trivial)} % of test right"
+        yield Fact("USELESS", f"do not ship this student: {always}, and it no more", warns=True)
+
+
 def _baseline(content: Content) -> Iterator[Fact]:
     quality = content.shipped.quality
     if quality.accuracy is None:
         return
     said = f"always saying {_quoted(quality.commonest.name)} would get {percent(quality.trivial)} % of test right"
-    useless = quality.accuracy <= quality.trivial
-    if useless:
-        said += ", no less than the student that ships"
     if quality.rarest:
         said += f"; rarest class: {_quoted(quality.rarest.name)}, {_rows(quality.rarest.rows)}"
-    yield Fact("baseline", said, useless)
+    yield Fact("baseline", said)
 
 
 def _classes(content: Content) -> Iterator[Fact]:

@@ -12,9 +12,23 @@ from tasks.shared.scorecard import COST, QUALITY, Cost, Quality, read_card
 RESULT, RESULT_VERSION = "result.json", 4
 EXPLANATION, EXPLANATION_VERSION = "explanation.json", 1
 REGISTERED = "registered.json"
+RACE, RACE_VERSION = "race.json", 1
 
 ROLES = ("teacher", "student", "unaugmented", "twin", "scratch")
 """In the order of tables and legends."""
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What a training says of what it learnt from; None and 0 where it says nothing, as of older ones.
+
+    Attributes:
+        loyal: share of the texts learnt from on which a student names its teacher's class.
+        doubted: share of the gold rows whose label the teacher contradicts with confidence, though it learnt from it.
+    """
+
+    loyal: float | None
+    doubted: float
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,7 @@ class Card:
         history: how its training went; None of one that was taken as it is.
         cut_off: share of texts that it sees only the beginning of: of a student the transfer texts, of all others those
             with gold labels. 0 of an older one, where that is not known.
+        learnt: what its training says of what it learnt from.
     """
 
     title: str
@@ -41,6 +56,7 @@ class Card:
     cost: Cost
     history: Mapping[str, Json] | None
     cut_off: float
+    learnt: Learnt = Learnt(None, 0.0)
 
 
 @dataclass(frozen=True)
@@ -57,6 +73,7 @@ class Content:
         result: what the judge wrote.
         explanation: what explain wrote.
         registered: what register wrote: of each model what was decided, and why.
+        races: what each race wrote, in which dev chose among candidates.
     """
 
     recipe: Mapping[str, Json]
@@ -68,6 +85,7 @@ class Content:
     result: Mapping[str, Json]
     explanation: Mapping[str, Json]
     registered: Sequence[Mapping[str, Json]] = ()
+    races: Sequence[Mapping[str, Json]] = ()
 
     @property
     def shipped(self) -> Card:
@@ -104,6 +122,7 @@ def gather(
     judge: Path,
     explain: Path,
     register: Path | None = None,
+    races: Sequence[Path] = (),
 ) -> Content:
     """Reads the folders that the steps of a run left.
 
@@ -115,6 +134,7 @@ def gather(
         judge: of judge.
         explain: of explain.
         register: of register; None where nothing is told of it.
+        races: of each race.
 
     Raises:
         StillhouseError: one is gone or damaged.
@@ -131,23 +151,27 @@ def gather(
         result=read_versioned(judge / RESULT, RESULT_VERSION),
         explanation=read_versioned(explain / EXPLANATION, EXPLANATION_VERSION),
         registered=read_json(register / REGISTERED) if register else (),
+        races=[read_versioned(race / RACE, RACE_VERSION) for race in races],
     )
 
 
 def _card(place: Place, rows: Mapping[str, int]) -> Card:
+    quality = read_card(place.scorecard / QUALITY, Quality)
+    facts = read_json(place.model.parent / MANIFEST)["facts"]
     return Card(
         title=place.title,
         role=place.role,
         seed=place.seed,
         dev_accuracy=place.dev_accuracy,
-        quality=read_card(place.scorecard / QUALITY, Quality),
+        quality=quality,
         cost=read_card(place.scorecard / COST, Cost),
         history=read_history(place.model.parent),
-        cut_off=_cut_off(place.model.parent, rows),
+        cut_off=_cut_off(facts, rows),
+        learnt=Learnt(facts.get("loyal"), facts.get("doubted", 0.0)),
     )
 
 
-def _cut_off(trained: Path, rows: Mapping[str, int]) -> float:
-    truncated = read_json(trained / MANIFEST)["facts"].get("truncated", {})
+def _cut_off(facts: Mapping[str, Json], rows: Mapping[str, int]) -> float:
+    truncated = facts.get("truncated", {})
     part = "transfer" if "transfer" in truncated else "gold"
     return float(truncated.get(part, 0) / max(1, rows[part]))

@@ -1,5 +1,6 @@
 """What a report says, section by section, as plain texts and tables that become HTML or Markdown."""
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, median
@@ -7,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from tasks.shared.report.advice import advise, standing
+from tasks.shared.report.choices import choices
 from tasks.shared.report.classes import by_class
 from tasks.shared.report.closing import closing, verdicts
 from tasks.shared.report.comparisons import comparisons, models, tests
@@ -71,6 +74,8 @@ def write_page(content: Content) -> Page:
         robustness,
         tests,
         probabilities,
+        choices,
+        _next,
         _training,
         _data,
         _registered,
@@ -97,6 +102,14 @@ def write_page(content: Content) -> Page:
     )
 
 
+def _next(content: Content) -> Section | None:
+    """What to try next, and how."""
+    found = advise(standing(content))
+    how = {one: f"--set {shlex.quote(one.change)}" if one.change else one.command for one in found}
+    points = [_said(f"{one.why}: {how[one]}" if how[one] else one.why).removesuffix(".") for one in found]
+    return Section("What to try next", points=points) if points else None
+
+
 def _said(text: str) -> str:
     """Words as a sentence."""
     return f"{text[:1].upper()}{text[1:]}."
@@ -111,7 +124,8 @@ def _about(content: Content) -> str:
     count = f"{seeds} seeds" if seeds > 1 else "one seed"
     return (
         f"Teacher: {', '.join(named)}{size}. Students: {family}, {short(student.cost.parameters)} parameters, {count}. "
-        "Twins: the same networks, trained on the gold labels alone."
+        "Twins: the same networks, trained on the gold labels alone"
+        f"{', as dev chose among as many candidates at most' if content.races else ''}."
     )
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from statistics import fmean, stdev
 from typing import Any
 
+from tasks.shared.plain_yaml import as_yaml
+
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
@@ -62,3 +64,8 @@ def file_size(size: float) -> str:
 def times(ratio: float) -> str:
     """How many times."""
     return f"{ratio:.1f} x" if ratio < 10 else f"{ratio:,.0f} x"
+
+
+def changed(changes: Mapping[str, Any]) -> str:
+    """What a candidate of a race changes in the recipe."""
+    return ", ".join(f"{path}={as_yaml(value)}" for path, value in changes.items()) or "as derived"

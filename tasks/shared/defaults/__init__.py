@@ -1,0 +1,1 @@
+"""What a recipe leaves out, derived from the data and one dial."""

@@ -1,0 +1,78 @@
+"""The few recipes among which dev chooses, for what a recipe leaves out and no rule can know beforehand."""
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from tasks.shared.defaults.budgets import Budget, within
+from tasks.shared.defaults.facts import DataFacts
+from tasks.shared.defaults.resolved import ResolvedRecipe
+
+SURE_CLASSES = 10
+"""Classes up to which they are far apart: a changed word seldom makes another one, and a temperature of 2 leaves the
+teacher's likeliest class most of its belief."""
+_ABOUNDS = 3
+"""As many times more transfer texts than gold rows are more than copies can add to."""
+
+Changes = Mapping[str, Any]
+"""To a recipe: value by dotted path."""
+
+
+def passes_over(rows: int, batch: int, data: DataFacts, budget: Budget) -> int:
+    """Passes over so many rows that make the optimiser steps which the classes want, if the tokens allow."""
+    steps = budget.steps + budget.steps_a_class * data.classes
+    allowed = budget.read / (rows * data.tokens)
+    return within(min(steps / -(-rows // batch), allowed), budget.passes)
+
+
+def wants_copies(data: DataFacts) -> bool:
+    """Whether changed copies may help: there is little other text, and a changed word seldom makes another class."""
+    return data.transfer < _ABOUNDS * data.gold and data.classes <= SURE_CLASSES
+
+
+def copies_of(rows: int, data: DataFacts, budget: Budget) -> int:
+    """Changed copies of each of so many rows that the tokens which a teacher labels allow."""
+    return within(budget.labelled / (rows * data.tokens) - 1, (0, budget.copies))
+
+
+def candidates(
+    recipe: ResolvedRecipe, left_out: frozenset[str], data: DataFacts, budget: Budget
+) -> tuple[tuple[Changes, ...], tuple[Changes, ...]]:
+    """Candidates for students and for twins, as changes to the recipe, the first of each none.
+
+    Args:
+        recipe: in which everything has a value.
+        left_out: paths that the person left out; no other is changed.
+        data: what is known of the data.
+        budget: of the dial.
+    """
+    students = _students(recipe, left_out, data, budget)
+    twins = _twins(recipe, left_out, data, budget)
+    return tuple(islice(students, recipe.race)), tuple(islice(twins, recipe.race))
+
+
+def _students(recipe: ResolvedRecipe, left_out: frozenset[str], data: DataFacts, budget: Budget) -> Iterator[Changes]:
+    yield {}
+    batch = recipe.training.batch_size
+    if "augment.copies" in left_out and recipe.augment.copies and wants_copies(data):
+        alone = {"training.epochs": passes_over(data.transfer, batch, data, budget), "student.dropout": 0.4}
+        yield {"augment.copies": 0, **_some(alone, left_out)}
+    if "training.epochs" in left_out:
+        yield {"training.epochs": 2 * recipe.training.epochs}
+
+
+def _twins(recipe: ResolvedRecipe, left_out: frozenset[str], data: DataFacts, budget: Budget) -> Iterator[Changes]:
+    yield {}
+    batch = recipe.training.batch_size
+    copies = copies_of(data.gold, data, budget)
+    if "twin.copies" in left_out and copies:
+        rows = data.gold * (1 + copies)
+        changed = {"twin.epochs": passes_over(rows, batch, data, budget), "twin.dropout": recipe.student.dropout}
+        yield {"twin.copies": copies, **_some(changed, left_out)}
+    if "twin.epochs" in left_out:
+        yield {"twin.epochs": "matched"}
+        yield {"twin.epochs": max(2, int(recipe.twin.epochs) // 2) if recipe.twin.epochs != "matched" else 4}
+
+
+def _some(changes: Changes, left_out: frozenset[str]) -> Changes:
+    return {path: value for path, value in changes.items() if path in left_out}
