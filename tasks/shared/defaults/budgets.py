@@ -54,8 +54,8 @@ def within(value: float, bounds: tuple[int, int]) -> int:
 BUDGETS: Mapping[Effort, Budget] = {
     "quick": Budget(
         name="quick",
-        teacher_steps=100,
-        teacher_steps_a_class=6,
+        teacher_steps=200,
+        teacher_steps_a_class=12,
         teacher_passes=(2, 10),
         labelled=0.3e6,
         steps=500,
@@ -71,8 +71,8 @@ BUDGETS: Mapping[Effort, Budget] = {
     ),
     "standard": Budget(
         name="standard",
-        teacher_steps=200,
-        teacher_steps_a_class=12,
+        teacher_steps=400,
+        teacher_steps_a_class=24,
         teacher_passes=(3, 20),
         labelled=1.2e6,
         steps=1000,
@@ -88,8 +88,8 @@ BUDGETS: Mapping[Effort, Budget] = {
     ),
     "thorough": Budget(
         name="thorough",
-        teacher_steps=400,
-        teacher_steps_a_class=20,
+        teacher_steps=600,
+        teacher_steps_a_class=36,
         teacher_passes=(3, 30),
         labelled=10e6,
         steps=4000,
