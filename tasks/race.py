@@ -126,7 +126,7 @@ class Race(Step[RaceRecord]):
         """How candidates end that are trained side by side, and their accuracies on dev."""
         there = {number: self.candidates[number].find(context.workspace) for number in numbers}
         missing = [number for number in numbers if there[number] is None]
-        paces = {number: _Pace(best, [], self.dev_rows) for number in missing}
+        paces = {number: Pace(best, [], self.dev_rows) for number in missing}
         jobs = [Job(self.candidates[number], self._kept(number, context), looked=paces[number]) for number in missing]
         fills = dict(zip(missing, context.begin(jobs), strict=True))
         for number in numbers:
@@ -140,7 +140,7 @@ class Race(Step[RaceRecord]):
                 history = read_history(output.path)
                 yield "done", [accuracy for _, accuracy in history["dev_accuracy"]] if history else []
 
-    def _train(self, number: int, fill: Fill, pace: "_Pace", context: Context) -> Output:
+    def _train(self, number: int, fill: Fill, pace: "Pace", context: Context) -> Output:
         own = replace(
             context,
             looked=pace,
@@ -178,7 +178,7 @@ class Race(Step[RaceRecord]):
 
 
 @dataclass(frozen=True)
-class _Pace:
+class Pace:
     """Takes note of looks at dev; raises Stopped where a candidate is behind the best so far by more than chance.
 
     Attributes:
@@ -192,6 +192,7 @@ class _Pace:
     rows: int
 
     def __call__(self, look: int, accuracy: float) -> None:
+        """Takes note of a look."""
         self.seen.append(accuracy)
         if look > len(self.best) or look < _SURE * len(self.best) or look == len(self.best):
             return

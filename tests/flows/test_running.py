@@ -14,6 +14,7 @@ from flows.console import View
 from flows.run_links import prefect_tags
 from flows.running import Runner
 from tasks.shared.recipe import Recipe
+from tasks.shared.side_by_side import SideBySide
 from tasks.shared.steps import Ahead, Unknown
 from tasks.shared.workspace import open_workspace
 from tasks.train_student import TrainStudent
@@ -33,6 +34,7 @@ def a_runner(said: io.StringIO) -> Runner:
         device="cpu",
         force=frozenset(),
         own_server=True,
+        trainers=SideBySide(open_workspace(), "cpu"),
         trainings=6,
         seeds=3,
     )

@@ -15,6 +15,7 @@ from flows.study import Study, study_file
 from tasks.shared.errors import StillhouseError
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_file import load_recipe
+from tasks.shared.recipe_learning import Training
 from tasks.shared.recipe_sweep import Sweep
 from tasks.shared.recipe_teaching import Fuse
 from tasks.shared.steps import Stopped
@@ -243,10 +244,12 @@ def test_another_way_to_fuse_or_other_soft_labels_is_another_study(bench: Bench)
     recipe = Recipe(data={"train": "a.csv", "test": "b.csv"}, sweep={"space": SPACE})
     more = recipe.model_copy(update={"sweep": Sweep(space=SPACE, trials=99)})
     other = recipe.model_copy(update={"fuse": Fuse(method="logits")})
-    files = [study_file(bench.workspace, *one) for one in ((recipe, ["a"]), (more, ["a"]))]
+    files = [study_file(bench.workspace, *one) for one in ((recipe, recipe, ["a"]), (more, more, ["a"]))]
     assert files[0] == files[1]
-    files += [study_file(bench.workspace, *one) for one in ((recipe, ["b"]), (other, ["a"]))]
-    assert len(set(files)) == 3
+    files += [study_file(bench.workspace, *one) for one in ((recipe, recipe, ["b"]), (other, other, ["a"]))]
+    longer = recipe.model_copy(update={"training": Training(epochs=9)})
+    files.append(study_file(bench.workspace, recipe, longer, ["a"]))
+    assert len(set(files)) == 4, "so is one whose rules derive something else"
 
 
 # What people see
