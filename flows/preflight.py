@@ -128,7 +128,11 @@ def _tokens_read(recipe: Recipe) -> int:
         return recipe.student.max_length
     if not isinstance(tokenizer, int):
         return Origin.max_length
-    return recipe.teachers[tokenizer].max_length or BUDGETS[recipe.effort].longest
+    teacher, longest = recipe.teachers[tokenizer], BUDGETS[recipe.effort].longest
+    if teacher.max_length or teacher.labels is not None:
+        return teacher.max_length or longest
+    found = check_base(teacher.model, f"teachers.{tokenizer}.model")
+    return min(longest, found.positions or longest) if found else longest
 
 
 def parse_share(recipe: Recipe, shard: str) -> Shard:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from flows.running import Runner
 from flows.study import Asked, Study, study_file
 from tasks.load_data import LoadData
 from tasks.measure import Measure
+from tasks.shared.defaults.derive import Resolution
 from tasks.shared.errors import DivergedError, StillhouseError
 from tasks.shared.outputs import locked, write_json
 from tasks.shared.recipe import Recipe
@@ -53,10 +54,11 @@ def search(recipe: Recipe, do: Runner) -> SweepRecord:
     combinations(recipe)
     once = Once(do)
     labelled = label_texts(recipe, once)
+    resolve = partial(once.resolve, data=labelled.data.facts)
     made_of = [one.digest for one in (labelled.data, *labelled.teachers, *labelled.labels)]
     file = study_file(do.workspace, recipe, labelled.recipe, made_of)
     with locked(do.workspace.locks / f"sweep-{file.stem}.lock", partial(_waiting, do)):
-        study = Study(file, recipe.name, recipe.sweep, partial(_complaint, recipe))
+        study = Study(file, recipe.name, recipe.sweep, partial(_complaint, recipe, resolve))
         if study.ended:
             do.view.line("reused", "study", f"{study.ended} trials of {study.trials} asked for, {file.name}")
         while study.ended < study.trials:
@@ -67,10 +69,10 @@ def search(recipe: Recipe, do: Runner) -> SweepRecord:
         return _conclude(recipe, study.results(), do)
 
 
-def _complaint(recipe: Recipe, changes: Mapping[str, Any]) -> str | None:
-    """Why a recipe with these changes cannot be."""
+def _complaint(recipe: Recipe, resolve: Callable[[Recipe], Resolution], changes: Mapping[str, Any]) -> str | None:
+    """Why a recipe with these changes cannot be, or what would follow from it."""
     try:
-        with_changes(recipe.model_copy(update={"sweep": None}), changes)
+        resolve(with_changes(recipe.model_copy(update={"sweep": None}), changes))
     except StillhouseError as error:
         return str(error)
     return None

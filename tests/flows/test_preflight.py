@@ -350,6 +350,16 @@ def test_what_is_inside_a_teacher_passes() -> None:
     check_inputs(validate_recipe({**GOOD, "student": layers}, "recipe"))
 
 
+def test_a_teacher_with_few_positions_is_read_no_further_by_a_student_with_its_layers() -> None:
+    """Nobody said how much to read: not what `effort` allows, if the teacher reads less."""
+    configuration = json.loads(Path("teacher/config.json").read_text(encoding="utf-8"))
+    content("teacher/config.json", json.dumps({**configuration, "max_position_embeddings": 48}).encode())
+    table = {"bert.embeddings.position_embeddings.weight": np.zeros((48, 4), np.float32)}
+    save_file({"classifier.weight": np.zeros((3, 4), np.float32), **table}, Path("teacher/model.safetensors"))
+    layers = {"family": "transformer", "teacher_layers": [0]}
+    check_inputs(validate_recipe({**GOOD, "student": layers}, "recipe"))
+
+
 def refused_recipe(**sections: object) -> str:
     with pytest.raises(StillhouseError) as caught:
         check_inputs(validate_recipe({**GOOD, **sections}, "recipe"))
