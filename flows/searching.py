@@ -109,7 +109,7 @@ def _try(recipe: Recipe, asked: Asked, do: Runner, once: Once) -> dict[str, Any]
     try:
         whole = once.resolve(recipe, once(LoadData(recipe.data)).facts).recipe
         taught = lessons(label_resolved(whole, once), once)
-        student = do(taught.student(recipe.seeds[0]))
+        student = do(replace(taught.student(recipe.seeds[0]), alone=True))
     except (Stopped, DivergedError):
         return {}
     cost = do(Measure(taught.data, student)).cost

@@ -4,7 +4,7 @@ import shutil
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -67,7 +67,16 @@ class StudentRecord:
 
 @dataclass(frozen=True)
 class TrainSmall(Step[StudentRecord]):
-    """What students, twins and baselines have in common: everything but what they learn from."""
+    """What students, twins and baselines have in common: everything but what they learn from.
+
+    Attributes:
+        data: the parts of the data.
+        prepared: what all of them share.
+        student: what they are.
+        training: how they learn.
+        seed: of starting weights, dropout and order of the batches.
+        alone: whether nothing may be trained beside it, as in a sweep, so that it has all threads.
+    """
 
     version: ClassVar[int] = 4
     measured: ClassVar[frozenset[str]] = frozenset({HISTORY})
@@ -79,6 +88,7 @@ class TrainSmall(Step[StudentRecord]):
     student: ResolvedStudent
     training: ResolvedTraining
     seed: int
+    alone: bool = field(default=False, kw_only=True)
 
     @property
     def title(self) -> str:
@@ -107,10 +117,11 @@ class TrainSmall(Step[StudentRecord]):
 
     @property
     def one_thread(self) -> bool:
-        """Whether it is trained on one thread, as small products gain little by more: so on any machine to the same
-        bytes, and several models at a time. One with layers of a teacher, or like a teacher's, is not small.
+        """Whether it is trained on one thread, so that several are at a time, and to the same bytes on any machine.
+
+        Not so one with layers of a teacher, or like a teacher's, whose products are large.
         """
-        return not (self.student.teacher_layers or self.student.configuration)
+        return not (self.alone or self.student.teacher_layers or self.student.configuration)
 
     def inputs(self) -> Mapping[str, Json]:
         """The shared beginnings, gold and dev, classes, shape, schedule and seed."""

@@ -122,3 +122,13 @@ def test_little_work_a_single_training_and_a_gpu_start_no_process(toy, bench, mo
         monkeypatch.setattr(module, "pick_device", lambda wanted: "cuda")
         few.begin([Job(step) for step in seeds(toy, 0, 1)])
         assert not ours()
+
+
+def test_what_is_trained_alone_has_all_threads_and_no_process_of_its_own(toy, bench, trainers):
+    """As trials of a sweep: the model is the same as far as its key goes."""
+    [beside], [alone] = seeds(toy, 0), seeds(toy, 0, alone=True)
+    assert beside.one_thread
+    assert not alone.one_thread
+    assert beside.key == alone.key
+    trainers.begin([Job(alone), Job(beside)])
+    assert not ours()
