@@ -111,10 +111,7 @@ class SideBySide:
     def close(self) -> None:
         """Ends the processes, whatever they do."""
         for place in self._places:
-            place.line.close()
-            place.process.terminate()
-        for place in self._places:
-            place.process.wait()
+            _end(place)
         self._places.clear()
         for handed in list(self._handed):
             self._drop(handed)
@@ -163,6 +160,7 @@ class SideBySide:
                 said = place.line.recv()
             except (EOFError, OSError):
                 self._places.remove(place)
+                _end(place)
                 if place.busy:
                     place.busy.ended = ("died",)
                 continue
@@ -214,6 +212,12 @@ class SideBySide:
         if handed in self._waiting:
             self._waiting.remove(handed)
         shutil.rmtree(handed.folder, ignore_errors=True)
+
+
+def _end(place: _Place) -> None:
+    place.line.close()
+    place.process.kill()  # it holds nothing that it would have to give back
+    place.process.wait()
 
 
 @contextmanager
