@@ -58,14 +58,12 @@ class Lessons:
 
     def twin(self, seed: int) -> TrainTwin:
         """The step that trains a twin."""
-        student, training = self._shared[2].model_copy(update={"dropout": self.recipe.twin.dropout}), self._twins
-        return TrainTwin(self.data, self.prepared, student, training, seed, self._matched, self.copies)
+        return TrainTwin(self.data, self.prepared, *self._as_twin, seed, self._matched, self.copies)
 
     def scratch(self, seed: int, do: Do) -> TrainScratch:
         """The step that trains a twin with nothing of the teacher's."""
         own = do(PrepareScratch(self.data, self.prepared))
-        student = self._shared[2].model_copy(update={"dropout": self.recipe.twin.dropout})
-        return TrainScratch(self.data, own, student, self._twins, seed, self._matched, self.copies)
+        return TrainScratch(self.data, own, *self._as_twin, seed, self._matched, self.copies)
 
     @property
     def _shared(self) -> tuple[DataRecord, PreparedRecord, ResolvedStudent, ResolvedTraining]:
@@ -80,9 +78,11 @@ class Lessons:
         return self.recipe.twin.epochs == "matched"
 
     @property
-    def _twins(self) -> ResolvedTraining:
-        training, passes = self.recipe.training, self.recipe.twin.epochs
-        return training if passes == "matched" else training.model_copy(update={"epochs": passes})
+    def _as_twin(self) -> tuple[ResolvedStudent, ResolvedTraining]:
+        """What twins are and how they learn, where that is their own."""
+        training, own = self.recipe.training, self.recipe.twin
+        passes = {} if own.epochs == "matched" else {"epochs": own.epochs}
+        return self.recipe.student.model_copy(update={"dropout": own.dropout}), training.model_copy(update=passes)
 
 
 def lessons(labelled: Labelled, do: Do) -> Lessons:

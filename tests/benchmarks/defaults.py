@@ -86,7 +86,7 @@ ROWS = {
 TIME = "time"
 
 
-def recipe(name: str, settings: Sequence[str], data: Path, folder: Path) -> Path:
+def recipe(name: str, folder: Path) -> Path:
     """Writes the recipe that says nothing but what it must."""
     file = folder / f"defaults-{name}.yaml"
     lines = [f"name: defaults-{name}", "data: {train: '', test: '', text: text, label: label}"]
@@ -98,7 +98,7 @@ def recipe(name: str, settings: Sequence[str], data: Path, folder: Path) -> Path
 def run(name: str, row: Row, data: Path, settings: Sequence[str]) -> dict[str, Any]:
     """Runs the default recipe on a row's data, and gives the run's record."""
     with tempfile.TemporaryDirectory() as scratch:
-        file = recipe(name, settings, data, Path(scratch))
+        file = recipe(name, Path(scratch))
         given = [*row.data(data), *row.settings, *settings]
         overrides = [argument for setting in given for argument in ("--set", setting)]
         if subprocess.run([STILLHOUSE, "run", file, *overrides]).returncode:

@@ -54,7 +54,7 @@ def candidates(
 def _students(recipe: ResolvedRecipe, left_out: frozenset[str], data: DataFacts, budget: Budget) -> Iterator[Changes]:
     yield {}
     batch = recipe.training.batch_size
-    if "augment.copies" in left_out and recipe.augment.copies and wants_copies(data):
+    if "augment.copies" in left_out and recipe.augment.copies:
         alone = {"training.epochs": passes_over(data.transfer, batch, data, budget), "student.dropout": 0.4}
         yield {"augment.copies": 0, **_some(alone, left_out)}
     if "training.epochs" in left_out:
