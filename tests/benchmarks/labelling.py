@@ -280,6 +280,7 @@ def one_step(step: str, count: int, folder: Path) -> None:
 @cache
 def _taught() -> tuple:
     """The quickstart's data and teacher, made in the workspace if they are not there."""
+    from flows.labelled import whole_recipe
     from flows.shipped import find_recipe
     from tasks.load_data import LoadData
     from tasks.shared.recipe_file import load_recipe
@@ -287,7 +288,8 @@ def _taught() -> tuple:
     from tasks.train_teacher import TrainTeacher
     from tests.bench import Bench
 
-    recipe, bench = load_recipe(find_recipe("quickstart")), Bench(open_workspace())
+    bench = Bench(open_workspace())
+    recipe = whole_recipe(load_recipe(find_recipe("quickstart")), bench)
     data = bench(LoadData(recipe.data))
     return data, bench(TrainTeacher(data, recipe.teachers[0], 0))
 

@@ -13,10 +13,20 @@ import statistics
 import subprocess
 import sys
 import time
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+
+from flows.pipeline import distil
+from flows.shipped import find_recipe
+from tasks.shared.outputs import Output
+from tasks.shared.recipe_file import load_recipe
+from tasks.shared.side_by_side import side_by_side
+from tasks.shared.steps import Fill, Step
+from tasks.shared.workspace import open_workspace
+from tests.bench import Bench
 
 STILLHOUSE = Path(sys.executable).with_name("stillhouse")
 STARTUP_SECONDS, SHARE = 15.0, 0.03
@@ -28,42 +38,30 @@ class NotPlainError(Exception):
     """Ends the plain arm where only MLflow goes on."""
 
 
-def plain(recipe: str) -> None:
-    """The steps as plain functions; prints when the first began and the last ended."""
-    import models.cost  # noqa: F401 - a run has imported this, too, before its first step
-    from flows.pipeline import distil
-    from flows.shipped import find_recipe
-    from tasks.shared.devices import pick_device
-    from tasks.shared.outputs import make_output
-    from tasks.shared.recipe_file import load_recipe
-    from tasks.shared.steps import Context, Record, Step
-    from tasks.shared.workspace import open_workspace
+class Plain(Bench):
+    """Carries out the steps that a plain function can."""
 
-    workspace = open_workspace()
-    began = time.time()
+    def make(self, step: Step[Any], fill: Fill | None = None) -> Output:
+        """The output of a step.
 
-    def do(step: Step[Record]) -> Record:
+        Raises:
+            NotPlainError: it is the first that is nothing but MLflow.
+        """
         if step.name == NOT_PLAIN:
             raise NotPlainError
-        context = Context(
-            workspace=workspace,
-            device=pick_device("auto"),
-            run="none",
-            progress=lambda total, unit: nullcontext(lambda count: None),
-            metrics=lambda name, points: None,
-            warn=lambda message: None,
-        )
-        folder = step.folder(workspace)
-        output = make_output(
-            folder, step.key, step.decided_by, lambda place: step.make(place, context), measured=step.measured
-        )
-        record = step.read(output)
-        step.check(record)
-        return record
+        return super().make(step, fill)
 
-    with suppress(NotPlainError):
-        distil(load_recipe(find_recipe(recipe)), do)
-    print(json.dumps({"began": began, "ended": time.time()}))
+
+def plain(recipe: str) -> None:
+    """The steps as plain functions, small models side by side as in a run; prints when they began and ended."""
+    import models.cost  # noqa: F401 - a run has imported this, too, before its first step
+
+    workspace = open_workspace()
+    with side_by_side(workspace, "cpu") as trainers:
+        began = time.time()
+        with suppress(NotPlainError):
+            distil(load_recipe(find_recipe(recipe)), Plain(workspace, begin=trainers.begin))
+        print(json.dumps({"began": began, "ended": time.time()}))
 
 
 def measure(recipe: str) -> dict[str, float]:
