@@ -1,4 +1,4 @@
-"""The student's vocabulary: the teacher's tokenizer, cut down to what the transfer texts use.
+"""The student's vocabulary: the teacher's tokenizer, cut down to what the transfer texts use and what is common.
 
 A WordPiece tokenizer is really pruned: its greedy longest match splits the transfer texts as before, and the single
 characters that stay let new words split. (As before even where it gives up on a word, if each character inside a token
@@ -20,6 +20,7 @@ from tokenizers import models
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 NO_TEACHER_ROW = -1  # in Vocabulary.kept: a row to which none of the teacher's corresponds
+_NEVER_USED = re.compile(r"\W*unused_?\d+\W*")  # BERT's tokenizers reserve a thousand of these, Gemma's some
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-Fa-f]{2}>")  # SentencePiece's byte fallback spells a byte so
 _SAVED_SETTINGS = ("padding_side", "truncation_side", "model_max_length", "model_input_names")
 _SWITCHED_OFF = ("max_length", "stride", "truncation_strategy", "pad_to_multiple_of")
@@ -53,16 +54,32 @@ def id_space(tokenizer: PreTrainedTokenizerBase) -> int:
     return max(len(tokenizer), 1 + max(tokenizer.get_vocab().values(), default=-1))
 
 
+def with_commonest(
+    tokenizer: PreTrainedTokenizerBase, used: npt.NDArray[np.integer], size: int
+) -> npt.NDArray[np.int64]:
+    """The ids in use, and as many others as make so many: the lowest, which tokenizers give to what is commonest.
+
+    Args:
+        tokenizer: the teacher's.
+        used: ids, each once.
+        size: of the vocabulary; where more are in use, none are added.
+    """
+    vocab = tokenizer.get_vocab()
+    never = [id_ for token, id_ in vocab.items() if _NEVER_USED.fullmatch(token)]
+    others = np.setdiff1d(np.array(sorted(vocab.values()), np.int64), np.concatenate([used, never]))
+    return np.union1d(used, others[: max(0, size - len(used))]).astype(np.int64)
+
+
 def prune(tokenizer: PreTrainedTokenizerBase, used: npt.ArrayLike) -> Vocabulary:
-    """Cut a teacher's tokenizer down to the tokens in use.
+    """Cut a teacher's tokenizer down to some of its tokens.
 
     Special and added tokens, single characters and single bytes stay in any case. A tokenizer without a pad token gets
     one: its end-of-sequence token, or else a new [PAD], a row without a teacher's.
 
     Args:
         tokenizer: the teacher's; left as it is.
-        used: the token ids met while encoding the transfer texts with it, as integers (any order, repeats allowed) or
-            as a boolean mask [len(tokenizer)] or [id_space(tokenizer)].
+        used: the ids of tokens to keep, with those met while encoding the transfer texts, as integers (any order,
+            repeats allowed) or as a boolean mask [len(tokenizer)] or [id_space(tokenizer)].
 
     Returns:
         For WordPiece a renumbered tokenizer without token map. For other kinds the whole tokenizer; ids that were not

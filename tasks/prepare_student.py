@@ -115,6 +115,7 @@ class PrepareStudent(Step[PreparedRecord]):
             "texts": {part: self.data.digests[part] for part in ENCODED_PARTS},
             "teacher": self.teacher.digest,
             "max_length": self.max_length,
+            "vocabulary": self.student.vocabulary,
             "embedding_size": None if student.teacher_layers else student.embedding_size,
             "embeddings": self._vectors_digest or student.embeddings,
             "teacher_layers": student.teacher_layers,
@@ -137,7 +138,7 @@ class PrepareStudent(Step[PreparedRecord]):
         from safetensors.torch import save_file
 
         from models.teacher import load_parts
-        from models.vocabulary import prune
+        from models.vocabulary import prune, with_commonest
         from tasks.shared.examples import encode_part
 
         # Only its embeddings, layers and tokenizer are looked at, so it need not be a classifier.
@@ -155,7 +156,7 @@ class PrepareStudent(Step[PreparedRecord]):
             said := cut_off(transfer, length, "student.max_length", "the student")
         ):
             context.warn(said)
-        vocabulary = prune(tokenizer, np.unique(transfer.ids))
+        vocabulary = prune(tokenizer, with_commonest(tokenizer, np.unique(transfer.ids), self.student.vocabulary))
         np.save(folder / TEACHER_IDS, _teacher_ids(vocabulary, tokenizer))
         shipped = vocabulary.tokenizer
         # Set in both places: only what is in `init_kwargs` is saved.

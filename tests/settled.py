@@ -19,6 +19,7 @@ class Labelling(resolved.ResolvedLabelling):
 
 class Student(resolved.ResolvedStudent):
     dropout: float = 0.1
+    vocabulary: int = 0
 
 
 class Training(resolved.ResolvedTraining):

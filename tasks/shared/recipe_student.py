@@ -81,6 +81,13 @@ class Student(Section):
         description="The teacher, by position, whose tokenizer is cut down and whose embeddings are used; or a model "
         "of its own: a folder, a hub id, sample:NAME or models:/NAME@ALIAS.",
     )
+    vocabulary: int | None = Field(
+        None,
+        ge=0,
+        le=1_000_000,
+        description="Tokens of the teacher's that the student has: those of the transfer texts, and as many of its "
+        "commonest others as make so many. Without it, derived from `effort` and the start of the token vectors.",
+    )
     max_length: int | None = Field(
         None, ge=4, le=8192, description="Tokens read of a text; without it, as many as that teacher reads, else 128."
     )

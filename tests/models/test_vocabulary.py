@@ -21,7 +21,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from models.vocabulary import NO_TEACHER_ROW, Vocabulary, id_space, prune
+from models.vocabulary import NO_TEACHER_ROW, Vocabulary, id_space, prune, with_commonest
 from tests.tiny import bpe_tokenizer, unigram_tokenizer, wordpiece_tokenizer
 
 # The teacher has seen more than the transfer set uses.
@@ -307,6 +307,19 @@ def test_a_tokenizer_with_neither_padding_nor_end_gets_a_new_token(tmp_path):
     vocabulary = prune(PreTrainedTokenizerFast(tokenizer_object=wordpiece, unk_token="[UNK]"), [3])
     assert vocabulary.kept.tolist() == [0, 3, NO_TEACHER_ROW]
     assert vocabulary.pad_row == vocabulary.tokenizer.pad_token_id == 2
+
+
+def test_the_commonest_others_make_up_the_number_and_what_is_never_used_does_not():
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[unused1]", "<unused_2>", "the", "of", "harvest", "##er", "loom"]
+    teacher = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(
+            models.WordPiece({token: id_ for id_, token in enumerate(tokens)}, unk_token="[UNK]")
+        )
+    )
+    used = np.array([0, 1, 2, 3, 8])
+    assert with_commonest(teacher, used, 0).tolist() == used.tolist()
+    assert with_commonest(teacher, used, 7).tolist() == [0, 1, 2, 3, 6, 7, 8]
+    assert with_commonest(teacher, used, 1000).tolist() == [0, 1, 2, 3, 6, 7, 8, 9, 10]
 
 
 def test_ids_with_gaps_are_covered():

@@ -64,7 +64,8 @@ def test_a_resolved_recipe_is_read_back_and_derives_nothing_more():
 
 
 @pytest.mark.parametrize(
-    "name", ["training.epochs", "student.hidden_size", "robustness.texts", "augment.copies", "race"]
+    "name",
+    ["training.epochs", "student.hidden_size", "student.vocabulary", "robustness.texts", "augment.copies", "race"],
 )
 def test_more_effort_is_never_less_work(name):
     values = [dict(flatten(derived(effort=effort).recipe.model_dump()))[name] for effort in EFFORTS]
@@ -100,6 +101,11 @@ def test_a_classifier_that_is_taken_as_it_is_has_the_same_key_whatever_the_data(
 def test_word_vectors_keep_their_width():
     recipe = Recipe(data=DATA, student={"embeddings": "glove.txt"})
     assert derive(recipe, facts(vectors=50)).recipe.student.embedding_size == 50
+
+
+def test_tokens_that_no_text_has_are_kept_where_they_start_with_a_vector_that_means_something():
+    assert derived().recipe.student.vocabulary > 10_000
+    assert derived(student={"embeddings": "random"}).recipe.student.vocabulary == 0
 
 
 @pytest.mark.parametrize("shape", [{"configuration": "config.json"}, {"teacher_layers": [0]}])

@@ -38,6 +38,22 @@ def test_the_vocabulary_is_cut_to_the_transfer_texts(toy):
             assert shipped.tokenize(text)[:10] == teacher.tokenize(text)[:10]
 
 
+def test_the_commonest_of_the_teachers_other_tokens_fill_the_vocabulary_up(toy, tmp_path):
+    rows = [row for row in toy_rows(90, seed=0) if row[1] != "sport"]
+    train, dev = (
+        write_csv(tmp_path / "train.csv", rows),
+        write_csv(tmp_path / "dev.csv", [(text, "food") for text, _ in toy_rows(30, seed=1)]),
+    )
+    data = toy.bench(LoadData(Data(train=train, dev=dev, test=dev)))
+    size = len(AutoTokenizer.from_pretrained(toy.teacher.path))
+    few, all_ = (
+        toy.bench(PrepareStudent(data, toy.teacher, Student(embedding_size=8, vocabulary=tokens)))
+        for tokens in (0, size)
+    )
+    assert few.covered < all_.covered == 1
+    assert few.vocabulary < all_.vocabulary <= size
+
+
 def test_the_start_is_the_teachers_or_nothing(toy):
     start = load_file(toy.prepared.path / "start.safetensors")
     assert start["embeddings"].shape == (toy.prepared.vocabulary, 8)
@@ -56,7 +72,7 @@ def test_it_is_made_of_what_its_key_says(toy):
     same = [key(), key(hidden_size=99), key(family="gru"), key(dropout=0.0), key(other("test"))]
     assert len(set(same)) == 1
     changed = [key(other(part)) for part in ENCODED_PARTS]
-    changed += [key(embedding_size=9), key(embeddings="random")]
+    changed += [key(embedding_size=9), key(embeddings="random"), key(vocabulary=30)]
     changed += [key(teacher=replace(toy.teacher, digest="0")), key(teacher=replace(toy.teacher, max_length=8))]
     assert len({same[0], *changed}) == 1 + len(changed)
 

@@ -22,6 +22,7 @@ class Budget:
         passes: fewest and most passes of a student over the transfer set.
         copies: most changed copies of a text.
         width: of token vectors and hidden states.
+        vocabulary: tokens that a student has, where the texts use fewer.
         longest: tokens that a teacher reads of a text.
         race: candidates among which dev chooses.
         evaluations: looks at dev of a training.
@@ -39,6 +40,7 @@ class Budget:
     passes: tuple[int, int]
     copies: int
     width: int
+    vocabulary: int
     longest: int
     race: int
     evaluations: int
@@ -64,6 +66,7 @@ BUDGETS: Mapping[Effort, Budget] = {
         passes=(2, 40),
         copies=4,
         width=64,
+        vocabulary=0,
         longest=64,
         race=1,
         evaluations=6,
@@ -81,6 +84,7 @@ BUDGETS: Mapping[Effort, Budget] = {
         passes=(3, 100),
         copies=8,
         width=128,
+        vocabulary=30_000,
         longest=128,
         race=2,
         evaluations=8,
@@ -98,6 +102,7 @@ BUDGETS: Mapping[Effort, Budget] = {
         passes=(2, 200),
         copies=20,
         width=192,
+        vocabulary=30_000,
         longest=256,
         race=4,
         evaluations=12,

@@ -148,6 +148,9 @@ def _learning(recipe: Recipe, facts: Facts, budget: Budget) -> Iterator[Derived]
     if not (student.teacher_layers or student.configuration):
         heads = student.heads if student.family == "transformer" else 1
         yield Derived("student.hidden_size", -(-budget.width // heads) * heads, _effort(budget))
+    known = student.embeddings != "random"
+    why = _effort(budget) if known else "a token that no text has would keep the vector that it drew"
+    yield Derived("student.vocabulary", budget.vocabulary if known else 0, why)
     rows = data.transfer * (1 + copies)
     yield Derived("student.dropout", 0.3 if copies else 0.4, f"{'with' if copies else 'without'} changed copies")
     temperature = 2.0 if data.classes <= SURE_CLASSES else 1.0

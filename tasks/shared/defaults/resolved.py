@@ -36,6 +36,7 @@ class ResolvedStudent(Student):
     """A student whose shape is known; a width may be its configuration's, or its teacher's, to say."""
 
     dropout: float
+    vocabulary: int
 
     @property
     def vector_width(self) -> int:
