@@ -38,6 +38,7 @@ BEFORE = (
     "student.embedding_size=64",
     "student.hidden_size=64",
     "student.dropout=0.1",
+    "student.vocabulary=0",
     "objective=[{term: soft, temperature: 2.0}]",
     "training={epochs: 6, batch_size: 32, learning_rate: 3.0e-3, evaluations: 6, precision: fp32}",
     "augment.copies=0",
