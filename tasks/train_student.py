@@ -315,7 +315,7 @@ class TrainStudent(TrainSmall):
         return learned if known.all() else learned.some(np.flatnonzero(known))
 
     def learnt(self, model: "StudentModel", examples: "Examples") -> Mapping[str, Json]:
-        """How often it names its teacher's class, and how often that contradicts a gold label with confidence."""
+        """How often it names its teacher's class, how often that contradicts gold, and how much of dev it can read."""
         from scipy.special import softmax
 
         from models.inference import predict_logits
@@ -328,6 +328,7 @@ class TrainStudent(TrainSmall):
         return {
             "loyal": float((named == said[rows].argmax(-1)).mean()),
             "doubted": float(wrong[labelled].mean()) if labelled.any() else 0.0,
+            "covered": self.prepared.covered,
         }
 
     def objective_for(self, model: "StudentModel") -> "Objective":

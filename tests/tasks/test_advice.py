@@ -77,6 +77,8 @@ def test_the_advice_follows_from_the_result(found, why, change):
     ("found", "why", "does"),
     [
         (replace(LOST, loyal=0.8), "it names its teacher's class of 80% of the texts it learnt", "training.epochs=12"),
+        (replace(LOST, covered=0.95), "of dev's tokens 5% are in no text", "student.vocabulary=30000"),
+        (replace(LOST, covered=0.95, recipe=with_student(vocabulary=30000)), "a larger student", "hidden_size=128"),
         (replace(LOST, loyal=0.99, loyal_on_new=0.9), "class 9 points less often on test than", "[more.txt]"),
         (replace(LOST, doubted=0.04), "the teacher contradicts 4% of the gold labels", "doubts latest"),
         (replace(LOST, cut_off=0.3), "only the beginning of 30% of the texts", "student.max_length=256"),

@@ -15,6 +15,8 @@ _MUCH_TEXT = 10
 _MOST_ADVICE = 3
 _UNDERFIT, _OVERFIT = 0.9, 0.08
 """Loyalty on texts learnt from, below which a student has not learnt what it was told; what it may lose on new ones."""
+_COVERED, _TOKENS = 0.99, 30_000
+"""Share of dev's tokens below which many a text has one that is read in pieces; how many tokens make that rare."""
 _DOUBTED = 0.02
 """Share of gold rows; what the teacher contradicts of what it was itself trained on is more likely wrong than hard."""
 
@@ -40,6 +42,7 @@ class Standing:
         loyal_on_new: the same of test.
         doubted: share of gold rows that the teacher contradicts with confidence, though it learnt from them.
         cut_off: share of texts of which the student sees only the beginning.
+        covered: share of dev's tokens that are in the student's vocabulary.
     """
 
     outcome: str
@@ -58,6 +61,7 @@ class Standing:
     loyal_on_new: float | None = None
     doubted: float = 0.0
     cut_off: float = 0.0
+    covered: float = 1.0
 
     @property
     def loyalty_lost(self) -> float:
@@ -106,6 +110,7 @@ def standing(content: Content) -> Standing:
         shipped.quality.loyalty.label if shipped.quality.loyalty else None,
         shipped.learnt.doubted,
         shipped.cut_off,
+        shipped.learnt.covered,
     )
 
 
@@ -143,6 +148,10 @@ def _not_better(found: Standing) -> Iterator[Advice]:
         yield _longer(found, told)
     if found.loyalty_lost >= _OVERFIT or found.transfer < _MUCH_TEXT * found.gold:
         yield _more_text(found)
+    student = found.recipe["student"]
+    if found.covered < _COVERED and (student["vocabulary"] or 0) < _TOKENS and student["embeddings"] != "random":
+        new = f"of dev's tokens {1 - found.covered:.0%} are in no text that the student learnt from"
+        yield Advice(f"keep the teacher's commonest tokens too: {new}", f"student.vocabulary={_TOKENS}")
     if found.doubted >= _DOUBTED:
         contradicted = f"the teacher contradicts {found.doubted:.0%} of the gold labels it was trained on"
         yield Advice(f"look for wrong labels: {contradicted}", command="doubts latest")

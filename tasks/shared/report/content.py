@@ -25,10 +25,12 @@ class Learnt:
     Attributes:
         loyal: share of the texts learnt from on which a student names its teacher's class.
         doubted: share of the gold rows whose label the teacher contradicts with confidence, though it learnt from it.
+        covered: share of dev's tokens that are in the student's vocabulary.
     """
 
     loyal: float | None
     doubted: float
+    covered: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ def _card(place: Place, rows: Mapping[str, int]) -> Card:
         cost=read_card(place.scorecard / COST, Cost),
         history=read_history(place.model.parent),
         cut_off=_cut_off(facts, rows),
-        learnt=Learnt(facts.get("loyal"), facts.get("doubted", 0.0)),
+        learnt=Learnt(facts.get("loyal"), facts.get("doubted", 0.0), facts.get("covered", 1.0)),
     )
 
 
