@@ -86,7 +86,7 @@ def _spent(entry: Mapping[str, Any]) -> Spent | None:
     except StillhouseError:
         trained = None
     if trained and trained["steps"]:
-        return Spent(float(trained["seconds"]), int(trained["steps"]))
+        return Spent(float(trained["seconds"]) / int(entry.get("at_a_time", 1)), int(trained["steps"]))
     if entry["step"] == "label":
         output = find_output(folder)
         new = int(output.facts["new"]) if output else 0

@@ -30,7 +30,7 @@ from tasks.shared.outputs import locked, write_json
 from tasks.shared.tracking import Tracker
 from tasks.shared.workspace import Workspace
 
-FLOWS = ["distill", "label", "sweep"]
+FLOWS = ["distill", "label", "sweep", "doubts"]
 _OPEN = [StateType.RUNNING, StateType.PENDING]
 _OPEN_RECORD = '"state": "running"'
 _WHY = "its process was killed"

@@ -83,13 +83,13 @@ def _label(recipe: ResolvedRecipe, data: DataRecord, teacher: TeacherRecord, num
 
 def _teachers(recipe: ResolvedRecipe, do: Do) -> tuple[DataRecord, list[Teacher]]:
     """The teachers: models that are trained, and labels that were made elsewhere."""
-    data = do(LoadData(recipe.data))
+    own = data = do(LoadData(recipe.data))
     if recipe.augment.copies:
-        data = do(Augment(data, recipe.augment, recipe.tokenizer_of))
+        data = do(Augment(own, recipe.augment, recipe.tokenizer_of))
     teachers: list[Teacher] = []
     for number, teacher in enumerate(recipe.teachers):
         if teacher.labels is None:
-            teachers.append(do(TrainTeacher(data, cast(ResolvedTeacher, teacher), number)))
+            teachers.append(do(TrainTeacher(own, cast(ResolvedTeacher, teacher), number)))
         else:
             teachers.append(do(ImportLabels(data, recipe.data, teacher, recipe.labelling, number)))
     return data, teachers

@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
 from rich.console import Console
 from rich.text import Text
 
 from flows.estimates import Estimates
+from tasks.shared.defaults.candidates import Changes
 from tasks.shared.defaults.derive import Derived, Resolution, derive
 from tasks.shared.defaults.facts import DataFacts
 from tasks.shared.defaults.looking import gather
@@ -17,6 +18,7 @@ from tasks.shared.defaults.resolved import ResolvedRecipe
 from tasks.shared.pace.words import about
 from tasks.shared.plain_yaml import as_yaml
 from tasks.shared.recipe import Recipe
+from tasks.shared.report.words import changed
 from tasks.shared.steps import Record, Step, Unknown, suffix_of
 from tasks.shared.workspace import Workspace
 
@@ -37,9 +39,11 @@ class Planned(NamedTuple):
 
 @dataclass
 class _Known:
-    """What all parts of a plan share: values that were derived, and how long steps took."""
+    """What all parts of a plan share: what was derived, whether of known data, and how long steps took."""
 
     derived: Sequence[Derived] = ()
+    raced: Mapping[str, Sequence[Changes]] = field(default_factory=dict)
+    of_data: bool = True
     estimates: Estimates | None = None
 
 
@@ -67,8 +71,11 @@ class Planner:
             self._known.estimates = Estimates(self._runs, recipe)
         facts = gather(recipe, data or _SOME_DATA, self._workspace.precision, runs=False)
         found = derive(recipe, facts)
+        self._known.of_data = data is not None
         if data is not None:
             self._known.derived = found.derived
+            asked = {"students": found.students, "twins": found.twins}
+            self._known.raced = {role: candidates for role, candidates in asked.items() if len(candidates) > 1}
         return found
 
     def settle(self, recipe: ResolvedRecipe, *, final: bool) -> None:
@@ -129,6 +136,7 @@ class Planner:
             "seconds": sum(found.seconds or 0.0 for found in self._found),
             "of_unknown_time": len(self._untimed),
             "derived": [one._asdict() for one in self._known.derived],
+            "raced": {role: list(candidates) for role, candidates in self._known.raced.items()},
         }
 
     @property
@@ -138,10 +146,18 @@ class Planner:
 
     def print(self, console: Console) -> None:
         """What the recipe leaves out, a line a step, and the sum."""
+        if not self._known.of_data:
+            said = (
+                "values that the recipe leaves out follow once load_data has counted the rows; these steps are a guess"
+            )
+            console.print(Text.assemble(("derived ", "magenta"), (said, "dim")), soft_wrap=True)
         for path, value, why in self._known.derived:
             if why:
                 shown = f"{path:<26}  {as_yaml(value):<16}"
                 console.print(Text.assemble(("derived ", "magenta"), shown, (f"  {why}", "dim")), soft_wrap=True)
+        for role, candidates in self._known.raced.items():
+            among = " | ".join(changed(candidate) for candidate in candidates)
+            console.print(Text.assemble(("dev     ", "magenta"), f"{f'chooses {role}':<26}  {among}"), soft_wrap=True)
         for state, _, title, known, seconds in self._found:
             note = "; ".join(
                 [*([f"about {about(seconds)}"] if seconds is not None else []), *([known] if known else [])]

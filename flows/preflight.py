@@ -53,7 +53,7 @@ def check_inputs(recipe: Recipe) -> tuple[str, ...]:
     if recipe.student.vectors_file:
         with _named("student.embeddings"):
             _check_token_vectors(recipe.student.vectors_file, recipe.student.embedding_size)
-    if recipe.augment.copies and recipe.augment.vectors:
+    if recipe.augment.vectors and (recipe.augment.copies, recipe.twin.copies) != (0, 0):
         with _named("augment.vectors"):
             check_vectors(recipe.augment.vectors, size_of(recipe.augment.vectors))
     if recipe.student.configuration:

@@ -20,6 +20,7 @@ from flows.cluster import Said, make_there, open_cluster
 from flows.console import View
 from flows.progress import published
 from flows.run_links import prefect_tags, publish, tracked_run
+from tasks.race import Race
 from tasks.shared.defaults.derive import Resolution, derive
 from tasks.shared.defaults.facts import DataFacts
 from tasks.shared.defaults.looking import gather
@@ -127,22 +128,23 @@ class Runner:
 
     def together(self, steps: Sequence[Step[Record]]) -> list[Record]:
         """Reuses, or makes side by side, steps that do not need each other; see `Do.together`."""
-        missing = [step for step in steps if self._find(step) is None]
+        missing = [step for step in steps if self._find(step, self.view.warn) is None]
         with self._held(*missing):
             missing = [step for step in missing if self._find(step) is None]  # another run may have made some of them
-            begun = self._begin(missing)
-            return [self._made_of(step, begun[step.key]) if step.key in begun else self(step) for step in steps]
+            jobs = [Job(step, self._kept(step), self._ahead(step), self.looked) for step in missing]
+            count = self.trainers.at_a_time(jobs)
+            fills = dict(zip((step.key for step in missing), self.trainers.begin(jobs), strict=True))
+            return [
+                self._made_beside(step, fills[step.key], count) if step.key in fills else self(step) for step in steps
+            ]
 
-    def _begin(self, steps: Sequence[Step[Any]]) -> dict[str, Fill]:
-        """What waits for each step, by its key."""
-        jobs = [Job(step, self._kept(step), self._ahead(step), self.looked) for step in steps]
-        return dict(zip((step.key for step in steps), self.trainers.begin(jobs), strict=True))
-
-    def _made_of(self, step: Step[Record], fill: Fill) -> Record:
+    def _made_beside(self, step: Step[Record], fill: Fill, count: int) -> Record:
+        """The record of a step that is made side by side with others, so many at a time."""
         began = time.monotonic()
         output = self._make(step, fill)
-        history = read_history(output.path)  # made side by side, it took longer than was waited for it
-        return self._ended(step, output, "done", max(time.monotonic() - began, history["seconds"] if history else 0.0))
+        history = read_history(output.path)  # it took longer than was waited for it
+        seconds = max(time.monotonic() - began, history["seconds"] if history else 0.0)
+        return self._ended(step, output, "done", seconds, count)
 
     def resolve(self, recipe: Recipe, data: DataFacts | None) -> Resolution:
         """See `Do.resolve`."""
@@ -249,14 +251,15 @@ class Runner:
         self.tracker.finish(run, "FINISHED")
         self._ended(share, output, "done", seconds)
 
-    def _ended(self, step: Step[Record], output: Output, state: str, seconds: float) -> Record:
+    def _ended(self, step: Step[Record], output: Output, state: str, seconds: float, at_a_time: int = 1) -> Record:
         record = step.read(output)
         if state == "reused":
             self._note_reused(step, output)
         self.records.append(record)
         entry = _entry(step, self._title(step), output, state, seconds)
         entry |= {"draw": self.draw, "teacher": step.of_teacher, "note": step.summary(record)}
-        self.done.append(entry | ({"aside": True} if self.beside else {}))
+        entry |= {"aside": True} if self.beside else {}
+        self.done.append(entry | ({"at_a_time": at_a_time} if at_a_time > 1 else {}))
         self.after()
         self.view.line(state, self._title(step), step.summary(record), None if state == "reused" else seconds)
         try:
@@ -380,10 +383,13 @@ class Runner:
 
     def _ahead(self, step: Step[Any]) -> Ahead | None:
         """What follows a training; None where one like it was carried out, so that whoever watches knows."""
-        if not isinstance(step, TrainSmall):
+        if not isinstance(step, TrainSmall | Race):
             return Ahead(0, 1)
         ended = [done["state"] for done in self.done if done["step"] in _SMALL]
-        return None if "done" in ended else Ahead(max(0, self.trainings - len(ended) - 1), self.seeds)
+        if "done" in ended or any(done["step"] == Race.name for done in self.done):
+            return None
+        losers = len(step.candidates) - 1 if isinstance(step, Race) else 0
+        return Ahead(max(0, self.trainings - len(ended) - 1) + losers, self.seeds)
 
     def _kept(self, step: Step[Any]) -> Path:
         return self.workspace.trainings / step.folder(self.workspace).name

@@ -12,7 +12,7 @@ from tasks.shared.history import read_history
 from tasks.shared.outputs import Json, Output, make_output, read_versioned, write_json
 from tasks.shared.report.content import RACE, RACE_VERSION
 from tasks.shared.report.words import changed
-from tasks.shared.steps import Context, Fill, Job, Step, Stopped
+from tasks.shared.steps import Ahead, Context, Fill, Job, Step, Stopped
 from tasks.train_student import TrainSmall
 
 _WAVE = 2
@@ -126,30 +126,41 @@ class Race(Step[RaceRecord]):
         """How candidates end that are trained side by side, and their accuracies on dev."""
         there = {number: self.candidates[number].find(context.workspace) for number in numbers}
         missing = [number for number in numbers if there[number] is None]
-        paces = {number: Pace(best, [], self.dev_rows) for number in missing}
-        jobs = [Job(self.candidates[number], self._kept(number, context), looked=paces[number]) for number in missing]
+        paces = {number: Pace(best, [], self.dev_rows) for number in numbers}
+        jobs = [
+            Job(self.candidates[number], self._kept(number, context), self._ahead(number, context), paces[number])
+            for number in missing
+        ]
         fills = dict(zip(missing, context.begin(jobs), strict=True))
         for number in numbers:
+            output = there[number]
             try:
-                output = there[number] or self._train(number, fills[number], paces[number], context)
+                if output is None:
+                    self._train(number, fills[number], paces[number], context)
+                else:
+                    _pass_again(output, paces[number])
             except Stopped:
                 yield "stopped", paces[number].seen
             except (FloatingPointError, DivergedError):
                 yield "diverged", paces[number].seen
             else:
-                history = read_history(output.path)
-                yield "done", [accuracy for _, accuracy in history["dev_accuracy"]] if history else []
+                yield "done", paces[number].seen
 
     def _train(self, number: int, fill: Fill, pace: "Pace", context: Context) -> Output:
         own = replace(
             context,
             looked=pace,
             kept=self._kept(number, context),
+            ahead=self._ahead(number, context),
             metrics=lambda name, points: context.metrics(f"{name}_of_candidate_{number}", points),
         )
         candidate = self.candidates[number]
         made = (candidate.key, candidate.decided_by, partial(fill, context=own), context.run, candidate.measured)
         return make_output(candidate.folder(context.workspace), *made)
+
+    def _ahead(self, number: int, context: Context) -> Ahead | None:
+        """What follows; the first candidate alone warns of it."""
+        return None if number else context.ahead
 
     def _kept(self, number: int, context: Context) -> Path | None:
         return context.kept and context.kept / self.candidates[number].folder(context.workspace).name
@@ -175,6 +186,13 @@ class Race(Step[RaceRecord]):
             for candidate in record.candidates
         )
         return f"of dev right: {others}; {changed(record.candidates[record.winner].changes)} goes on"
+
+
+def _pass_again(output: Output, pace: "Pace") -> None:
+    """Measures a candidate that was trained before as if it were now: whatever there is, the same one wins."""
+    history = read_history(output.path)
+    for look, (_, accuracy) in enumerate(history["dev_accuracy"] if history else [], start=1):
+        pace(look, accuracy)
 
 
 @dataclass(frozen=True)

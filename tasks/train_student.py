@@ -134,6 +134,7 @@ class TrainSmall(Step[StudentRecord]):
             "training": self.training.decided({"precision": "fp32"}),
             "steps": self.steps,
             "seed": self.seed,
+            **({"alone": True} if self.alone else {}),  # on more threads sums come out otherwise
         }
 
     @abstractmethod

@@ -88,13 +88,13 @@ class Twin(Section):
     epochs: Annotated[int, Field(ge=1, le=10000)] | Literal["matched"] | None = Field(
         None,
         description="Passes of the twin over the gold rows; matched: as many optimiser steps as the student has, as in "
-        "studies of the objective alone. Without it, dev chooses among as many candidates as for the student.",
+        "studies of the objective alone. Without it, derived; with `effort: thorough` dev chooses.",
     )
-    dropout: float | None = Field(None, ge=0, lt=1, description="Its dropout; without it, chosen likewise.")
+    dropout: float | None = Field(None, ge=0, lt=1, description="Its dropout; without it, the student's, or derived.")
     copies: int | None = Field(
         None,
         ge=0,
         le=100,
         description="Changed copies of each gold text that it learns from, with that text's label; made as augment "
-        "says. Without it, chosen likewise.",
+        "says. Without it, dev chooses between none and some, but with `effort: quick`.",
     )

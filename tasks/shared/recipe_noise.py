@@ -20,7 +20,7 @@ class Augment(Section):
         ge=0,
         le=100,
         description="Changed copies of each transfer text; 0 for none. Without it, as many as little text can bear, "
-        "derived from the data and `effort`, if students learn more with them on dev.",
+        "derived from the data and `effort`; but with `effort: quick`, dev chooses between that and none.",
     )
     mask: Share = Field(0.1, description="Share of words replaced by the mask token (Tang et al. 2019).")
     same_class: Share = Field(

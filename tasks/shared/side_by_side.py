@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -83,24 +84,34 @@ class SideBySide:
         self._waiting: list[_Handed] = []
 
     def begin(self, jobs: Sequence[Job]) -> Sequence[Fill]:
-        """Begins trainings that do not need each other, if that is worth it; gives what waits for each, in order.
+        """Has trainings that do not need each other made side by side, if that is worth it; gives what fills each one's
+        folder, in order.
 
-        Those that are not handed to a process are made where they are waited for.
+        They begin when the first is asked for, which has waited for its turn by then. Those that are not handed to a
+        process are made where they are asked for.
         """
-        steps = sum(job.step.work[0] or 0 for job in jobs)
-        enough = len(jobs) > 1 and steps >= _FEWEST_STEPS and all(job.step.one_thread for job in jobs)
-        count = min(len(jobs), self._most()) if enough else 1
+        count = self.at_a_time(jobs)
         if count == 1:
             return one_after_the_other(jobs)
-        while len(self._places) < count:
-            self._places.append(self._start())
         handed = []
         for job in self._forewarned(jobs, count):
             handed.append(_Handed(job, temporary_beside(job.step.folder(self._workspace))))
         self._handed += handed
+        start = cache(partial(self._hand_over, handed, count))
+        return [self._fill(one, start) for one in handed]
+
+    def at_a_time(self, jobs: Sequence[Job]) -> int:
+        """How many of some trainings are made side by side."""
+        steps = sum(job.step.work[0] or 0 for job in jobs)
+        enough = len(jobs) > 1 and steps >= _FEWEST_STEPS and all(job.step.one_thread for job in jobs)
+        return max(1, min(len(jobs), self._most())) if enough else 1
+
+    def _hand_over(self, handed: Sequence[_Handed], count: int) -> None:
+        """Begins some trainings in so many processes."""
+        while len(self._places) < count:
+            self._places.append(self._start())
         self._waiting += handed
         self._hand_out()
-        return [self._fill(one) for one in handed]
 
     def _forewarned(self, jobs: Sequence[Job], count: int) -> Iterator[Job]:
         """Has the first training alone warn of what is to come, of which so many end at a time."""
@@ -170,8 +181,9 @@ class SideBySide:
                 place.busy.said.append(said)
         self._hand_out()
 
-    def _fill(self, handed: _Handed) -> Fill:
+    def _fill(self, handed: _Handed, start: Callable[[], None]) -> Fill:
         def fill(folder: Path, context: Context) -> Mapping[str, Json]:
+            start()
             with context.progress(*handed.job.step.work) as advance:
                 told: Mapping[str, Callable[..., None]] = {
                     "advance": advance,
@@ -203,7 +215,7 @@ class SideBySide:
             raise FloatingPointError(found[0])
         if how == "Stopped":
             raise Stopped
-        log.warning("%s: a process of its own did not train it (%s), so it is trained here", handed.job.step.title, how)
+        log.warning("%s: its own process did not train it (%s), so this one does", handed.job.step.title, how)
         return handed.job.step.make(folder, context)
 
     def _drop(self, handed: _Handed) -> None:

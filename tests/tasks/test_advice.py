@@ -77,6 +77,11 @@ def test_the_advice_follows_from_the_result(found, why, change):
     ("found", "why", "does"),
     [
         (replace(LOST, loyal=0.8), "it names its teacher's class of 80% of the texts it learnt", "training.epochs=12"),
+        (
+            replace(LOST, doubted=0.1, recipe={**RECIPE, "teachers": [{**RECIPE["teachers"][0], "epochs": 0}]}),
+            "a larger student",
+            "student.hidden_size=128",
+        ),
         (replace(LOST, covered=0.95), "of dev's tokens 5% are in no text", "student.vocabulary=30000"),
         (replace(LOST, covered=0.95, recipe=with_student(vocabulary=30000)), "a larger student", "hidden_size=128"),
         (replace(LOST, loyal=0.99, loyal_on_new=0.9), "class 9 points less often on test than", "[more.txt]"),

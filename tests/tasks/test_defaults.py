@@ -81,6 +81,22 @@ def test_copies_where_text_is_scarce_and_none_where_it_abounds():
     assert derived(**hosted).recipe.augment.copies == 0
 
 
+def test_twins_of_few_rows_learn_for_as_many_steps_as_others():
+    """They are the students' measure: held to few passes they would be a low one."""
+    few = replace(SENTENCES, gold=64, transfer=5000)
+    for effort in EFFORTS:
+        found = derived(few, effort=effort).recipe
+        steps = found.twin.epochs * -(-few.gold // found.training.batch_size)
+        assert steps >= 0.9 * found.training.epochs * -(-few.transfer // found.training.batch_size)
+
+
+def test_twins_are_as_the_recipe_says():
+    assert derived(student={"dropout": 0.0}).recipe.twin.dropout == 0.0
+    copied = derived(twin={"copies": 8}).recipe.twin
+    assert copied.epochs < derived().recipe.twin.epochs / 4
+    assert copied.dropout == 0.3
+
+
 def test_many_classes_are_not_flattened():
     assert derived().recipe.objective[0].temperature == 2.0
     assert derived(replace(SENTENCES, classes=77)).recipe.objective[0].temperature == 1.0

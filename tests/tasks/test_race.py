@@ -72,6 +72,14 @@ def test_a_killed_race_goes_on_to_the_same_bytes(toy, fresh, tmp_path):
     assert killed.output(step).digest == whole.digest
 
 
+def test_one_that_is_there_already_is_measured_as_if_it_were_trained_now(toy, fresh, tmp_path):
+    """Else what happens to be in a workspace would decide who wins."""
+    step = race(toy, SLOW, USELESS, WORSE, rows=1000)
+    alone = Bench(Workspace(tmp_path / "other"))
+    alone(step.candidates[2])
+    assert alone.output(step).digest == fresh.output(step).digest
+
+
 def test_twins_have_a_race_of_their_own_over_their_own_rows(toy, fresh):
     own = toy.small(TrainTwin, training=SLOW, matched=False)
     longer = toy.small(TrainTwin, training=SLOW.model_copy(update={"epochs": 6}), matched=False)

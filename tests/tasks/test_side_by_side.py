@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
+import torch
 
 from tasks.race import Pace
 from tasks.shared import side_by_side as module
@@ -97,38 +99,52 @@ def test_one_that_is_stopped_or_diverges_ends_as_it_would_alone(toy, bench, trai
 
 
 def test_what_a_killed_process_was_at_is_trained_here(toy, bench, trainers, tmp_path):
-    fills = trainers.begin([Job(step) for step in seeds(toy, 0, 1)])
-    for process in ours():
-        os.kill(process.pid, signal.SIGKILL)
-    for number, fill in enumerate(fills):
+    def kill(count):
+        for process in ours():
+            os.kill(process.pid, signal.SIGKILL)
+
+    @contextmanager
+    def progress(total, unit):
+        yield kill
+
+    told = replace(bench.context, progress=progress)
+    for number, fill in enumerate(trainers.begin([Job(step) for step in seeds(toy, 0, 1)])):
         (tmp_path / str(number)).mkdir()
-        assert fill(tmp_path / str(number), bench.context)["steps"] > 0
+        assert fill(tmp_path / str(number), told)["steps"] > 0
         assert (tmp_path / str(number) / "model" / "model.safetensors").exists()
 
 
-def test_the_processes_end_with_the_run(toy, bench, trainers):
-    trainers.begin([Job(step) for step in seeds(toy, 0, 1)])
+def test_the_processes_start_with_the_first_that_is_asked_for_and_end_with_the_run(toy, bench, trainers, tmp_path):
+    """Before that, another run may have the machine's turn."""
+    fill, _ = trainers.begin([Job(step) for step in seeds(toy, 0, 1)])
+    assert not ours()
+    fill(tmp_path, bench.context)
     started = ours()
     trainers.close()
     assert len(started) == 2
     assert not [process for process in started if process.is_running()]
 
 
-def test_little_work_a_single_training_and_a_gpu_start_no_process(toy, bench, monkeypatch):
+def test_little_work_a_single_training_little_memory_and_a_gpu_start_no_process(toy, bench, monkeypatch):
+    memory = SimpleNamespace(available=2**40)
+    monkeypatch.setattr(module.psutil, "virtual_memory", lambda: memory)
+    one, two = ([Job(step) for step in seeds(toy, *numbers)] for numbers in ((0,), (0, 1)))
     with module.side_by_side(bench.workspace, "cpu") as few:
-        few.begin([Job(step) for step in seeds(toy, 0, 1)])
+        assert few.at_a_time(two) == 1
         monkeypatch.setattr(module, "_FEWEST_STEPS", 0)
-        few.begin([Job(step) for step in seeds(toy, 0)])
+        assert few.at_a_time(two) == min(2, torch.get_num_threads())
+        assert few.at_a_time(one) == 1
+        memory.available = 900 * 2**20
+        assert few.at_a_time(two) == 1
+        memory.available = 2**40
         monkeypatch.setattr(module, "pick_device", lambda wanted: "cuda")
-        few.begin([Job(step) for step in seeds(toy, 0, 1)])
-        assert not ours()
+        assert few.at_a_time(two) == 1
 
 
 def test_what_is_trained_alone_has_all_threads_and_no_process_of_its_own(toy, bench, trainers):
-    """As trials of a sweep: the model is the same as far as its key goes."""
+    """As trials of a sweep, whose sums come out otherwise in their last digits."""
     [beside], [alone] = seeds(toy, 0), seeds(toy, 0, alone=True)
     assert beside.one_thread
     assert not alone.one_thread
-    assert beside.key == alone.key
-    trainers.begin([Job(alone), Job(beside)])
-    assert not ours()
+    assert beside.key != alone.key
+    assert trainers.at_a_time([Job(alone), Job(beside)]) == 1

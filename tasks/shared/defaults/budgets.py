@@ -19,7 +19,7 @@ class Budget:
         steps: optimiser steps of a student, and `steps_a_class` more for each class, if `read` allows.
         steps_a_class: see there.
         read: tokens that a student reads in training at most, but for the fewest passes.
-        passes: fewest and most passes of a student over the transfer set.
+        passes: fewest passes of a student over the transfer set, or of a twin over gold.
         copies: most changed copies of a text.
         width: of token vectors and hidden states.
         vocabulary: tokens that a student has, where the texts use fewer.
@@ -37,7 +37,7 @@ class Budget:
     steps: int
     steps_a_class: int
     read: float
-    passes: tuple[int, int]
+    passes: int
     copies: int
     width: int
     vocabulary: int
@@ -63,7 +63,7 @@ BUDGETS: Mapping[Effort, Budget] = {
         steps=500,
         steps_a_class=6,
         read=1.5e6,
-        passes=(2, 40),
+        passes=2,
         copies=4,
         width=64,
         vocabulary=0,
@@ -81,7 +81,7 @@ BUDGETS: Mapping[Effort, Budget] = {
         steps=1000,
         steps_a_class=12,
         read=8e6,
-        passes=(3, 100),
+        passes=3,
         copies=8,
         width=128,
         vocabulary=30_000,
@@ -99,7 +99,7 @@ BUDGETS: Mapping[Effort, Budget] = {
         steps=4000,
         steps_a_class=40,
         read=40e6,
-        passes=(2, 200),
+        passes=2,
         copies=20,
         width=192,
         vocabulary=30_000,

@@ -14,6 +14,9 @@ teacher's likeliest class most of its belief."""
 _ABOUNDS = 3
 """As many times more transfer texts than gold rows are more than copies can add to."""
 
+_MOST_PASSES = 10_000
+"""As many as a recipe may have."""
+
 Changes = Mapping[str, Any]
 """To a recipe: value by dotted path."""
 
@@ -22,7 +25,7 @@ def passes_over(rows: int, batch: int, data: DataFacts, budget: Budget) -> int:
     """Passes over so many rows that make the optimiser steps which the classes want, if the tokens allow."""
     steps = budget.steps + budget.steps_a_class * data.classes
     allowed = budget.read / (rows * data.tokens)
-    return within(min(steps / -(-rows // batch), allowed), budget.passes)
+    return max(budget.passes, round(min(steps / -(-rows // batch), allowed, _MOST_PASSES)))
 
 
 def wants_copies(data: DataFacts) -> bool:
@@ -69,9 +72,10 @@ def _twins(recipe: ResolvedRecipe, left_out: frozenset[str], data: DataFacts, bu
         rows = data.gold * (1 + copies)
         changed = {"twin.epochs": passes_over(rows, batch, data, budget), "twin.dropout": recipe.student.dropout}
         yield {"twin.copies": copies, **_some(changed, left_out)}
-    if "twin.epochs" in left_out:
+    if "twin.epochs" in left_out and recipe.twin.epochs != "matched":
         yield {"twin.epochs": "matched"}
-        yield {"twin.epochs": max(2, int(recipe.twin.epochs) // 2) if recipe.twin.epochs != "matched" else 4}
+        if recipe.twin.epochs > 1:
+            yield {"twin.epochs": recipe.twin.epochs // 2}
 
 
 def _some(changes: Changes, left_out: frozenset[str]) -> Changes:

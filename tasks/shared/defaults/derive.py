@@ -122,7 +122,10 @@ def _teacher(teacher: Teacher, model: ModelFacts, facts: Facts, budget: Budget, 
     wanted = budget.teacher_steps + budget.teacher_steps_a_class * classes
     passes = within(wanted / -(-rows // batch), budget.teacher_passes)
     steps = passes * -(-rows // batch)
-    yield Derived(f"{where}.epochs", passes, f"{steps:,} optimiser steps; {wanted:,} are wanted for {classes} classes")
+    why = f"{steps:,} optimiser steps; {classes} classes call for {wanted:,}"
+    if passes == budget.teacher_passes[1]:
+        why += f", {_effort(budget)} allows {passes} passes"
+    yield Derived(f"{where}.epochs", passes, why)
     yield Derived(f"{where}.batch_size", batch, f"{rows:,} gold rows")
     rate = _two_digits(min(2e-4, 1e-4 * _NARROW / (model.width or 2 * _NARROW)))
     yield Derived(f"{where}.learning_rate", rate, f"its hidden states are {model.width or 'perhaps 768'} wide")
@@ -155,8 +158,8 @@ def _learning(recipe: Recipe, facts: Facts, budget: Budget) -> Iterator[Derived]
     yield Derived("student.dropout", 0.3 if copies else 0.4, f"{'with' if copies else 'without'} changed copies")
     temperature = 2.0 if data.classes <= SURE_CLASSES else 1.0
     terms = [{"term": "soft", "temperature": temperature}]
-    flat = "leaves the likeliest most of the belief" if temperature > 1 else "more would flatten what the teacher says"
-    yield Derived("objective", terms, f"{data.classes} classes: {flat}")
+    softened = "the likeliest keeps most of its probability" if temperature > 1 else "none would stand out"
+    yield Derived("objective", terms, f"{data.classes} classes: softened, {softened}")
     batch = recipe.training.batch_size or next(size for most, size in _BATCHES if rows < most)
     passes = passes_over(rows, batch, data, budget)
     steps = f"{passes * -(-rows // batch):,} optimiser steps"
@@ -183,11 +186,16 @@ def _of_copies(data: DataFacts, of_labels: bool, budget: Budget) -> str:
 
 def _twin(recipe: Recipe, facts: Facts, budget: Budget, batch: int) -> Iterator[Derived]:
     """How twins learn, before dev chooses."""
-    rows = facts.data.gold
+    copies = recipe.twin.copies or 0
+    rows = facts.data.gold * (1 + copies)
     passes = passes_over(rows, batch, facts.data, budget)
-    yield Derived("twin.epochs", passes, f"{passes * -(-rows // batch):,} optimiser steps over {rows:,} gold rows")
-    yield Derived("twin.dropout", recipe.student.dropout or 0.4, "without changed copies")
-    yield Derived("twin.copies", 0, "to begin with")
+    of_rows = f"{rows:,} gold rows" + (", copies included" if copies else "")
+    yield Derived("twin.epochs", passes, f"{passes * -(-rows // batch):,} optimiser steps over {of_rows}")
+    dropout, why = recipe.student.dropout, "as the student's"
+    if dropout is None:
+        dropout, why = (0.3, "with changed copies") if copies else (0.4, "without changed copies")
+    yield Derived("twin.dropout", dropout, why)
+    yield Derived("twin.copies", 0, "none, unless dev prefers some" if budget.race > 1 else _effort(budget))
 
 
 def _judging(recipe: Recipe, budget: Budget) -> Iterator[Derived]:

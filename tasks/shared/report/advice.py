@@ -152,7 +152,8 @@ def _not_better(found: Standing) -> Iterator[Advice]:
     if found.covered < _COVERED and (student["vocabulary"] or 0) < _TOKENS and student["embeddings"] != "random":
         new = f"of dev's tokens {1 - found.covered:.0%} are in no text that the student learnt from"
         yield Advice(f"keep the teacher's commonest tokens too: {new}", f"student.vocabulary={_TOKENS}")
-    if found.doubted >= _DOUBTED:
+    taught = any(teacher["labels"] is None and teacher["epochs"] != 0 for teacher in found.recipe["teachers"])
+    if found.doubted >= _DOUBTED and taught:
         contradicted = f"the teacher contradicts {found.doubted:.0%} of the gold labels it was trained on"
         yield Advice(f"look for wrong labels: {contradicted}", command="doubts latest")
     if found.cut_off >= NOTABLE:

@@ -13,8 +13,7 @@ def choices(content: Content) -> Section | None:
     trained = sum(len(card.history["dev_accuracy"]) for card in content.cards if card.history)
     looks = (
         f"Dev, {content.rows['dev']:,} rows, was looked at {raced:,} times while candidates were compared, with the "
-        f"first seed, and {trained:,} times for the best weights of the models. Students and twins had the same number "
-        "of candidates at most; test had no part in it."
+        f"first seed, and {trained:,} times for the best weights of the models. Test had no part in it."
     )
     return Section("What dev chose", [looks], tables=[_table(content)])
 

@@ -125,7 +125,7 @@ def _about(content: Content) -> str:
     return (
         f"Teacher: {', '.join(named)}{size}. Students: {family}, {short(student.cost.parameters)} parameters, {count}. "
         "Twins: the same networks, trained on the gold labels alone"
-        f"{', as dev chose among as many candidates at most' if content.races else ''}."
+        f"{', as dev chose' if any(race['role'] == 'twin' for race in content.races) else ''}."
     )
 
 
