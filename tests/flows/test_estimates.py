@@ -54,6 +54,9 @@ def test_a_training_takes_as_long_a_step_as_one_like_it_took(record: dict[str, A
     assert Estimates([record], longer).seconds(teacher_step(longer)) == 6 * 20 * 2.0
     steps = student_step(RECIPE).steps
     assert Estimates([record], RECIPE).seconds(student_step(RECIPE, seed=7)) == pytest.approx(steps * 0.1)
+    record["steps"][1]["at_a_time"] = 2
+    beside = Estimates([record], RECIPE).seconds(student_step(RECIPE, seed=7))
+    assert beside == pytest.approx(steps * 0.05), "two side by side take half the time each"
 
 
 def test_of_several_runs_the_one_with_most_work_counts(record: dict[str, Any], tmp_path: Path) -> None:
