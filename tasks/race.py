@@ -180,12 +180,12 @@ class Race(Step[RaceRecord]):
 
     def summary(self, record: RaceRecord) -> str:
         """The winner, and what each got."""
-        ends = {"done": "", "stopped": " (stopped)", "diverged": " (diverged)"}
+        ends = {"done": "", "stopped": " (stopped early)", "diverged": " (diverged)"}
         others = ", ".join(
             f"{changed(candidate.changes)} {candidate.dev_accuracy:.1%}{ends[candidate.state]}"
             for candidate in record.candidates
         )
-        return f"of dev right: {others}; {changed(record.candidates[record.winner].changes)} goes on"
+        return f"accuracy on dev: {others}; chosen: {changed(record.candidates[record.winner].changes)}"
 
 
 def _pass_again(output: Output, pace: "Pace") -> None:

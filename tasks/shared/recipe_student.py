@@ -85,8 +85,8 @@ class Student(Section):
         None,
         ge=0,
         le=1_000_000,
-        description="Tokens of the teacher's that the student has: those of the transfer texts, and as many of its "
-        "commonest others as make so many. Without it, derived from `effort` and the start of the token vectors.",
+        description="Size of the vocabulary: all tokens of the transfer texts, filled up to so many with the teacher's "
+        "most common others; 0 adds none. Without it, derived from `effort` and the start of the token vectors.",
     )
     max_length: int | None = Field(
         None, ge=4, le=8192, description="Tokens read of a text; without it, as many as that teacher reads, else 128."

@@ -40,7 +40,7 @@ def test_the_candidate_that_does_best_on_dev_goes_on_and_is_not_trained_twice(to
     student = fresh(step.candidates[1])
     assert len(fresh.made) == before, "what the race made is the output of the candidate's own step"
     assert student.dev_accuracy == record.candidates[1].dev_accuracy
-    assert "training.learning_rate=0.01 goes on" in step.summary(record)
+    assert step.summary(record).endswith("; chosen: training.learning_rate=0.01")
 
 
 def test_one_that_falls_behind_by_more_than_chance_is_stopped_and_leaves_nothing(toy, fresh):
