@@ -65,11 +65,23 @@ def test_a_resolved_recipe_is_read_back_and_derives_nothing_more():
 
 @pytest.mark.parametrize(
     "name",
-    ["training.epochs", "student.hidden_size", "student.vocabulary", "robustness.texts", "augment.copies", "race"],
+    ["student.hidden_size", "student.vocabulary", "robustness.texts", "augment.copies", "race"],
 )
 def test_more_effort_is_never_less_work(name):
     values = [dict(flatten(derived(effort=effort).recipe.model_dump()))[name] for effort in EFFORTS]
     assert values == sorted(values)
+
+
+def test_more_effort_is_never_fewer_texts_read():
+    recipes = [derived(effort=effort).recipe for effort in EFFORTS]
+    read = [recipe.training.epochs * (1 + recipe.augment.copies) for recipe in recipes]
+    assert read == sorted(read)
+
+
+def test_dropout_is_for_texts_that_are_met_often():
+    seldom = derived(training={"epochs": 6}, augment={"copies": 0}, twin={"epochs": 6}).recipe
+    often = derived(training={"epochs": 60}, augment={"copies": 0}, twin={"epochs": 60}).recipe
+    assert seldom.student.dropout == seldom.twin.dropout < 0.2 < often.student.dropout == often.twin.dropout
 
 
 def test_copies_where_text_is_scarce_and_none_where_it_abounds():

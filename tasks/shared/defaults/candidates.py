@@ -14,6 +14,8 @@ teacher's likeliest class most of its belief."""
 _ABOUNDS = 3
 """As many times more transfer texts than gold rows are more than copies can add to."""
 
+_SELDOM = 10
+"""Times that a text is met, its copies counted."""
 _MOST_PASSES = 10_000
 """As many as a recipe may have."""
 
@@ -26,6 +28,13 @@ def passes_over(rows: int, batch: int, data: DataFacts, budget: Budget) -> int:
     steps = budget.steps + budget.steps_a_class * data.classes
     allowed = budget.read / (rows * data.tokens)
     return max(budget.passes, round(min(steps / -(-rows // batch), allowed, _MOST_PASSES)))
+
+
+def dropout_of(passes: int, copies: int) -> float:
+    """Dropout of small models: little where a text is met so seldom that nobody learns it by heart."""
+    if passes * (1 + copies) < _SELDOM:
+        return 0.1
+    return 0.3 if copies else 0.4
 
 
 def wants_copies(data: DataFacts) -> bool:
@@ -56,12 +65,15 @@ def candidates(
 
 def _students(recipe: ResolvedRecipe, left_out: frozenset[str], data: DataFacts, budget: Budget) -> Iterator[Changes]:
     yield {}
-    batch = recipe.training.batch_size
-    if "augment.copies" in left_out and recipe.augment.copies:
-        alone = {"training.epochs": passes_over(data.transfer, batch, data, budget), "student.dropout": 0.4}
-        yield {"augment.copies": 0, **_some(alone, left_out)}
+    batch, copies, passes = recipe.training.batch_size, recipe.augment.copies, 2 * recipe.training.epochs
+    if "augment.copies" in left_out and copies:
+        alone = passes_over(data.transfer, batch, data, budget)
+        changed = {"training.epochs": alone, "student.dropout": dropout_of(alone, 0)}
+        yield {"augment.copies": 0, **_some(changed, left_out)}
     if "training.epochs" in left_out:
-        yield {"training.epochs": 2 * recipe.training.epochs}
+        changed = {"student.dropout": dropout_of(passes, copies)}
+        same = changed["student.dropout"] == recipe.student.dropout
+        yield {"training.epochs": passes, **({} if same else _some(changed, left_out))}
 
 
 def _twins(recipe: ResolvedRecipe, left_out: frozenset[str], data: DataFacts, budget: Budget) -> Iterator[Changes]:
@@ -69,8 +81,9 @@ def _twins(recipe: ResolvedRecipe, left_out: frozenset[str], data: DataFacts, bu
     batch = recipe.training.batch_size
     copies = copies_of(data.gold, data, budget)
     if "twin.copies" in left_out and copies:
-        rows = data.gold * (1 + copies)
-        changed = {"twin.epochs": passes_over(rows, batch, data, budget), "twin.dropout": recipe.student.dropout}
+        passes = passes_over(data.gold * (1 + copies), batch, data, budget)
+        dropout = dropout_of(passes, copies) if "student.dropout" in left_out else recipe.student.dropout
+        changed = {"twin.epochs": passes, "twin.dropout": dropout}
         yield {"twin.copies": copies, **_some(changed, left_out)}
     if "twin.epochs" in left_out and recipe.twin.epochs != "matched":
         yield {"twin.epochs": "matched"}

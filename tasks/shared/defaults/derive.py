@@ -12,6 +12,7 @@ from tasks.shared.defaults.candidates import (
     Changes,
     candidates,
     copies_of,
+    dropout_of,
     passes_over,
     wants_copies,
 )
@@ -24,7 +25,7 @@ from tasks.shared.recipe_teaching import Teacher
 
 _FEW_GOLD = 2000
 """Gold rows below which a teacher learns in batches of 16: larger ones leave it too few optimiser steps."""
-_BATCHES = ((4000, 32), (20_000, 64), (float("inf"), 128))
+_BATCHES = ((8000, 32), (20_000, 64), (float("inf"), 128))
 """Texts below which a student learns in batches of a size: the more there are, the larger, which is faster."""
 _NARROW = 384
 """Width at which the peak learning rate of a teacher is 1e-4; wider ones take less (Turc et al. 2019)."""
@@ -155,13 +156,14 @@ def _learning(recipe: Recipe, facts: Facts, budget: Budget) -> Iterator[Derived]
     why = _effort(budget) if known else "a token that no text has would keep the vector that it drew"
     yield Derived("student.vocabulary", budget.vocabulary if known else 0, why)
     rows = data.transfer * (1 + copies)
-    yield Derived("student.dropout", 0.3 if copies else 0.4, f"{'with' if copies else 'without'} changed copies")
+    batch = recipe.training.batch_size or next(size for most, size in _BATCHES if rows < most)
+    passes = passes_over(rows, batch, data, budget)
+    met = (recipe.training.epochs or passes) * (1 + copies)
+    yield Derived("student.dropout", dropout_of(recipe.training.epochs or passes, copies), _met(met, copies))
     temperature = 2.0 if data.classes <= SURE_CLASSES else 1.0
     terms = [{"term": "soft", "temperature": temperature}]
     softened = "the likeliest keeps most of its probability" if temperature > 1 else "none would stand out"
     yield Derived("objective", terms, f"{data.classes} classes: softened, {softened}")
-    batch = recipe.training.batch_size or next(size for most, size in _BATCHES if rows < most)
-    passes = passes_over(rows, batch, data, budget)
     steps = f"{passes * -(-rows // batch):,} optimiser steps"
     yield Derived("training.epochs", passes, f"{steps} over {rows:,} texts of about {data.tokens:.0f} tokens")
     yield Derived("training.batch_size", batch, f"{rows:,} texts to learn from")
@@ -193,7 +195,8 @@ def _twin(recipe: Recipe, facts: Facts, budget: Budget, batch: int) -> Iterator[
     yield Derived("twin.epochs", passes, f"{passes * -(-rows // batch):,} optimiser steps over {of_rows}")
     dropout, why = recipe.student.dropout, "as the student's"
     if dropout is None:
-        dropout, why = (0.3, "with changed copies") if copies else (0.4, "without changed copies")
+        learnt = recipe.twin.epochs if isinstance(recipe.twin.epochs, int) else passes
+        dropout, why = dropout_of(learnt, copies), _met(learnt * (1 + copies), copies)
     yield Derived("twin.dropout", dropout, why)
     yield Derived("twin.copies", 0, "none, unless dev prefers some" if budget.race > 1 else _effort(budget))
 
@@ -204,6 +207,11 @@ def _judging(recipe: Recipe, budget: Budget) -> Iterator[Derived]:
     baselines = ["unaugmented"] if recipe.augment.copies else []
     yield Derived("baselines", baselines, "the recipe sets augment.copies" if baselines else "none is asked for")
     yield Derived("robustness.texts", budget.noisy, _effort(budget))
+
+
+def _met(times: int, copies: int) -> str:
+    """How often a small model meets a text."""
+    return f"{times} times each text" + (", changed" if copies else "")
 
 
 def _effort(budget: Budget) -> str:
