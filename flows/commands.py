@@ -64,8 +64,13 @@ def _with_other_files(recipes: Sequence[Recipe]) -> list[Recipe]:
 
     def files(recipe: Recipe) -> str:
         student = recipe.student
-        vectors = recipe.augment.vectors if (recipe.augment.copies, recipe.twin.copies) != (0, 0) else None
-        read = (student.embeddings, student.configuration, student.embedding_size, recipe.data, vectors)
+        read = (
+            student.embeddings,
+            student.configuration,
+            student.embedding_size,
+            recipe.data,
+            recipe.vectors_of_copies,
+        )
         looked = [
             (term.term, term.teacher, term.layers)
             for term in recipe.objective or []

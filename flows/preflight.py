@@ -53,9 +53,9 @@ def check_inputs(recipe: Recipe) -> tuple[str, ...]:
     if recipe.student.vectors_file:
         with _named("student.embeddings"):
             _check_token_vectors(recipe.student.vectors_file, recipe.student.embedding_size)
-    if recipe.augment.vectors and (recipe.augment.copies, recipe.twin.copies) != (0, 0):
+    if vectors := recipe.vectors_of_copies:
         with _named("augment.vectors"):
-            check_vectors(recipe.augment.vectors, size_of(recipe.augment.vectors))
+            check_vectors(vectors, size_of(vectors))
     if recipe.student.configuration:
         check_shape(recipe.objective or [], read_encoder(recipe.student.configuration, _tokens_read(recipe)))
     data = LoadData(recipe.data).check_sources()

@@ -119,6 +119,12 @@ class Recipe(Section):
     )
 
     @property
+    def vectors_of_copies(self) -> str | None:
+        """The file of word vectors that changed copies may need: what is left out may become some."""
+        none = self.augment.copies == 0 and self.twin.copies == 0
+        return None if none else self.augment.vectors
+
+    @property
     def registered_student(self) -> str:
         """Name of the student in the registry."""
         return self.registry.student or f"{self.name}-student"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from tasks.shared.defaults.budgets import BUDGETS
 from tasks.shared.report.closing import mean_accuracy
 from tasks.shared.report.content import Content
 from tasks.shared.truncation import NOTABLE
@@ -15,8 +16,9 @@ _MUCH_TEXT = 10
 _MOST_ADVICE = 3
 _UNDERFIT, _OVERFIT = 0.9, 0.08
 """Loyalty on texts learnt from, below which a student has not learnt what it was told; what it may lose on new ones."""
-_COVERED, _TOKENS = 0.99, 30_000
-"""Share of dev's tokens below which many a text has one that is read in pieces; how many tokens make that rare."""
+_COVERED = 0.99
+"""Share of dev's tokens below which many a text has one that is read in pieces."""
+_TOKENS = BUDGETS["standard"].vocabulary
 _DOUBTED = 0.02
 """Share of gold rows; what the teacher contradicts of what it was itself trained on is more likely wrong than hard."""
 
