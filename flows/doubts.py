@@ -46,7 +46,8 @@ def find_doubts(recipe: Recipe, folds: int, do: Do) -> DoubtRecord:
     whole, data = whole_recipe(recipe, do), do(LoadData(recipe.data))
     options = cast(ResolvedTeacher, whole.teachers[number])
     teacher = do(TrainTeacher(data, options, number))
-    score = do(Evaluate(data, teacher, do(Disturb(data, whole.robustness)), whole.robustness))
+    how = (do(Disturb(data, whole.robustness)), whole.robustness)
+    score = do(Evaluate(data, teacher, *how, precision=whole.labelling.precision))
     folded = do(FoldGold(data, folds))
     held = tuple(
         do.aside(f", fold {place}")(TrainWithoutFold(fold, options, number)) for place, fold in enumerate(folded.folds)

@@ -116,6 +116,21 @@ class Deviation:
     agreement: float
 
 
+def in_precision(model: PreTrainedModel, precision: str) -> PreTrainedModel:
+    """Turns a model in fp32 into one of another precision, in place.
+
+    Args:
+        model: on its device.
+        precision: `fp32`, `bf16` or `int8`.
+
+    Raises:
+        ValueError: the device cannot do it.
+    """
+    if precision == "fp32":
+        return model
+    return to_int8(model) if precision == "int8" else model.to(torch.bfloat16)  # type: ignore[arg-type]
+
+
 def to_precision(
     model: PreTrainedModel, precision: str, sample: Encoded, tokens: int | None = None
 ) -> tuple[PreTrainedModel, Deviation | None]:
@@ -137,7 +152,7 @@ def to_precision(
         return model, None
     with open_engine(model, tokens) as engine:
         exact = engine.answers(sample)
-    changed = to_int8(model) if precision == "int8" else model.to(torch.bfloat16)  # type: ignore[arg-type]
+    changed = in_precision(model, precision)
     with open_engine(changed, tokens) as engine:
         found = engine.answers(sample)
     apart = np.abs(found - exact)

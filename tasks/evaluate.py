@@ -16,6 +16,7 @@ from tasks.shared.dataset import FURTHER, DataRecord, read_chunks
 from tasks.shared.outputs import Json, Output
 from tasks.shared.predictions import Predictions, read_predictions
 from tasks.shared.recipe_noise import Robustness
+from tasks.shared.recipe_teaching import LabellingPrecision
 from tasks.shared.scorecard import COST, QUALITY, Quality, read_card, write_card
 from tasks.shared.steps import Advance, Context, Step
 from tasks.shared.texts import NORMALISATION
@@ -74,6 +75,8 @@ class Evaluate(Step[ScoreRecord]):
     robustness: Robustness
     teachers: tuple[ScoreRecord, ...] = ()
     fused: FuseRecord | None = None
+    precision: LabellingPrecision = "fp32"
+    """In which the model answers: a teacher as when it labelled, all else in fp32. Costs are those of fp32."""
 
     @property
     def title(self) -> str:
@@ -92,17 +95,20 @@ class Evaluate(Step[ScoreRecord]):
             "disturbed": self.disturbed.digest,
             "adversary": [options.adversary, options.candidates, options.seed, NORMALISATION],
             "teachers": [teacher.digest for teacher in self.teachers],
+            **({} if self.precision == "fp32" else {"precision": self.precision}),
             "mix": self.fused and [self.fused.mix.method, self.fused.mix.temperatures, self.fused.mix.scores],
         }
 
     def make(self, folder: Path, context: Context) -> Mapping[str, Json]:
         """Writes the scorecard."""
-        from models.engine import open_engine
+        from models.engine import in_precision, open_engine
         from models.teacher import load_classifier
         from tasks.shared.robustness import Reader, attack_texts, read_disturbed
 
         model, tokenizer = load_classifier(self.model.path, context.device)
         parts = self._parts
+        write_card(folder / COST, measure_cost(model, tokenizer, self.model, self.data.file("test")))
+        model = in_precision(model, self.precision)
         with open_engine(model) as engine, context.progress(self._texts, "texts") as advance:
             reader = Reader(engine, tokenizer, self.model.max_length, self.model.columns)
             said = {part: self._predict(part, reader, advance) for part in parts}
@@ -113,7 +119,6 @@ class Evaluate(Step[ScoreRecord]):
         write_noisy(folder / NOISY, noisy)
         quality = self._quality(said, noisy)
         write_card(folder / QUALITY, quality)
-        write_card(folder / COST, measure_cost(model, tokenizer, self.model, self.data.file("test")))
         return {"accuracy": quality.accuracy, "macro_f1": quality.macro_f1}
 
     @property

@@ -36,6 +36,16 @@ def score(toy):
     return lambda model: toy.bench(toy.evaluate(model))
 
 
+def test_a_teacher_answers_as_it_labelled(toy, score):
+    exact, asked = score(toy.teacher), toy.evaluate(toy.teacher, precision="bf16")
+    assert asked.key != toy.evaluate(toy.teacher).key
+    found = toy.bench(asked)
+    apart = np.abs(found.test.logits - exact.test.logits)
+    assert 0 < apart.max() < 0.1
+    assert read_card(found.path / COST, Cost).parameters == read_card(exact.path / COST, Cost).parameters
+    assert read_card(found.path / COST, Cost).bytes == read_card(exact.path / COST, Cost).bytes
+
+
 def quality_of(score):
     return json.loads((score.path / QUALITY).read_text(encoding="utf-8"))
 

@@ -44,8 +44,11 @@ def models(content: Content) -> Section:
         ["", "ms a text, median", "95th percentile", "texts a second", "MFLOP a text", "memory", "ms a training step"],
     )
     crowded = busy([card.cost.waited for card in content.cards])
+    precision = str(content.recipe["labelling"]["precision"])
+    as_it_labelled = f" Teachers answer in {precision}, as they labelled." if precision in ("bf16", "int8") else ""
     notes = (
-        "Mean ± standard deviation over seeds, on test." if len(content.of("student")) > 1 else "On test.",
+        ("Mean ± standard deviation over seeds, on test." if len(content.of("student")) > 1 else "On test.")
+        + (as_it_labelled if content.of("teacher") else ""),
         "Single texts on one thread, and batches of 32 on all, from text to logits; memory: weights and the "
         "tensors of a batch of 32." + (f" Warning: {crowded}." if crowded else ""),
     )
