@@ -47,7 +47,7 @@ def find_doubts(recipe: Recipe, folds: int, do: Do) -> DoubtRecord:
     options = cast(ResolvedTeacher, whole.teachers[number])
     teacher = do(TrainTeacher(data, options, number))
     how = (do(Disturb(data, whole.robustness)), whole.robustness)
-    score = do(Evaluate(data, teacher, *how, precision=whole.labelling.precision))
+    score = do(Evaluate(data, teacher, *how, precision=whole.labelling.judged_in))
     folded = do(FoldGold(data, folds))
     held = tuple(
         do.aside(f", fold {place}")(TrainWithoutFold(fold, options, number)) for place, fold in enumerate(folded.folds)

@@ -35,7 +35,7 @@ from tasks.shared.errors import chain_of, one_line
 from tasks.shared.outputs import replacing, write_json
 from tasks.shared.prefect_server import prepare_environment
 from tasks.shared.recipe import Recipe
-from tasks.shared.recipe_file import recipe_to_yaml
+from tasks.shared.recipe_file import GIVEN, recipe_to_yaml
 from tasks.shared.side_by_side import SideBySide, side_by_side
 from tasks.shared.tracking import Tracker
 from tasks.shared.workspace import Workspace, open_workspace
@@ -87,7 +87,8 @@ def carry_out(recipe: Recipe, pipeline: Callable[[Recipe, Runner], object]) -> P
     with nullcontext() if watched else lock_run(workspace, run):
         folder = workspace.runs / run
         folder.mkdir(parents=True, exist_ok=True)  # there already where the orchestrator tries a run again
-        (folder / RECIPE).write_text(recipe_to_yaml(recipe), encoding="utf-8")
+        for name in (GIVEN, RECIPE):  # the second becomes the whole one, once the data are known
+            (folder / name).write_text(recipe_to_yaml(recipe), encoding="utf-8")
         with (
             logging_to(folder / LOG),
             nullcontext() if watched and watched.own_server else _logging_to_prefect(),

@@ -74,7 +74,7 @@ def _compare(taught: Lessons, do: Do) -> Compared:
     models = do.together(small)
     how = (do(Disturb(data, recipe.robustness)), recipe.robustness)
     with_models = [teacher for number, teacher in enumerate(taught.teachers) if recipe.teachers[number].labels is None]
-    precision = recipe.labelling.precision
+    precision = recipe.labelling.judged_in
     large = tuple(do(Evaluate(data, cast(Model, teacher), *how, precision=precision)) for teacher in with_models)
     scores = tuple(do(Evaluate(data, model, *how, large, taught.soft_labels)) for model in models)
     return Compared(data, (*large, *scores), taught.soft_labels)

@@ -173,11 +173,12 @@ class Planner:
 
     def _print_time(self, console: Console) -> None:
         timed = [found for found in self._found if found.seconds is not None]
-        untimed = f"; of {len(self._untimed)} steps none like them ran here before" if self._untimed else ""
+        new = len(self._untimed)
+        rest = f", and what {new} step{'s' * (new > 1)} of a kind that never ran here will take" if new else ""
         if timed:
             longest = max(timed, key=lambda found: found.seconds or 0.0)
             total = sum(found.seconds or 0.0 for found in timed)
-            what = f"time: about {about(total)}, as in earlier runs here, the longest {longest.title}{untimed}"
+            what = f"time: about {about(total)}, as in earlier runs here, the longest {longest.title}{rest}"
             console.print(Text(what, "dim"), soft_wrap=True)
         elif self._untimed:
             what = "time: unknown, none of these steps ran here before; a run warns of a training of more than an hour"

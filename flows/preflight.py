@@ -11,6 +11,7 @@ from tasks.load_data import LoadData
 from tasks.prepare_student import Origin
 from tasks.shared.bases import check_base, check_classifier
 from tasks.shared.defaults.budgets import BUDGETS
+from tasks.shared.defaults.precision import lacks_bf16_lstm
 from tasks.shared.devices import pick_device
 from tasks.shared.encoder_file import read_encoder
 from tasks.shared.errors import StillhouseError, brief, brief_path, one_line
@@ -44,6 +45,12 @@ def check_inputs(recipe: Recipe) -> tuple[str, ...]:
     """
     if recipe.labelling.precision == "int8" and pick_device(recipe.device) != "cpu":
         raise StillhouseError("labelling.precision: int8 is for CPUs; use bf16, or --device cpu")
+    if (
+        recipe.training.precision == "bf16"
+        and recipe.student.family == "lstm"
+        and lacks_bf16_lstm(pick_device(recipe.device))
+    ):
+        raise StillhouseError("training.precision: this processor has no LSTM in bf16; leave it at auto, or say fp32")
     if recipe.labelling.store:
         open_files(recipe.labelling.store).folders()
     if recipe.robustness.misspellings:

@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.records import RECIPE
 from flows.report import content_of
 from flows.shipped import shipped
 from flows.table import models_of, rich_table
 from tasks.shared.errors import StillhouseError, brief_path, printable
-from tasks.shared.recipe_file import load_recipe
+from tasks.shared.recipe_file import GIVEN, load_recipe
 from tasks.shared.report.advice import advise, standing
 from tasks.shared.report.closing import closing, verdicts
 from tasks.shared.report.content import Content
@@ -141,11 +142,15 @@ def _pages(mlflow: dict[str, Any]) -> tuple[str, str]:
 
 
 def _recipe_again(record: dict[str, Any]) -> str:
-    """What names the recipe of a run: a shipped recipe if it is that, else the copy in the run's folder."""
+    """What names the recipe of a run: a shipped one, else the file in its folder that leaves out what it was not told.
+
+    So what a change decides is derived anew, where the recipe that was carried out says it already.
+    """
     for file in shipped():
         if load_recipe(file).model_dump(mode="json") == record.get("given"):
             return file.stem
-    return _from_here(str(Path(record["path"]) / "recipe.yaml"))
+    given = Path(record["path"]) / GIVEN
+    return _from_here(str(given if given.exists() else given.with_name(RECIPE)))
 
 
 def program(name: str) -> str:

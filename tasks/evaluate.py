@@ -16,7 +16,7 @@ from tasks.shared.dataset import FURTHER, DataRecord, read_chunks
 from tasks.shared.outputs import Json, Output
 from tasks.shared.predictions import Predictions, read_predictions
 from tasks.shared.recipe_noise import Robustness
-from tasks.shared.recipe_teaching import LabellingPrecision
+from tasks.shared.recipe_section import Precision
 from tasks.shared.scorecard import COST, QUALITY, Quality, read_card, write_card
 from tasks.shared.steps import Advance, Context, Step
 from tasks.shared.texts import NORMALISATION
@@ -75,8 +75,8 @@ class Evaluate(Step[ScoreRecord]):
     robustness: Robustness
     teachers: tuple[ScoreRecord, ...] = ()
     fused: FuseRecord | None = None
-    precision: LabellingPrecision = "fp32"
-    """In which the model answers: a teacher as when it labelled, all else in fp32. Costs are those of fp32."""
+    precision: Precision = "fp32"
+    """In which the model answers: bf16 of a teacher that labelled in it. Costs are those of fp32."""
 
     @property
     def title(self) -> str:
@@ -107,7 +107,6 @@ class Evaluate(Step[ScoreRecord]):
 
         model, tokenizer = load_classifier(self.model.path, context.device)
         parts = self._parts
-        write_card(folder / COST, measure_cost(model, tokenizer, self.model, self.data.file("test")))
         model = in_precision(model, self.precision)
         with open_engine(model) as engine, context.progress(self._texts, "texts") as advance:
             reader = Reader(engine, tokenizer, self.model.max_length, self.model.columns)
@@ -119,6 +118,10 @@ class Evaluate(Step[ScoreRecord]):
         write_noisy(folder / NOISY, noisy)
         quality = self._quality(said, noisy)
         write_card(folder / QUALITY, quality)
+        if self.precision != "fp32":
+            model, tokenizer = load_classifier(self.model.path, "cpu")
+        # The last thing, as it moves the model to the CPU.
+        write_card(folder / COST, measure_cost(model, tokenizer, self.model, self.data.file("test")))
         return {"accuracy": quality.accuracy, "macro_f1": quality.macro_f1}
 
     @property

@@ -98,7 +98,7 @@ class PrepareStudent(Step[PreparedRecord]):
     """Cuts down the tokenizer, projects the embeddings, tokenises once for all seeds."""
 
     name: ClassVar[str] = "prepare_student"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     data: DataRecord
     teacher: TeacherRecord | Origin
     student: ResolvedStudent

@@ -38,7 +38,7 @@ class Report(Step[ReportRecord]):
     """Tells what came out; computes nothing."""
 
     name: ClassVar[str] = "report"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     measured: ClassVar[frozenset[str]] = frozenset({HTML, MARKDOWN, f"{FIGURES}/trade-off.svg"})
     data: DataRecord
     scores: tuple[ScoreRecord, ...]

@@ -101,7 +101,7 @@ class Recipe(Section):
         None,
         description="More models to compare the students with, one for each seed. scratch: a twin with a tokenizer and "
         "token vectors of its own instead of the teacher's; unaugmented: a student without augment's texts. Without "
-        "it, unaugmented where there are such texts.",
+        "it, unaugmented where the recipe itself sets augment.copies.",
     )
     worthwhile: float = Field(
         0.005, ge=0, lt=1, description="Gain in accuracy worth having; below it the verdict can be NO BETTER."
@@ -173,7 +173,7 @@ class Recipe(Section):
     def _baselines_differ(self) -> "Recipe":
         if self.baselines and len(set(self.baselines)) != len(self.baselines):
             raise ValueError("baselines holds a value twice")
-        if "unaugmented" in self.compared_with and not self.augment.copies:
+        if "unaugmented" in self.compared_with and self.augment.copies == 0:
             raise ValueError("baselines: unaugmented would be the student itself, as augment.copies is 0")
         if self.augment.copies and any(teacher.labels is not None for teacher in self.teachers):
             raise ValueError("augment makes texts that labels made elsewhere know nothing of; set augment.copies to 0")

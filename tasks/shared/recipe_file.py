@@ -12,6 +12,9 @@ from tasks.shared.plain_yaml import LONGEST, Plain, plain_yaml
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_mistakes import first_mistake, refuse_unknown_keys
 
+GIVEN = "given.yaml"
+"""In a run's folder, beside the whole recipe: the one that was given. Changed, it has the rest derived anew."""
+
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Reads and validates a recipe.

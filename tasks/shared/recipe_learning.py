@@ -96,5 +96,5 @@ class Twin(Section):
         ge=0,
         le=100,
         description="Changed copies of each gold text that it learns from, with that text's label; made as augment "
-        "says. Without it, dev chooses between none and some, but with `effort: quick`.",
+        "says. Without it, dev chooses between none and some, except with `effort: quick`.",
     )

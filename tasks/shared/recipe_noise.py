@@ -20,7 +20,7 @@ class Augment(Section):
         ge=0,
         le=100,
         description="Changed copies of each transfer text; 0 for none. Without it, as many as little text can bear, "
-        "derived from the data and `effort`; but with `effort: quick`, dev chooses between that and none.",
+        "derived from the data and `effort`, and dev chooses between that and none, except with `effort: quick`.",
     )
     mask: Share = Field(0.1, description="Share of words replaced by the mask token (Tang et al. 2019).")
     same_class: Share = Field(
@@ -44,12 +44,17 @@ class Augment(Section):
     )
     seed: Seed = Field(0, description="Seed of the copies.")
 
+    @property
+    def changes(self) -> bool:
+        """Whether a copy differs from its text at all."""
+        return bool(self.mask + self.same_class + self.neighbours + self.n_gram + self.noise)
+
     @model_validator(mode="after")
     def _changes_something(self) -> "Augment":
         replaced = self.mask + self.same_class + self.neighbours
         if replaced > 1 + 1e-9:  # what rounding may add
             raise ValueError(f"mask, same_class and neighbours replace {replaced:g} of the words; 1 is all")
-        if self.copies and not replaced + self.n_gram + self.noise:
+        if self.copies and not self.changes:
             raise ValueError("copies would be the texts themselves; set mask, same_class, neighbours, n_gram or noise")
         return self
 

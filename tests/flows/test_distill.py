@@ -63,6 +63,12 @@ def test_a_run_makes_every_step_in_order_and_a_verdict(first: dict) -> None:
     assert first["students"][0]["digest"] != first["twins"][0]["digest"]
 
 
+def test_the_recipe_is_kept_as_it_was_given_and_whole(world: World, first: dict) -> None:
+    given, whole = (load_recipe(Path(first["path"]) / name) for name in ("given.yaml", "recipe.yaml"))
+    assert given == load_recipe(world.folder / "toy.yaml")
+    assert (given.student.vocabulary, whole.student.vocabulary) == (None, 30_000)
+
+
 def test_the_same_command_again_reuses_everything(world: World, first: dict) -> None:
     output = world.done("run", "toy.yaml")
     assert set(world.states().values()) == {"reused"}

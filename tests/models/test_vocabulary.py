@@ -322,6 +322,15 @@ def test_the_commonest_others_make_up_the_number_and_what_is_never_used_does_not
     assert with_commonest(teacher, used, 1000).tolist() == [0, 1, 2, 3, 6, 7, 8, 9, 10]
 
 
+def test_what_is_kept_in_any_case_counts():
+    teacher = wordpiece_tokenizer(TEACHER_TEXTS)
+    used = np.unique(teacher(TRANSFER_TEXTS[0]).input_ids)
+    alone = len(prune(teacher, used).kept)
+    assert alone > len(used)
+    assert len(prune(teacher, with_commonest(teacher, used, alone + 5)).kept) == alone + 5
+    assert len(prune(teacher, with_commonest(teacher, used, alone - 5)).kept) == alone
+
+
 def test_ids_with_gaps_are_covered():
     backend = Tokenizer(models.WordLevel({"<unk>": 0, "<pad>": 1, "the": 7, "cat": 9}, unk_token="<unk>"))
     teacher = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", pad_token="<pad>")

@@ -4,6 +4,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from tasks.shared.recipe import Recipe
 from tasks.shared.recipe_data import Data
@@ -33,7 +34,7 @@ def with_student(**changes):
         (replace(UNCLEAR, needed={"seeds": 7}), "settle it with 7 seeds", "seeds=[0, 1, 2, 3, 4, 5, 6]"),
         (
             replace(UNCLEAR, seeds=1, recipe={**RECIPE, "seeds": [3]}),
-            "settle it with 5 seeds",
+            "of one seed little can be said: take 5 seeds",
             "seeds=[3, 0, 1, 2, 4]",
         ),
         (replace(UNCLEAR, needed={"seeds": 7}, student=0.89), "a larger student", "student.hidden_size="),
@@ -43,9 +44,11 @@ def with_student(**changes):
             "training.epochs=12",
         ),
         (replace(UNCLEAR, needed={"seeds": 90, "examples": 4200}), "about 4,200 examples in data.test", ""),
+        (replace(UNCLEAR, seeds=2, needed={"examples": 4200}), "of 2 seeds little can be said: take 5", "seeds=["),
+        (replace(UNCLEAR, needed={"seeds": 90, "examples": 360_000}), "a larger student", "student.hidden_size="),
         (replace(UNCLEAR, teacher=0.903), "a better teacher: this one is 0.3 points above", "teachers.0.model=FOLDER"),
         (replace(LOST, teacher=0.89), "a better teacher: this one is no better than the twins", "teachers.0.model="),
-        (replace(LOST, transfer=2000), "from 2,000, its twin from 256 rows", "data.unlabelled=[more.txt]"),
+        (replace(LOST, transfer=2000), "from 2,000, its twin from 256 rows", "data.unlabelled=[YOUR_TEXTS.txt]"),
         (LOST, "a larger student: it is 5.0 points below its teacher", "student.hidden_size=128"),
         (
             replace(LOST, recipe=with_student(hidden_size=128)),
@@ -84,7 +87,7 @@ def test_the_advice_follows_from_the_result(found, why, change):
         ),
         (replace(LOST, covered=0.95), "of dev's tokens 5% are in no text", "student.vocabulary=30000"),
         (replace(LOST, covered=0.95, recipe=with_student(vocabulary=30000)), "a larger student", "hidden_size=128"),
-        (replace(LOST, loyal=0.99, loyal_on_new=0.9), "class 9 points less often on test than", "[more.txt]"),
+        (replace(LOST, loyal=0.99, loyal_on_new=0.9), "class 9 points less often on test than", "[YOUR_TEXTS.txt]"),
         (replace(LOST, doubted=0.04), "the teacher contradicts 4% of the gold labels", "doubts latest"),
         (replace(LOST, cut_off=0.3), "only the beginning of 30% of the texts", "student.max_length=256"),
     ],
@@ -117,7 +120,7 @@ def test_with_several_draws_of_labels_the_advice_goes_by_the_verdict_over_them()
     needed = {"seeds": 9, "examples": 4200, "both": None}
     method = {**first, "outcome": "INCONCLUSIVE", "seeds": 3, "needed": needed}
     quality = SimpleNamespace(accuracy=0.9, trivial=0.5, loyalty=None)
-    card = SimpleNamespace(quality=quality, learnt=Learnt(None, 0.0), cut_off=0.0)
+    card = SimpleNamespace(quality=quality, learnt=Learnt(None, 0.0), cut_off=0.0, cost=SimpleNamespace(max_length=64))
     content = SimpleNamespace(
         result={"verdict": first, "draws": method, "teacher": None},
         rows={"gold": 256, "transfer": 5000},
@@ -133,6 +136,29 @@ def test_with_several_draws_of_labels_the_advice_goes_by_the_verdict_over_them()
     assert standing(content).outcome == "BEATS"
 
 
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        with_student(configuration="encoder.json"),
+        {**RECIPE, "objective": [{"term": "soft"}, {"term": "relation"}]},
+    ],
+)
+def test_a_student_that_can_read_no_more_is_not_advised_to(recipe):
+    for found in (replace(LOST, cut_off=0.3, recipe=recipe), replace(LOST, cut_off=0.3, reads=8192)):
+        assert not any("max_length" in advice.change for advice in advise(found))
+
+
+def test_a_teacher_of_labels_alone_is_replaced_by_labels():
+    recipe = {**RECIPE, "teachers": [{**RECIPE["teachers"][0], "labels": "hosted.csv"}]}
+    assert advise(replace(LOST, teacher=0.89, recipe=recipe))[0].change == "teachers.0.labels=FILE"
+
+
+def test_names_of_files_are_written_as_yaml_wants_them():
+    recipe = {**RECIPE, "data": {**RECIPE["data"], "unlabelled": ["x[1].txt", "a, b.txt"]}}
+    change = advise(replace(LOST, transfer=300, recipe=recipe))[0].change
+    assert yaml.safe_load(change.partition("=")[2]) == ["x[1].txt", "a, b.txt", "YOUR_TEXTS.txt"]
+
+
 def test_more_texts_are_added_to_those_that_there_are():
     recipe = {**RECIPE, "data": {**RECIPE["data"], "unlabelled": ["a.txt"]}}
-    assert advise(replace(LOST, transfer=300, recipe=recipe))[0].change == "data.unlabelled=[a.txt, more.txt]"
+    assert advise(replace(LOST, transfer=300, recipe=recipe))[0].change == "data.unlabelled=[a.txt, YOUR_TEXTS.txt]"

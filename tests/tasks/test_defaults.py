@@ -109,6 +109,31 @@ def test_twins_are_as_the_recipe_says():
     assert copied.dropout == 0.3
 
 
+def test_a_matched_twin_drops_out_by_the_passes_that_the_students_steps_give_it():
+    few = replace(SENTENCES, gold=64, transfer=5000)
+    for epochs, much in ((1, False), (60, True)):
+        found = derived(few, training={"epochs": epochs, "batch_size": 1000}, twin={"epochs": "matched"})
+        [why] = [one.why for one in found.derived if one.path == "twin.dropout"]
+        assert f"met {5 * epochs} times" in why
+        assert (found.recipe.twin.dropout > 0.2) is much
+
+
+def test_no_copies_where_nothing_would_be_changed():
+    found = derived(augment={"mask": 0, "same_class": 0, "n_gram": 0})
+    assert found.recipe.augment.copies == 0
+    assert not any("twin.copies" in changes for changes in found.twins)
+
+
+def test_candidates_are_trainings_that_differ_and_that_a_recipe_can_ask_for():
+    alone = replace(SENTENCES, gold=500, transfer=500)
+    whole = derived(alone, augment={"copies": 0}, training={"epochs": 40}, race=4)
+    assert {"twin.epochs": "matched"} in whole.twins
+    same = derived(alone, augment={"copies": 0}, training={"epochs": whole.recipe.twin.epochs}, race=4)
+    assert {"twin.epochs": "matched"} not in same.twins
+    huge = derived(replace(alone, classes=500), effort="thorough", training={"batch_size": 4096})
+    assert all(changes.get("training.epochs", 1) <= 10_000 for changes in huge.students)
+
+
 def test_many_classes_are_not_flattened():
     assert derived().recipe.objective[0].temperature == 2.0
     assert derived(replace(SENTENCES, classes=77)).recipe.objective[0].temperature == 1.0

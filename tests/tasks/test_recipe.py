@@ -161,7 +161,7 @@ def test_numbers_have_bounds():
         ({"robustness": {"strengths": [1.1]}}, "robustness.strengths.0"),
         ({"augment": {"noises": [], "copies": 1}}, "augment.noises"),
         ({"augment": {"copies": 1}, "teachers": [{"labels": "x.csv"}], "student": {"tokenizer": "here"}}, ""),
-        ({"baselines": ["unaugmented"]}, ""),
+        ({"baselines": ["unaugmented"], "augment": {"copies": 0}}, ""),
         ({"baselines": ["scratch", "scratch"]}, ""),
     ],
 )

@@ -65,12 +65,13 @@ def candidates(
 
 def _students(recipe: ResolvedRecipe, left_out: frozenset[str], data: DataFacts, budget: Budget) -> Iterator[Changes]:
     yield {}
-    batch, copies, passes = recipe.training.batch_size, recipe.augment.copies, 2 * recipe.training.epochs
+    batch, copies = recipe.training.batch_size, recipe.augment.copies
+    passes = min(2 * recipe.training.epochs, _MOST_PASSES)
     if "augment.copies" in left_out and copies:
         alone = passes_over(data.transfer, batch, data, budget)
         changed = {"training.epochs": alone, "student.dropout": dropout_of(alone, 0)}
         yield {"augment.copies": 0, **_some(changed, left_out)}
-    if "training.epochs" in left_out:
+    if "training.epochs" in left_out and passes > recipe.training.epochs:
         changed = {"student.dropout": dropout_of(passes, copies)}
         same = changed["student.dropout"] == recipe.student.dropout
         yield {"training.epochs": passes, **({} if same else _some(changed, left_out))}
@@ -80,13 +81,15 @@ def _twins(recipe: ResolvedRecipe, left_out: frozenset[str], data: DataFacts, bu
     yield {}
     batch = recipe.training.batch_size
     copies = copies_of(data.gold, data, budget)
-    if "twin.copies" in left_out and copies:
+    if "twin.copies" in left_out and copies and recipe.augment.changes:
         passes = passes_over(data.gold * (1 + copies), batch, data, budget)
         dropout = dropout_of(passes, copies) if "student.dropout" in left_out else recipe.student.dropout
         changed = {"twin.epochs": passes, "twin.dropout": dropout}
         yield {"twin.copies": copies, **_some(changed, left_out)}
     if "twin.epochs" in left_out and recipe.twin.epochs != "matched":
-        yield {"twin.epochs": "matched"}
+        students = recipe.training.epochs * -(-data.transfer * (1 + recipe.augment.copies) // batch)
+        if students != recipe.twin.epochs * -(-data.gold // batch):
+            yield {"twin.epochs": "matched"}
         if recipe.twin.epochs > 1:
             yield {"twin.epochs": recipe.twin.epochs // 2}
 

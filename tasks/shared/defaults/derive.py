@@ -143,7 +143,8 @@ def _learning(recipe: Recipe, facts: Facts, budget: Budget) -> Iterator[Derived]
     """What students and twins are, and how they learn."""
     data, student = facts.data, recipe.student
     of_labels = any(teacher.labels is not None for teacher in recipe.teachers)
-    copies = 0 if of_labels or not wants_copies(data) else copies_of(data.transfer, data, budget)
+    wanted = recipe.augment.changes and wants_copies(data) and not of_labels
+    copies = copies_of(data.transfer, data, budget) if wanted else 0
     if recipe.augment.copies is not None:
         copies = recipe.augment.copies
     if not student.teacher_layers:
@@ -171,14 +172,16 @@ def _learning(recipe: Recipe, facts: Facts, budget: Budget) -> Iterator[Derived]
     yield Derived("training.learning_rate", 1e-3 if slow else 3e-3, f"a {student.family}")
     yield Derived("training.evaluations", budget.evaluations, _effort(budget))
     yield Derived("training.precision", facts.precision, _precision(facts))
-    yield Derived("augment.copies", copies, _of_copies(data, of_labels, budget))
-    yield from _twin(recipe, facts, budget, batch)
+    yield Derived("augment.copies", copies, _of_copies(data, of_labels, recipe.augment.changes, budget))
+    yield from _twin(recipe, facts, budget, batch, (recipe.training.epochs or passes) * -(-rows // batch))
 
 
-def _of_copies(data: DataFacts, of_labels: bool, budget: Budget) -> str:
+def _of_copies(data: DataFacts, of_labels: bool, changes: bool, budget: Budget) -> str:
     """Why there are as many changed copies as there are."""
     if of_labels:
         return "labels made elsewhere say nothing of copies"
+    if not changes:
+        return "augment changes no word"
     if wants_copies(data):
         return f"{data.transfer:,} texts, {_effort(budget)}"
     if data.classes > SURE_CLASSES:
@@ -186,8 +189,8 @@ def _of_copies(data: DataFacts, of_labels: bool, budget: Budget) -> str:
     return f"{data.transfer:,} texts for {data.gold:,} gold rows are enough"
 
 
-def _twin(recipe: Recipe, facts: Facts, budget: Budget, batch: int) -> Iterator[Derived]:
-    """How twins learn, before dev chooses."""
+def _twin(recipe: Recipe, facts: Facts, budget: Budget, batch: int, matched: int) -> Iterator[Derived]:
+    """How twins learn, before dev chooses; `matched` is how many optimiser steps the students make."""
     copies = recipe.twin.copies or 0
     rows = facts.data.gold * (1 + copies)
     passes = passes_over(rows, batch, facts.data, budget)
@@ -195,7 +198,9 @@ def _twin(recipe: Recipe, facts: Facts, budget: Budget, batch: int) -> Iterator[
     yield Derived("twin.epochs", passes, f"{passes * -(-rows // batch):,} optimiser steps over {of_rows}")
     dropout, why = recipe.student.dropout, "as the student's"
     if dropout is None:
-        learnt = recipe.twin.epochs if isinstance(recipe.twin.epochs, int) else passes
+        asked = recipe.twin.epochs
+        of_students = max(1, matched // -(-rows // batch))
+        learnt = passes if asked is None else of_students if asked == "matched" else asked
         dropout, why = dropout_of(learnt, copies), _met(learnt * (1 + copies), copies)
     yield Derived("twin.dropout", dropout, why)
     yield Derived("twin.copies", 0, "none, unless dev prefers some" if budget.race > 1 else _effort(budget))
@@ -211,7 +216,7 @@ def _judging(recipe: Recipe, budget: Budget) -> Iterator[Derived]:
 
 def _met(times: int, copies: int) -> str:
     """How often a small model meets a text."""
-    return f"{times} times each text" + (", changed" if copies else "")
+    return f"each text is met {times:,} times" + (", mostly changed" if copies else "")
 
 
 def _effort(budget: Budget) -> str:

@@ -35,7 +35,8 @@ def best_precision(device: str, memory: Path, *, measure: bool) -> Precision:
     known = _remembered(memory)
     if machine not in known and measure:
         known = {**known, machine: "bf16" if _times_as_fast() >= _FASTER else "fp32"}
-        write_json(memory, known)
+        with suppress(OSError):  # where it cannot be kept, it is measured again
+            write_json(memory, known)
     return "bf16" if known.get(machine, "bf16") == "bf16" else "fp32"
 
 
@@ -48,6 +49,12 @@ def has_bf16(device: str) -> bool:
     return device == "cpu" and not _INSTRUCTIONS.isdisjoint(_flags().split())
 
 
+def lacks_bf16_lstm(device: str) -> bool:
+    """Whether a device is an x86 processor without AVX-512, for which PyTorch has no LSTM in bf16."""
+    flags = _flags().split()
+    return device == "cpu" and "sse2" in flags and "avx512bw" not in flags
+
+
 def _flags() -> str:
     """What the first processor can do, in the system's words; empty where it does not say."""
     info = Path("/proc/cpuinfo")
@@ -58,9 +65,10 @@ def _flags() -> str:
 
 
 def _remembered(memory: Path) -> Mapping[str, Any]:
-    with suppress(OSError, ValueError):  # damaged, it is measured again
+    with suppress(OSError, ValueError, RecursionError):  # damaged, it is measured again
         found = json.loads(memory.read_text(encoding="utf-8"))
-        return found if isinstance(found, dict) else {}
+        if isinstance(found, dict):
+            return {name: value for name, value in found.items() if value in ("bf16", "fp32")}
     return {}
 
 

@@ -31,6 +31,11 @@ class ResolvedLabelling(Labelling):
 
     precision: LabellingPrecision
 
+    @property
+    def judged_in(self) -> Precision:
+        """In which a teacher answers test: as it labelled, but for int8, which only some processors are fast in."""
+        return "bf16" if self.precision == "bf16" else "fp32"
+
 
 class ResolvedStudent(Student):
     """A student whose shape is known; a width may be its configuration's, or its teacher's, to say."""

@@ -6,11 +6,16 @@ from itertools import islice
 from typing import Any
 
 from tasks.shared.defaults.budgets import BUDGETS
+from tasks.shared.plain_yaml import as_yaml
 from tasks.shared.report.closing import mean_accuracy
 from tasks.shared.report.content import Content
 from tasks.shared.truncation import NOTABLE
 
-_ENOUGH_SEEDS, _MOST_SEEDS, _WIDEST = 5, 20, 4096
+_FEW_SEEDS, _ENOUGH_SEEDS, _MOST_SEEDS, _WIDEST = 3, 5, 20, 4096
+_MOST_PASSES, _LONGEST = 10_000, 8192
+"""As a recipe has them."""
+_MOST_TIMES = 20
+"""Times as many test examples as there are, beyond which nobody can be asked to label them."""
 _MUCH_TEXT = 10
 """As many times more transfer texts than gold rows are much."""
 _MOST_ADVICE = 3
@@ -44,6 +49,7 @@ class Standing:
         loyal_on_new: the same of test.
         doubted: share of gold rows that the teacher contradicts with confidence, though it learnt from them.
         cut_off: share of texts of which the student sees only the beginning.
+        reads: tokens that the student reads of a text.
         covered: share of dev's tokens that are in the student's vocabulary.
     """
 
@@ -63,6 +69,7 @@ class Standing:
     loyal_on_new: float | None = None
     doubted: float = 0.0
     cut_off: float = 0.0
+    reads: int = 128
     covered: float = 1.0
 
     @property
@@ -112,6 +119,7 @@ def standing(content: Content) -> Standing:
         shipped.quality.loyalty.label if shipped.quality.loyalty else None,
         shipped.learnt.doubted,
         shipped.cut_off,
+        shipped.cost.max_length,
         shipped.learnt.covered,
     )
 
@@ -130,7 +138,7 @@ def _advice(found: Standing) -> Iterator[Advice]:
         better = "no better" if found.student <= found.trivial else "hardly better"
         yield _longer(found, f": it is {better} than always saying the commonest class")
         return
-    if found.outcome == "INCONCLUSIVE" and (found.seeds == 1 or found.student >= found.twin):
+    if found.outcome == "INCONCLUSIVE" and (found.seeds < _FEW_SEEDS or found.student >= found.twin):
         yield from _settles(found)
     if found.outcome != "BEATS":
         yield from _not_better(found)
@@ -143,7 +151,9 @@ def _not_better(found: Standing) -> Iterator[Advice]:
     if found.teacher is not None and found.teacher - found.twin < found.worthwhile:
         above = 100 * (found.teacher - found.twin)
         better = f"{above:.1f} points above the twins" if above >= 0.05 else "no better than the twins"
-        yield Advice(f"try a better teacher: this one is {better} on test", "teachers.0.model=FOLDER_OR_HUB_ID")
+        trained = found.recipe["teachers"][0]["labels"] is None
+        change = "teachers.0.model=FOLDER_OR_HUB_ID" if trained else "teachers.0.labels=FILE"
+        yield Advice(f"try a better teacher: this one is {better} on test", change)
     underfit = found.loyal is not None and found.loyal < _UNDERFIT
     if underfit:
         told = f": it names its teacher's class of {found.loyal:.0%} of the texts it learnt from"
@@ -153,13 +163,14 @@ def _not_better(found: Standing) -> Iterator[Advice]:
     student = found.recipe["student"]
     if found.covered < _COVERED and (student["vocabulary"] or 0) < _TOKENS and student["embeddings"] != "random":
         new = f"of dev's tokens {1 - found.covered:.0%} are in no text that the student learnt from"
-        yield Advice(f"keep the teacher's commonest tokens too: {new}", f"student.vocabulary={_TOKENS}")
+        weights = f"{4 * (student['embedding_size'] or 0) * _TOKENS / 1e6:.0f} MB of weights at most"
+        yield Advice(f"keep the teacher's commonest tokens too ({weights}): {new}", f"student.vocabulary={_TOKENS}")
     taught = any(teacher["labels"] is None and teacher["epochs"] != 0 for teacher in found.recipe["teachers"])
     if found.doubted >= _DOUBTED and taught:
         contradicted = f"the teacher contradicts {found.doubted:.0%} of the gold labels it was trained on"
         yield Advice(f"look for wrong labels: {contradicted}", command="doubts latest")
-    if found.cut_off >= NOTABLE:
-        length = 2 * int(found.recipe["student"]["max_length"] or found.recipe["teachers"][0]["max_length"] or 128)
+    length = min(2 * found.reads, _LONGEST)
+    if found.cut_off >= NOTABLE and length > found.reads and not _bound_to_teacher(found.recipe):
         cut = f"the student sees only the beginning of {found.cut_off:.0%} of the texts"
         yield Advice(f"read more of each text: {cut}", f"student.max_length={length}")
     if not underfit:
@@ -168,21 +179,35 @@ def _not_better(found: Standing) -> Iterator[Advice]:
 
 def _more_text(found: Standing) -> Advice:
     """More texts for the student to learn from."""
-    files = ", ".join([*map(str, found.recipe["data"]["unlabelled"]), "more.txt"])
+    files = as_yaml([*map(str, found.recipe["data"]["unlabelled"]), "YOUR_TEXTS.txt"])
     why = f"the student learnt from {found.transfer:,}, its twin from {found.gold:,} rows"
     if found.loyalty_lost >= _OVERFIT:
         why = f"the student names its teacher's class {100 * found.loyalty_lost:.0f} points less often on test"
         why += " than on what it learnt from"
-    return Advice(f"add unlabelled texts: {why}", f"data.unlabelled=[{files}]")
+    return Advice(f"add unlabelled texts: {why}", f"data.unlabelled={files}")
 
 
 def _settles(found: Standing) -> Iterator[Advice]:
     """More seeds or examples, where a number of them that can be had would settle it."""
-    seeds = found.needed.get("seeds") or (_ENOUGH_SEEDS if found.seeds == 1 else 0)
+    seeds, examples = found.needed.get("seeds") or 0, found.needed.get("examples") or 0
+    few = found.seeds < _FEW_SEEDS
+    if few and not 0 < seeds <= _MOST_SEEDS:
+        seeds = _ENOUGH_SEEDS
     if 0 < seeds <= _MOST_SEEDS:
-        yield Advice(f"settle it with {seeds} seeds (trained ones are reused)", f"seeds={_more(found.recipe, seeds)}")
-    elif found.needed.get("examples"):
-        yield Advice(f"settle it with about {found.needed['examples']:,} examples in data.test")
+        what = f"of {_count(found.seeds)} little can be said: take" if few else "settle it with"
+        yield Advice(f"{what} {seeds} seeds (trained ones are reused)", f"seeds={_more(found.recipe, seeds)}")
+    elif 0 < examples <= _MOST_TIMES * found.examples:
+        yield Advice(f"settle it with about {examples:,} examples in data.test")
+
+
+def _bound_to_teacher(recipe: Mapping[str, Any]) -> bool:
+    """Whether a student can read no more than its teacher, or than its configuration has positions for."""
+    relation = any(term["term"] == "relation" for term in recipe["objective"] or [])
+    return relation or bool(recipe["student"].get("configuration") or recipe["student"].get("teacher_layers"))
+
+
+def _count(seeds: int) -> str:
+    return "one seed" if seeds == 1 else f"{seeds} seeds"
 
 
 def _more(recipe: Mapping[str, Any], count: int) -> Sequence[int]:
@@ -205,6 +230,5 @@ def _larger(found: Standing) -> Advice:
 
 
 def _longer(found: Standing, why: str) -> Advice:
-    return Advice(
-        f"train the student for longer{why}", f"training.epochs={2 * int(found.recipe['training']['epochs'])}"
-    )
+    passes = min(2 * int(found.recipe["training"]["epochs"]), _MOST_PASSES)
+    return Advice(f"train the student for longer{why}", f"training.epochs={passes}")

@@ -44,8 +44,8 @@ def models(content: Content) -> Section:
         ["", "ms a text, median", "95th percentile", "texts a second", "MFLOP a text", "memory", "ms a training step"],
     )
     crowded = busy([card.cost.waited for card in content.cards])
-    precision = str(content.recipe["labelling"]["precision"])
-    as_it_labelled = f" Teachers answer in {precision}, as they labelled." if precision in ("bf16", "int8") else ""
+    in_bf16 = content.recipe["labelling"]["precision"] == "bf16"
+    as_it_labelled = " Teachers answer in bf16, as they labelled." if in_bf16 else ""
     notes = (
         ("Mean ± standard deviation over seeds, on test." if len(content.of("student")) > 1 else "On test.")
         + (as_it_labelled if content.of("teacher") else ""),

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from tasks.shared.recipe_file import GIVEN
 from tasks.shared.report.advice import advise, standing
 from tasks.shared.report.choices import choices
 from tasks.shared.report.classes import by_class
@@ -20,6 +21,7 @@ from tasks.shared.report.parts import Section
 from tasks.shared.report.trust import probabilities
 from tasks.shared.report.words import file_size, interval, percent, points, short, times
 
+_BESIDE = f"The commands are for the run's folder, where {GIVEN} is the recipe as it was given."
 CAPTIONS = {
     "trade-off": "Accuracy on test against the size of the weights and the time of a single text; a mark a model.",
     "classes": "What share of each class the students and the twins find, mean over seeds.",
@@ -105,9 +107,9 @@ def write_page(content: Content) -> Page:
 def _next(content: Content) -> Section | None:
     """What to try next, and how."""
     found = advise(standing(content))
-    how = {one: f"--set {shlex.quote(one.change)}" if one.change else one.command for one in found}
-    points = [_said(f"{one.why}: {how[one]}" if how[one] else one.why).removesuffix(".") for one in found]
-    return Section("What to try next", points=points) if points else None
+    again = {one: f"run {GIVEN} --set {shlex.quote(one.change)}" if one.change else one.command for one in found}
+    commands = [(_said(one.why).removesuffix("."), f"stillhouse {again[one]}" if again[one] else "") for one in found]
+    return Section("What to try next", [_BESIDE] if any(again.values()) else [], commands=commands) if found else None
 
 
 def _said(text: str) -> str:

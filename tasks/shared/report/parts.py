@@ -48,6 +48,8 @@ class Section:
     figures: Sequence[str] = ()
     tables: Sequence[Table] = ()
     points: Sequence[str] = ()
+    commands: Sequence[tuple[str, str]] = ()
+    """What to do, and the command that does it, if one does."""
     about_cases: str = ""
     cases: Sequence[Case] = ()
 

@@ -102,6 +102,10 @@ def _section(section: Section, page: Page, figures: Sequence[str]) -> Iterator[s
             yield plain(table.note)
     if section.points:
         yield "\n".join(f"- {plain(point)}" for point in section.points)
+    if section.commands:
+        yield "\n".join(
+            f"- {plain(why)}" + (f": {_code(command)}" if command else "") for why, command in section.commands
+        )
     if section.about_cases:
         yield plain(section.about_cases)
     for case in section.cases:
@@ -117,6 +121,13 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[b
     marks = ["---" if place == 0 or (words and words[place]) else "---:" for place in range(len(head))]
     lines = [[plain(cell) for cell in head], marks, *([plain(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _code(text: str) -> str:
+    """A text that Markdown shows as code, in one line; nothing in it means anything there but its own fence."""
+    line = visible(" ".join(text.split()))
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    return f"{fence} {line} {fence}" if "`" in line else f"`{line}`"
 
 
 def plain(text: str) -> str:
