@@ -132,6 +132,8 @@ def test_with_several_draws_of_labels_the_advice_goes_by_the_verdict_over_them()
     assert (found.outcome, found.seeds) == ("INCONCLUSIVE", 3)
     [advice, *_] = advise(found)
     assert (advice.why, advice.change) == ("settle it with about 4,200 examples in data.test", "")
+    content.result["draws"] = {**method, "seeds": 2, "needed": None}
+    assert not any(advice.change.startswith("seeds=") for advice in advise(standing(content)))
     content.result["draws"] = None
     assert standing(content).outcome == "BEATS"
 

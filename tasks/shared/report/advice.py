@@ -51,6 +51,7 @@ class Standing:
         cut_off: share of texts of which the student sees only the beginning.
         reads: tokens that the student reads of a text.
         covered: share of dev's tokens that are in the student's vocabulary.
+        unit: what `seeds` counts, `seed` or `draw` (of labels).
     """
 
     outcome: str
@@ -71,6 +72,7 @@ class Standing:
     cut_off: float = 0.0
     reads: int = 128
     covered: float = 1.0
+    unit: str = "seed"
 
     @property
     def loyalty_lost(self) -> float:
@@ -121,6 +123,7 @@ def standing(content: Content) -> Standing:
         shipped.cut_off,
         shipped.cost.max_length,
         shipped.learnt.covered,
+        "draw" if method else "seed",
     )
 
 
@@ -138,7 +141,7 @@ def _advice(found: Standing) -> Iterator[Advice]:
         better = "no better" if found.student <= found.trivial else "hardly better"
         yield _longer(found, f": it is {better} than always saying the commonest class")
         return
-    if found.outcome == "INCONCLUSIVE" and (found.seeds < _FEW_SEEDS or found.student >= found.twin):
+    if found.outcome == "INCONCLUSIVE" and (_few(found) or found.student >= found.twin):
         yield from _settles(found)
     if found.outcome != "BEATS":
         yield from _not_better(found)
@@ -190,7 +193,7 @@ def _more_text(found: Standing) -> Advice:
 def _settles(found: Standing) -> Iterator[Advice]:
     """More seeds or examples, where a number of them that can be had would settle it."""
     seeds, examples = found.needed.get("seeds") or 0, found.needed.get("examples") or 0
-    few = found.seeds < _FEW_SEEDS
+    few = _few(found)
     if few and not 0 < seeds <= _MOST_SEEDS:
         seeds = _ENOUGH_SEEDS
     if 0 < seeds <= _MOST_SEEDS:
@@ -204,6 +207,11 @@ def _bound_to_teacher(recipe: Mapping[str, Any]) -> bool:
     """Whether a student can read no more than its teacher, or than its configuration has positions for."""
     relation = any(term["term"] == "relation" for term in recipe["objective"] or [])
     return relation or bool(recipe["student"].get("configuration") or recipe["student"].get("teacher_layers"))
+
+
+def _few(found: Standing) -> bool:
+    """Whether there are so few seeds that their interval says little."""
+    return found.unit == "seed" and found.seeds < _FEW_SEEDS
 
 
 def _count(seeds: int) -> str:
