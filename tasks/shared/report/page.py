@@ -21,10 +21,7 @@ from tasks.shared.report.parts import Section
 from tasks.shared.report.trust import probabilities
 from tasks.shared.report.words import file_size, interval, percent, points, short, times
 
-_BESIDE = (
-    f"{GIVEN}, the recipe as it was given, lies in the run's folder; call the commands where the run was called, with its "
-    "path."
-)
+_BESIDE = f"{GIVEN}, the recipe as given, lies in the run's folder; call these where the run was called, with its path."
 CAPTIONS = {
     "trade-off": "Accuracy on test against the size of the weights and the time of a single text; a mark a model.",
     "classes": "What share of each class the students and the twins find, mean over seeds.",
