@@ -64,7 +64,7 @@ def with_commonest(
         used: ids, each once.
         size: of the vocabulary, what `prune` keeps in any case counted; where more are in use, none are added.
     """
-    used = np.union1d(used, np.array(sorted(_always_kept(tokenizer)), np.int64))
+    used = np.union1d(used, np.array([*_always_kept(tokenizer)], np.int64))
     vocab = tokenizer.get_vocab()
     never = [id_ for token, id_ in vocab.items() if _NEVER_USED.fullmatch(token)]
     others = np.setdiff1d(np.array(sorted(vocab.values()), np.int64), np.concatenate([used, never]))

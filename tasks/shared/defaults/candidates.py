@@ -16,7 +16,7 @@ _ABOUNDS = 3
 
 _SELDOM = 10
 """Times that a text is met, its copies counted."""
-_MOST_PASSES = 10_000
+MOST_PASSES = 10_000
 """As many as a recipe may have."""
 
 Changes = Mapping[str, Any]
@@ -27,7 +27,7 @@ def passes_over(rows: int, batch: int, data: DataFacts, budget: Budget) -> int:
     """Passes over so many rows that make the optimiser steps which the classes want, if the tokens allow."""
     steps = budget.steps + budget.steps_a_class * data.classes
     allowed = budget.read / (rows * data.tokens)
-    return max(budget.passes, round(min(steps / -(-rows // batch), allowed, _MOST_PASSES)))
+    return max(budget.passes, round(min(steps / -(-rows // batch), allowed, MOST_PASSES)))
 
 
 def dropout_of(passes: int, copies: int) -> float:
@@ -66,7 +66,7 @@ def candidates(
 def _students(recipe: ResolvedRecipe, left_out: frozenset[str], data: DataFacts, budget: Budget) -> Iterator[Changes]:
     yield {}
     batch, copies = recipe.training.batch_size, recipe.augment.copies
-    passes = min(2 * recipe.training.epochs, _MOST_PASSES)
+    passes = min(2 * recipe.training.epochs, MOST_PASSES)
     if "augment.copies" in left_out and copies:
         alone = passes_over(data.transfer, batch, data, budget)
         changed = {"training.epochs": alone, "student.dropout": dropout_of(alone, 0)}

@@ -6,14 +6,16 @@ from itertools import islice
 from typing import Any
 
 from tasks.shared.defaults.budgets import BUDGETS
+from tasks.shared.defaults.candidates import MOST_PASSES
 from tasks.shared.plain_yaml import as_yaml
 from tasks.shared.report.closing import mean_accuracy
 from tasks.shared.report.content import Content
+from tasks.shared.report.words import count_of_seeds
 from tasks.shared.truncation import NOTABLE
 
 _FEW_SEEDS, _ENOUGH_SEEDS, _MOST_SEEDS, _WIDEST = 3, 5, 20, 4096
-_MOST_PASSES, _LONGEST = 10_000, 8192
-"""As a recipe has them."""
+_LONGEST = 8192
+"""Tokens of a text at most, as a recipe has them."""
 _MOST_TIMES = 20
 """Times as many test examples as there are, beyond which nobody can be asked to label them."""
 _MUCH_TEXT = 10
@@ -197,7 +199,7 @@ def _settles(found: Standing) -> Iterator[Advice]:
     if few and not 0 < seeds <= _MOST_SEEDS:
         seeds = _ENOUGH_SEEDS
     if 0 < seeds <= _MOST_SEEDS:
-        what = f"of {_count(found.seeds)} little can be said: take" if few else "settle it with"
+        what = f"of {count_of_seeds(found.seeds)} little can be said: take" if few else "settle it with"
         yield Advice(f"{what} {seeds} seeds (trained ones are reused)", f"seeds={_more(found.recipe, seeds)}")
     elif 0 < examples <= _MOST_TIMES * found.examples:
         yield Advice(f"settle it with about {examples:,} examples in data.test")
@@ -212,10 +214,6 @@ def _bound_to_teacher(recipe: Mapping[str, Any]) -> bool:
 def _few(found: Standing) -> bool:
     """Whether there are so few seeds that their interval says little."""
     return found.unit == "seed" and found.seeds < _FEW_SEEDS
-
-
-def _count(seeds: int) -> str:
-    return "one seed" if seeds == 1 else f"{seeds} seeds"
 
 
 def _more(recipe: Mapping[str, Any], count: int) -> Sequence[int]:
@@ -238,5 +236,5 @@ def _larger(found: Standing) -> Advice:
 
 
 def _longer(found: Standing, why: str) -> Advice:
-    passes = min(2 * int(found.recipe["training"]["epochs"]), _MOST_PASSES)
+    passes = min(2 * int(found.recipe["training"]["epochs"]), MOST_PASSES)
     return Advice(f"train the student for longer{why}", f"training.epochs={passes}")

@@ -19,7 +19,7 @@ from tasks.shared.report.gains import gains
 from tasks.shared.report.noise import robustness
 from tasks.shared.report.parts import Section
 from tasks.shared.report.trust import probabilities
-from tasks.shared.report.words import file_size, interval, percent, points, short, times
+from tasks.shared.report.words import count_of_seeds, file_size, interval, percent, points, short, times
 
 _BESIDE = f"{GIVEN}, the recipe as given, lies in the run's folder; call these where the run was called, with its path."
 CAPTIONS = {
@@ -123,7 +123,7 @@ def _about(content: Content) -> str:
     cards, student = content.of("teacher"), content.shipped
     size = f" ({short(cards[0].cost.parameters)} parameters)" if len(cards) == len(named) == 1 else ""
     family, seeds = content.recipe["student"]["family"], len(content.of("student"))
-    count = f"{seeds} seeds" if seeds > 1 else "one seed"
+    count = count_of_seeds(seeds)
     return (
         f"Teacher: {', '.join(named)}{size}. Students: {family}, {short(student.cost.parameters)} parameters, {count}. "
         "Twins: the same networks, trained on the gold labels alone"

@@ -69,3 +69,8 @@ def times(ratio: float) -> str:
 def changed(changes: Mapping[str, Any]) -> str:
     """What a candidate of a race changes in the recipe."""
     return ", ".join(f"{path}={as_yaml(value)}" for path, value in changes.items()) or "as derived"
+
+
+def count_of_seeds(seeds: int) -> str:
+    """How many seeds: `one seed`, `5 seeds`."""
+    return "one seed" if seeds == 1 else f"{seeds} seeds"
